@@ -1,0 +1,142 @@
+"""Every setting with its default. An experiment file changes what it needs:
+
+    from configs.generic_config import get_generic_config
+
+    def get_config():
+        CONFIG = get_generic_config()
+        CONFIG.DATASET_NAME = 'salads50'
+        CONFIG.PROGRESS_LOSS = {'enabled': True}    # the group's other settings keep their defaults
+        return CONFIG
+
+and the command line changes any of them: `--config.NUM_EPOCHS=3 --config.PROGRESS_LOSS.level=action`.
+"""
+
+from configs.settings import Settings
+
+CONFIG = Settings()
+
+# ---- Run ---------------------------------------------------------------------------------------------------
+CONFIG.EXPERIMENTNAME = 'experiment'   # runs are written to <OUTPUT_FOLDER>/<EXPERIMENTNAME>/run-NNN
+CONFIG.OUTPUT_FOLDER = 'output'
+CONFIG.SEED = 0                        # the one seed: weights, order of batches, anchors, random frames
+CONFIG.DEVICE = 'auto'                 # 'auto' takes a GPU where there is one; or 'cpu', 'cuda', 'cuda:1'
+
+# ---- Data --------------------------------------------------------------------------------------------------
+CONFIG.DATASET_NAME = 'synthetic'      # <DATASET_PATH>/<DATASET_NAME>/ holds <DATASET_NAME>.json and features/
+CONFIG.DATASET_PATH = 'data'
+CONFIG.TASKS = ()                      # names of the tasks to use; () means all
+CONFIG.BACKGROUND_LABELS = ('SIL', 'background', '0', 'Null', 'G0')
+CONFIG.ANNOTATION_SCALING = 'none'     # 'proportional' stretches the annotation to the length of the features
+CONFIG.SKIP_RATE = 1                   # keep every SKIP_RATE-th frame
+CONFIG.MAX_FRAMES = 0                  # train on so many frames of a longer video, drawn each epoch; 0: on all
+CONFIG.STANDARDIZE = False             # features to zero mean, unit variance, by the training split
+CONFIG.TRAIN_SPLIT = (0.65, 0.5)       # without split.json: share for training; share of the rest for validation
+CONFIG.VALIDATION_FRACTION = 0.15      # with a split.json that names no "val": share of its training videos
+CONFIG.LAZY_LOAD = True                # read features when they are needed; False keeps them in memory
+CONFIG.FEATURE_LAYOUT = 'frames_first' # feature files are (T, D); 'features_first': (D, T), as of MS-TCN
+CONFIG.FEATURES_FOLDER = 'features'    # folder of the feature files, from the data set's folder or absolute
+
+CONFIG.NUM_WORKERS = 0                 # processes that read features ahead of the step
+
+# ---- Optimisation ------------------------------------------------------------------------------------------
+CONFIG.BATCH_SIZE = 2                  # videos of one task in a batch
+CONFIG.NUM_EPOCHS = 50
+CONFIG.LEARNING_RATE = 1e-4
+CONFIG.WEIGHT_DECAY = 0.0
+CONFIG.MAX_GRAD_NORM = 1.0
+CONFIG.MAX_BAD_STEPS = 20              # this many non-finite losses in a row stop the run
+CONFIG.CKPT_EVERY = 10                 # epochs between ckpt/epoch-N.pt; 0 writes none
+
+# ---- Network -----------------------------------------------------------------------------------------------
+CONFIG.OUTPUT_DIMENSIONALITY = 128     # width of the embedding
+CONFIG.CAUSAL = False                  # True: no output depends on a future frame
+CONFIG.BASEARCH = {
+    'ARCHITECTURE': 'temporal_stacking',   # 'temporal_stacking', 'resnet50' (conv4c maps) or 'naive' (frame-wise)
+    'Resnet50_ARCH': {
+        'temporal_depth': 2,               # frames of context of each frame, itself among them
+        'conv_num_channels': 512,          # channels of both convolutions
+        'fc_layers': (512, 512),           # hidden layers after the maximum over time and place
+        'frames_per_chunk': 16,            # frames convolved at once; bounds memory
+    },
+    'TEMPORAL_STACKING_ARCH': {
+        'temporal_depth': 2,               # frames that the first convolution sees
+        'conv_num_channels': 512,
+        'num_layers': 7,                   # convolutions; all but the first see 3 frames
+    },
+    'NAIVE_ARCH': {
+        'layers': (1024, 512, 512, 256),   # hidden layers of the frame-wise network
+    },
+}
+CONFIG.ARCHITECTURE = {
+    'MCN': True,                           # the crosstask network over the encoder; False: the encoder alone
+    'num_heads': 0,                        # 0: as many heads as training tasks
+    'head_layers': (512, 128, 256),
+    'attn_layers': (256, 128),
+    'attention_layout': 'per_frame',       # 'interleaved' reproduces checkpoints of the original code
+    'dropping': True,                      # the drop network, which GTCC needs when gamma < 1
+    'drop_layers': (256, 512, 256, 128),
+}
+
+# ---- Alignment losses --------------------------------------------------------------------------------------
+CONFIG.LOSS_TYPE = {
+    'GTCC': True,
+    'tcc': False,
+    'LAV': False,
+    'VAVA': False,
+}
+CONFIG.TCC_ORIGINAL_PARAMS = {
+    'softmax_temp': 0.1,
+    'alignment_variance': 0.001,           # lambda of the log-variance term; 0 leaves the plain squared error
+    'similarity': 'squared_per_dimension',
+}
+CONFIG.GTCC_PARAMS = {
+    'softmax_temp': 0.1,
+    'max_gmm_iters': 8,
+    'n_components': 15,
+    'delta': 0.2,                          # width of the cycle-back window, as a share of the video
+    'gamma': 0.95,                         # the least keep probability is gamma^(epoch + 1); 1: no dropping
+    'alignment_variance': 0.0,
+    'anchors_per_video': 20,
+    'similarity': 'squared_per_dimension',
+}
+CONFIG.LAV_PARAMS = {
+    'min_temp': 0.1,                       # smoothing of soft-DTW
+    'alpha': 1.0,                          # weight of the contrastive regulariser of each video
+    'margin': 2.0,                         # distance to which frames further apart than the window are pushed
+    'window': 0.1,                         # as a share of the video
+    'similarity': 'squared_per_dimension',
+}
+CONFIG.VAVA_PARAMS = {
+    'zeta': 0.25,                          # cost of leaving a frame unmatched
+    'regularization': 0.1,                 # of the optimal transport
+    'prior_width': 0.1,                    # of both priors, as a share of the diagonal
+    'consistency_decay': 0.95,             # the weight of the consistency prior shrinks by it every epoch
+    'intra_weight': 1.0,
+    'inter_weight': 1.0,
+    'margin': 2.0,
+    'window': 0.1,
+    'inter_margin': 0.5,
+    'iterations': 20,                      # of Sinkhorn
+    'similarity': 'squared_per_dimension',
+}
+
+# ---- Progress loss -----------------------------------------------------------------------------------------
+# Progress Loss Configuration
+CONFIG.PROGRESS_LOSS = {
+    'enabled': False,              # Enable/disable progress loss
+    'level': 'video',              # 'video' or 'action' (which GT progress to use)
+    'lambda_fixed': 0.1,           # Fixed weight coefficient
+    'lambda_curriculum': {
+        'enabled': False,          # Enable curriculum schedule
+        'start': 0.0,              # Starting weight (epoch 0)
+        'end': 1.0,                # Final weight (last epoch)
+    },
+}
+CONFIG.PROGRESS_LOSS.frames = 'single'  # 'single' random frame of one video, or 'all' frames (less variance)
+
+CONFIG.lock()
+
+
+def get_generic_config() -> Settings:
+    """A copy of all defaults, for an experiment file to change."""
+    return CONFIG.copy_and_resolve_references()

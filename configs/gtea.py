@@ -1,0 +1,19 @@
+"""GTEA, seven kitchen tasks by four people (128 values a frame): the multi-task case, crosstask network.
+
+    python multitask_train.py --config configs/gtea.py --config.DATASET_PATH=DATA_ROOT
+    python multitask_train.py --config configs/gtea.py --config.PROGRESS_LOSS.level=action
+"""
+
+from configs.generic_config import get_generic_config
+
+
+def get_config():
+    CONFIG = get_generic_config()
+    CONFIG.EXPERIMENTNAME = 'gtea'
+    CONFIG.DATASET_NAME = 'gtea'
+    CONFIG.NUM_EPOCHS = 15
+    CONFIG.LEARNING_RATE = 1e-3
+    CONFIG.STANDARDIZE = True
+    CONFIG.CAUSAL = True
+    CONFIG.PROGRESS_LOSS = {'enabled': True, 'frames': 'all'}
+    return CONFIG

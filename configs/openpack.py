@@ -1,0 +1,20 @@
+"""OpenPack, one worker packing boxes, ten work operations (40 motion values a frame): one task, causal encoder.
+
+    python multitask_train.py --config configs/openpack.py --config.DATASET_PATH=DATA_ROOT
+    python multitask_train.py --config configs/openpack.py --config.PROGRESS_LOSS.level=action
+"""
+
+from configs.generic_config import get_generic_config
+
+
+def get_config():
+    CONFIG = get_generic_config()
+    CONFIG.EXPERIMENTNAME = 'openpack'
+    CONFIG.DATASET_NAME = 'openpack'
+    CONFIG.NUM_EPOCHS = 15
+    CONFIG.LEARNING_RATE = 1e-3
+    CONFIG.STANDARDIZE = True
+    CONFIG.CAUSAL = True
+    CONFIG.ARCHITECTURE = {'MCN': False}
+    CONFIG.PROGRESS_LOSS = {'enabled': True, 'frames': 'all'}
+    return CONFIG

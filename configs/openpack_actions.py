@@ -1,0 +1,20 @@
+"""OpenPack with the finer annotation, 27 actions (40 motion values a frame): one task, causal encoder.
+
+    python multitask_train.py --config configs/openpack_actions.py --config.DATASET_PATH=DATA_ROOT
+    python multitask_train.py --config configs/openpack_actions.py --config.PROGRESS_LOSS.level=action
+"""
+
+from configs.generic_config import get_generic_config
+
+
+def get_config():
+    CONFIG = get_generic_config()
+    CONFIG.EXPERIMENTNAME = 'openpack_actions'
+    CONFIG.DATASET_NAME = 'openpack_actions'
+    CONFIG.NUM_EPOCHS = 15
+    CONFIG.LEARNING_RATE = 1e-3
+    CONFIG.STANDARDIZE = True
+    CONFIG.CAUSAL = True
+    CONFIG.ARCHITECTURE = {'MCN': False}
+    CONFIG.PROGRESS_LOSS = {'enabled': True, 'frames': 'all'}
+    return CONFIG

@@ -1,0 +1,20 @@
+"""50 Salads, accelerometers on the utensils (30 values a frame): one task, causal encoder, progress loss.
+
+    python multitask_train.py --config configs/salads50_accel.py --config.DATASET_PATH=DATA_ROOT
+    python multitask_train.py --config configs/salads50_accel.py --config.PROGRESS_LOSS.level=action
+"""
+
+from configs.generic_config import get_generic_config
+
+
+def get_config():
+    CONFIG = get_generic_config()
+    CONFIG.EXPERIMENTNAME = 'salads50_accel'
+    CONFIG.DATASET_NAME = 'salads50_accel'
+    CONFIG.NUM_EPOCHS = 15
+    CONFIG.LEARNING_RATE = 1e-3
+    CONFIG.STANDARDIZE = True
+    CONFIG.CAUSAL = True
+    CONFIG.ARCHITECTURE = {'MCN': False}
+    CONFIG.PROGRESS_LOSS = {'enabled': True, 'frames': 'all'}
+    return CONFIG
