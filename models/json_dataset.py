@@ -1,0 +1,236 @@
+"""The data set: annotation, splits and features put together and checked before anything is trained.
+
+On disk, under `<DATASET_PATH>/<DATASET_NAME>/`: `<DATASET_NAME>.json` (see `utils.data.annotation`),
+`features/<handle>.npy` of (T, D) or, for the ResNet-50 encoder, `frames/<handle>.npy` of (T, channels,
+height, width), and an optional `split.json` (see `utils.data.splits`). `docs/data.md` has it in full.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from utils.data.batches import TaskBatchSampler, collate_videos
+from utils.data.data_settings import read_data_settings
+from utils.data.features import FeatureFormat, read_features
+from utils.data.preparation import Video, prepare_videos
+from utils.data.problems import DataError, place
+from utils.data.sampling import sample_frames
+from utils.data.splits import SPLITS
+from utils.data.standardization import checked_standardization, standardization_from_moments
+from utils.data.summary import summarize
+
+__all__ = [
+    "DataError",
+    "TaskBatchSampler",
+    "Video",
+    "VideoData",
+    "VideoDataset",
+    "collate_videos",
+    "load_data",
+]
+
+logger = logging.getLogger(__name__)
+
+
+class VideoDataset(Dataset):
+    """The videos of one split.
+
+    `dataset[i]` is (features, time_dict): float32 (T, D), or (T, channels, height, width) maps, and the
+    segments, of all frames. What training sees of long videos is `dataset.in_epoch(epoch)`.
+
+    Indices from `len(dataset)` on reach the training partners, so that a video alone in its task
+    can be batched with one of them; iterating yields the split's own videos only.
+
+    Args:
+        videos: the split's videos.
+        file_format: how the feature files are laid out; (T, D), every frame used, where it isn't given.
+        standardization: `{'mean', 'std'}` applied to the features, or None.
+        lazy: read a video whenever it is asked for; False keeps it in memory from then on.
+        partners: the training videos, for a validation or test split.
+        max_frames: the most frames of a video that `in_epoch` gives; 0 for all.
+        seed: of the frames that `in_epoch` draws.
+    """
+
+    def __init__(
+        self,
+        videos: Sequence[Video],
+        *,
+        file_format: FeatureFormat | None = None,
+        standardization: dict[str, Tensor] | None = None,
+        lazy: bool = True,
+        partners: VideoDataset | None = None,
+        max_frames: int = 0,
+        seed: int = 0,
+    ):
+        self.videos = tuple(videos)
+        self.tasks = tuple(dict.fromkeys(video.task for video in self.videos))
+        self.partners = partners
+        self._file_format, self._standardization = file_format or FeatureFormat(), standardization
+        self._max_frames, self._seed = max_frames, seed
+        self._kept: dict[int, Tensor] | None = None if lazy else {}
+        self._indices: dict[str, list[int]] = {task: [] for task in self.tasks}
+        for index, video in enumerate(self.videos):
+            self._indices[video.task].append(index)
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, dict[str, Any]]]:
+        return (self[index] for index in range(len(self)))
+
+    def of_task(self, task: str) -> list[int]:
+        """Indices of the split's own videos of a task, in file order; empty for a task it doesn't have."""
+        return list(self._indices.get(task, ()))
+
+    def partner_indices(self, task: str) -> list[int]:
+        """Indices, from `len(self)` on, of the training videos of a task; none in the training split."""
+        if self.partners is None:
+            return []
+        return [len(self) + index for index in self.partners.of_task(task)]
+
+    def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Any]]:
+        if index >= len(self) and self.partners is not None:
+            return self.partners[index - len(self)]
+        if not 0 <= index < len(self):
+            raise IndexError(f"video {index} of {len(self)}")
+        return self._features(index), self.videos[index].time_dict
+
+    def in_epoch(self, epoch: int) -> Dataset:
+        """The same videos as training sees them in an epoch (from 0).
+
+        Of a video longer than `max_frames` that many frames are drawn, anew in each epoch, and the segments
+        follow (see `utils.data.sampling`). Which ones depends on the seed, the epoch and the video's index
+        alone, so that every process and a resumed run see the same. Only the frames drawn are read.
+
+        A data set of its own rather than a state of this one: validation, evaluation and the normalisers of
+        progress go on seeing all frames, and a loader's workers need not be told.
+        """
+        return VideosInEpoch(self, epoch) if self._max_frames else self
+
+    def sampled(self, index: int, epoch: int) -> tuple[Tensor, dict[str, Any]]:
+        """The video as `in_epoch(epoch)` gives it."""
+        own = 0 <= index < len(self)
+        if not own or not 0 < self._max_frames < self.videos[index].number_of_frames:
+            return self[index]
+        generator = np.random.default_rng([self._seed, epoch, index])
+        frames, time_dict = sample_frames(self.videos[index].time_dict, self._max_frames, generator)
+        return self._features(index, frames), time_dict
+
+    def _features(self, index: int, frames: np.ndarray | None = None) -> Tensor:
+        """A video's features, of all its frames or of those given."""
+        if self._kept is None:
+            return self._read(index, frames)
+        if index not in self._kept:
+            self._kept[index] = self._read(index)
+        kept = self._kept[index]
+        return kept if frames is None else kept[frames]
+
+    def _read(self, index: int, frames: np.ndarray | None = None) -> Tensor:
+        video = self.videos[index]
+        try:
+            return read_features(
+                video.path, self._file_format, self._standardization, frames, video.number_of_frames
+            )
+        except DataError as error:
+            raise DataError(f"{place(video.path, video.task, video.handle)}{error}") from error
+
+
+class VideosInEpoch(Dataset):
+    """The videos of a data set with the frames that training sees in one epoch."""
+
+    def __init__(self, dataset: VideoDataset, epoch: int):
+        self._dataset, self._epoch = dataset, epoch
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Any]]:
+        return self._dataset.sampled(index, self._epoch)
+
+
+@dataclass(frozen=True)
+class VideoData:
+    """Everything `load_data` found.
+
+    Args:
+        train, val, test: the splits; val and test hold the training videos as partners.
+        feature_width: D of the features, or the channels of the maps.
+        standardization: `{'mean', 'std'}`, float32 (feature_width,), or None.
+        skipped_tasks: the tasks left out, and why.
+        notes: what was changed or passed over without being an error, a sentence each.
+    """
+
+    train: VideoDataset
+    val: VideoDataset
+    test: VideoDataset
+    feature_width: int
+    standardization: dict[str, Tensor] | None
+    skipped_tasks: dict[str, str]
+    notes: tuple[str, ...] = ()
+
+    def summary(self) -> str:
+        """A table, one row per task: videos per split, frames, actions, background share, repeats.
+
+        Below it the tasks left out and why, and the notes.
+        """
+        splits = {split: getattr(self, split).videos for split in SPLITS}
+        return summarize(splits, self.feature_width, self.skipped_tasks, self.notes)
+
+
+def load_data(config: Mapping[str, Any], standardization: dict[str, Tensor] | None = None) -> VideoData:
+    """Reads and checks a data set.
+
+    Args:
+        config: DATASET_PATH, DATASET_NAME, TASKS, BACKGROUND_LABELS, ANNOTATION_SCALING, SKIP_RATE,
+            STANDARDIZE, TRAIN_SPLIT, VALIDATION_FRACTION, LAZY_LOAD, SEED, BASEARCH.ARCHITECTURE ('resnet50'
+            reads maps), and FEATURE_LAYOUT, FEATURES_FOLDER and MAX_FRAMES, which may be absent.
+        standardization: one computed earlier (a checkpoint's) to use instead of the training split's own,
+            whatever STANDARDIZE says.
+
+    Raises:
+        DataError: with every problem of the annotation, the splits and the features.
+    """
+    settings = read_data_settings(config)
+    measure = settings.standardize and standardization is None
+    prepared = prepare_videos(settings, with_moments=measure)
+    scans = prepared.scans.values()
+    width = next(iter(scans)).shape[0]
+    if measure:
+        standardization = standardization_from_moments(
+            scan.moments for scan in scans if scan.moments is not None
+        )
+    elif standardization is not None:
+        standardization = checked_standardization(standardization, width)
+    for task, why in prepared.skipped_tasks.items():
+        logger.warning("task %r is left out: %s", task, why)
+    for note in prepared.notes:
+        logger.warning("%s", note)
+
+    def dataset(split: str, partners: VideoDataset | None = None) -> VideoDataset:
+        return VideoDataset(
+            prepared.by_split[split],
+            file_format=settings.file_format,
+            standardization=standardization,
+            lazy=settings.lazy,
+            partners=partners,
+            max_frames=settings.max_frames,
+            seed=settings.seed,
+        )
+
+    train = dataset("train")
+    return VideoData(
+        train=train,
+        val=dataset("val", train),
+        test=dataset("test", train),
+        feature_width=width,
+        standardization=standardization,
+        skipped_tasks=prepared.skipped_tasks,
+        notes=tuple(prepared.notes),
+    )

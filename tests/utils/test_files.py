@@ -1,0 +1,52 @@
+import json
+
+import pytest
+
+from utils.files import atomic_write, write_csv, write_json, write_text
+
+
+def test_a_failed_write_leaves_the_old_content_and_nothing_else(tmp_path):
+    path = tmp_path / "folder" / "file.txt"
+    write_text(path, "old")
+
+    def fail():
+        with atomic_write(path) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more"):
+        fail()
+    assert path.read_text() == "old"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_target_appears_only_at_the_end_and_the_suffix_is_kept(tmp_path):
+    path = tmp_path / "picture.png"
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(b"x")
+        assert temporary.suffix == ".png"
+        assert temporary.parent == tmp_path
+        assert not path.exists()
+    assert path.read_bytes() == b"x"
+
+
+def test_nothing_written_is_an_error_and_no_empty_file(tmp_path):
+    with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "file"):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_json_keeps_its_content_and_refuses_what_is_not_json(tmp_path):
+    content = {"a": [1, 2.5, None, "ü"], "b": {"c": True}}
+    write_json(tmp_path / "x.json", content)
+    assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == content
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "x.json", {"a": float("nan")})
+    assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == content
+
+
+def test_csv_has_every_column_in_order_of_appearance_and_quotes(tmp_path):
+    write_csv(tmp_path / "x.csv", [{"a": 1, "b": "x, y"}, {"a": None, "c": 2}])
+    assert (tmp_path / "x.csv").read_text() == 'a,b,c\n1,"x, y",\n,,2\n'
+    with pytest.raises(ValueError, match="c"):
+        write_csv(tmp_path / "x.csv", [{"c": 1}], columns=["a"])

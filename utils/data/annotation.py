@@ -1,0 +1,191 @@
+"""The annotation file: which actions each video shows, and when.
+
+The file is one JSON object, `{task: {"handles": [...], "hdl_actions": [[...], ...],
+"hdl_start_times": [[...], ...], "hdl_end_times": [[...], ...]}}`: the i-th list of actions, starts and ends
+belongs to the i-th handle. Frames count from 0.
+
+Inside the project a video's annotation is a *time_dict*, `{"step": [str], "start_frame": [int],
+"end_frame": [int], "name": handle}`: ends are inclusive, the segments cover every frame from 0 to the last
+one without overlap, and background is called 'SIL'. `utils.data.segments` makes one from the file's lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from utils.data.json_files import read_json_object
+from utils.data.problems import DataError, nearest_name, place, shown
+from utils.data.segments import file_is_half_open, normalize_segments
+
+DEFAULT_BACKGROUND_LABELS = ("SIL", "background", "0", "Null", "G0")
+HANDLES, ACTIONS, STARTS, ENDS = "handles", "hdl_actions", "hdl_start_times", "hdl_end_times"
+
+
+@dataclass(frozen=True)
+class AnnotatedVideo:
+    """What the annotation file says about one video.
+
+    Args:
+        task: the task the video belongs to.
+        handle: its name, also the name of its feature file.
+        time_dict: its segments (see the module), or None where they have problems.
+    """
+
+    task: str
+    handle: str
+    time_dict: dict[str, Any] | None
+
+    @property
+    def number_of_frames(self) -> int:
+        """Frames the annotation covers."""
+        return self.time_dict["end_frame"][-1] + 1
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """The selected tasks of an annotation file.
+
+    Args:
+        tasks: the selected tasks in file order.
+        videos: their videos in file order.
+        all_handles: the handles of every task of the file, selected or not.
+    """
+
+    tasks: tuple[str, ...]
+    videos: tuple[AnnotatedVideo, ...]
+    all_handles: frozenset[str]
+
+
+def read_annotation(
+    path: str | Path,
+    tasks: Sequence[str] = (),
+    background_labels: Iterable[str] = DEFAULT_BACKGROUND_LABELS,
+) -> Annotation:
+    """The annotation alone, without any features.
+
+    Args:
+        path: the JSON file.
+        tasks: the tasks to read; none means all. The others are not even validated.
+        background_labels: the labels that mean background; they become 'SIL'.
+
+    Raises:
+        DataError: with every problem of the selected tasks.
+
+    Example:
+        >>> annotation = read_annotation("egoprocel.json", tasks=("tent",))    # doctest: +SKIP
+        >>> annotation.videos[0].time_dict["step"][:3]                         # doctest: +SKIP
+        ['SIL', '29', 'SIL']
+    """
+    problems: list[str] = []
+    annotation = collect_annotation(Path(path), tasks, background_labels, problems)
+    if problems:
+        raise DataError(problems)
+    return annotation
+
+
+def collect_annotation(
+    path: Path, tasks: Sequence[str], background_labels: Iterable[str], problems: list[str]
+) -> Annotation:
+    """As `read_annotation`, but appends what is wrong inside the file to `problems` and reads on.
+
+    Raises:
+        DataError: the file cannot be read at all, or holds no task.
+    """
+    content = read_json_object(path)
+    if not content:
+        raise DataError(f"{place(path)}holds no task; expected {{task: {{handles, hdl_actions, ...}}}}")
+    selected = _select_tasks(path, list(content), tasks, problems)
+    half_open = file_is_half_open(_segment_lists(content))
+    videos: list[AnnotatedVideo] = []
+    for task in selected:
+        videos += _read_task(path, task, content[task], frozenset(background_labels), half_open, problems)
+    _refuse_duplicates(path, videos, problems)
+    all_handles = frozenset(
+        handle
+        for entry in content.values()
+        if isinstance(entry, dict) and isinstance(entry.get(HANDLES), list)
+        for handle in entry[HANDLES]
+        if isinstance(handle, str)
+    )
+    return Annotation(tuple(selected), tuple(videos), all_handles)
+
+
+def handle_problem(handle: object) -> str | None:
+    """Why a handle cannot name a file inside the data folder, or None where it can."""
+    if not isinstance(handle, str) or not handle:
+        return f"the handle is {shown(handle)}; expected a name"
+    plain = PurePosixPath(handle).name == handle and PureWindowsPath(handle).name == handle
+    if not plain or handle == ".." or "\0" in handle:
+        return "the handle leaves the data folder; expected a plain file name without separators or '..'"
+    if any("\ud800" <= character <= "\udfff" for character in handle):
+        return "the handle is no text; expected a name that can be written in UTF-8"
+    return None
+
+
+def _select_tasks(path: Path, known: list[str], tasks: Sequence[str], problems: list[str]) -> list[str]:
+    wanted = (tasks,) if isinstance(tasks, str) else tuple(tasks)
+    for task in wanted:
+        if task not in known:
+            nearest = nearest_name(task, known)
+            hint = f"did you mean {nearest!r}?" if nearest else f"it has {shown(known)}"
+            problems.append(f"{place(path)}TASKS names {task!r}, which the file doesn't have; {hint}")
+    return [task for task in known if not wanted or task in wanted]
+
+
+def _segment_lists(content: Mapping[str, Any]) -> Iterable[tuple[Any, Any]]:
+    """The start and end lists of every video of the file, for what they say of its convention."""
+    for entry in content.values():
+        if isinstance(entry, dict):
+            starts, ends = entry.get(STARTS), entry.get(ENDS)
+            if isinstance(starts, list) and isinstance(ends, list):
+                yield from zip(starts, ends, strict=False)
+
+
+def _read_task(
+    path: Path, task: str, entry: Any, background: frozenset[str], half_open: bool, problems: list[str]
+) -> list[AnnotatedVideo]:
+    expected = (HANDLES, ACTIONS, STARTS, ENDS)
+    if not isinstance(entry, dict):
+        problems.append(f"{place(path, task)}is a {type(entry).__name__}; expected an object with {expected}")
+        return []
+    wrong = [key for key in expected if not isinstance(entry.get(key), list)]
+    for key in wrong:
+        found = f"is a {type(entry[key]).__name__}" if key in entry else "is missing"
+        problems.append(f"{place(path, task)}{key!r} {found}; expected a list")
+    if wrong:
+        return []
+    if len({len(entry[key]) for key in expected}) > 1:
+        lengths = ", ".join(f"{len(entry[key])} {key}" for key in expected)
+        problems.append(
+            f"{place(path, task)}lists of unequal length: {lengths}; expected one of each per handle"
+        )
+        return []
+
+    videos = []
+    for number, (handle, actions, starts, ends) in enumerate(
+        zip(*(entry[key] for key in expected), strict=True)
+    ):
+        if (problem := handle_problem(handle)) is not None:
+            problems.append(
+                f"{place(path, task, handle if isinstance(handle, str) else f'number {number}')}{problem}"
+            )
+            continue
+        found: list[tuple[int | None, str]] = []
+        time_dict = normalize_segments(handle, actions, starts, ends, background, half_open, found)
+        problems += [f"{place(path, task, handle, segment)}{problem}" for segment, problem in found]
+        videos.append(AnnotatedVideo(task, handle, None if found else time_dict))
+    return videos
+
+
+def _refuse_duplicates(path: Path, videos: list[AnnotatedVideo], problems: list[str]) -> None:
+    first_task: dict[str, str] = {}
+    for video in videos:
+        if video.handle in first_task:
+            problems.append(
+                f"{place(path, video.task, video.handle)}the handle stands twice (first in task "
+                f"{first_task[video.handle]!r}); expected every handle once in the file"
+            )
+        first_task.setdefault(video.handle, video.task)

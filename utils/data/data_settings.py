@@ -1,0 +1,131 @@
+"""The settings that a data set is loaded by, checked and in one place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from utils.data.annotation import handle_problem
+from utils.data.features import FEATURE_RANK, LAYOUTS, MAP_RANK, FeatureFormat
+from utils.data.problems import DataError, shown
+from utils.data.segments import SCALINGS
+
+MAPS_FOLDER = "frames"
+# A configuration stored before these settings existed means what they are by default.
+DEFAULTS = {"FEATURE_LAYOUT": "frames_first", "FEATURES_FOLDER": "features", "MAX_FRAMES": 0}
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """What of a configuration the data depends on; see `configs.generic_config` for each.
+
+    Args:
+        annotation_path: the annotation file.
+        split_path: where a split.json may be.
+        features_folder: what holds the feature files or, for the ResNet-50 encoder, the maps.
+        file_format: how those are laid out, SKIP_RATE included.
+        max_frames: frames of a training video in an epoch, 0 for all.
+        tasks, background_labels, scaling, standardize, train_split, validation_fraction, lazy, seed: TASKS,
+            BACKGROUND_LABELS, ANNOTATION_SCALING, STANDARDIZE, TRAIN_SPLIT, VALIDATION_FRACTION, LAZY_LOAD
+            and SEED.
+    """
+
+    annotation_path: Path
+    split_path: Path
+    features_folder: Path
+    file_format: FeatureFormat
+    max_frames: int
+    tasks: tuple[str, ...]
+    background_labels: tuple[str, ...]
+    scaling: str
+    standardize: bool
+    train_split: tuple[float, float]
+    validation_fraction: float
+    lazy: bool
+    seed: int
+
+
+def read_data_settings(config: Mapping[str, Any]) -> DataSettings:
+    """The settings of a configuration.
+
+    FEATURES_FOLDER counts from the data set's folder, unless it is absolute. It is the user's own word and
+    may lead anywhere; the handles inside the data set's files may not (see `handle_problem`).
+
+    Raises:
+        DataError: with every setting that is missing or cannot be.
+    """
+    problems: list[str] = []
+
+    def setting(key: str, accepts: Callable[[Any], bool], expected: str) -> Any:
+        value = config.get(key, DEFAULTS.get(key))
+        try:
+            accepted = accepts(value)
+        except (TypeError, ValueError):
+            accepted = False
+        if not accepted:
+            problems.append(f"{key} is {shown(value)}; expected {expected}")
+        return value
+
+    name = setting("DATASET_NAME", lambda value: handle_problem(value) is None, "a plain folder name")
+    root = setting("DATASET_PATH", _is_path, "a folder")
+    features = setting("FEATURES_FOLDER", _is_path, "a folder")
+    skip_rate = setting("SKIP_RATE", lambda value: _is_whole(value) and value >= 1, "a whole number >= 1")
+    max_frames = setting(
+        "MAX_FRAMES", lambda value: _is_whole(value) and (value == 0 or value >= 2), "0 (all) or 2 or more"
+    )
+    seed = setting("SEED", lambda value: _is_whole(value) and value >= 0, "a whole number >= 0")
+    scaling = setting("ANNOTATION_SCALING", lambda value: value in SCALINGS, _one_of(SCALINGS))
+    shares = setting(
+        "TRAIN_SPLIT",
+        lambda value: len(value) == 2 and all(0 <= share <= 1 for share in value),
+        "two shares in [0, 1]",
+    )
+    fraction = setting("VALIDATION_FRACTION", lambda value: 0 <= value < 1, "a share in [0, 1)")
+    maps = config["BASEARCH"]["ARCHITECTURE"] == "resnet50"
+    layout = setting(
+        "FEATURE_LAYOUT",
+        lambda value: value in (LAYOUTS[:1] if maps else LAYOUTS),
+        f"{LAYOUTS[0]!r}, as maps always are" if maps else _one_of(LAYOUTS),
+    )
+    if problems:
+        raise DataError(problems)
+
+    folder = Path(root) / name
+    return DataSettings(
+        annotation_path=folder / f"{name}.json",
+        split_path=folder / "split.json",
+        features_folder=folder / (MAPS_FOLDER if maps else features),
+        file_format=FeatureFormat(
+            rank=MAP_RANK if maps else FEATURE_RANK,
+            features_first=layout == "features_first",
+            skip_rate=skip_rate,
+        ),
+        max_frames=max_frames,
+        tasks=_names(config["TASKS"]),
+        background_labels=_names(config["BACKGROUND_LABELS"]),
+        scaling=scaling,
+        standardize=bool(config["STANDARDIZE"]),
+        train_split=tuple(shares),
+        validation_fraction=fraction,
+        lazy=bool(config["LAZY_LOAD"]),
+        seed=seed,
+    )
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, (str, os.PathLike)) and bool(os.fspath(value)) and "\0" not in os.fspath(value)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _one_of(values: tuple[str, ...]) -> str:
+    return " or ".join(map(repr, values))

@@ -1,0 +1,51 @@
+"""Reading a JSON object without losing anything of it, and saying plainly why where it cannot be read."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from utils.data.problems import DataError, place, shown
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """The object a JSON file holds.
+
+    Python's reader keeps the last of two equal keys without a word; here that is an error, because it
+    would lose a whole task.
+
+    Args:
+        path: a UTF-8 file, with or without a byte order mark.
+
+    Raises:
+        DataError: the file is missing, unreadable, not JSON, not an object, names a key twice, or holds text
+            that is no text (half of a surrogate pair), which no file or terminal could be given again.
+    """
+
+    def refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        content = dict(pairs)
+        if len(content) < len(pairs):
+            (repeated, _), *_ = Counter(key for key, _ in pairs).most_common(1)
+            raise DataError(
+                f"{place(path)}the key {shown(repeated)} stands twice in one object; expected once"
+            )
+        return content
+
+    try:
+        if path.exists() and not path.is_file():
+            raise DataError(f"{place(path)}cannot be read as JSON (it is not a regular file)")
+        text = path.read_text(encoding="utf-8-sig")
+        content = json.loads(text, object_pairs_hook=refuse_repeated_keys)
+        if "\\ud" in text or "\\uD" in text:
+            json.dumps(content, ensure_ascii=False).encode()
+    except DataError:
+        raise
+    except FileNotFoundError as error:
+        raise DataError(f"{place(path)}no such file") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{place(path)}cannot be read as JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{place(path)}holds a {type(content).__name__}; expected a JSON object")
+    return content

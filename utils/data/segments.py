@@ -1,0 +1,247 @@
+"""From the annotation file's lists to a time_dict, and from one time line to another.
+
+A time_dict's ends are inclusive and its segments cover every frame (see `utils.data.annotation`). The
+functions here return new time_dicts and never change the one they are given.
+
+Half open or inclusive. Files write a segment either as [start, end), where the next one starts at `end`, or
+with an inclusive end, where the next one starts at `end + 1`. Each video is judged by its own segments: a
+boundary with start[i+1] == end[i] speaks for half open; one with start[i+1] == end[i] + 1, and a segment with
+end[i] == start[i] (one frame) before the last, speak for inclusive. The majority decides, half open where
+they are equal. A video that says nothing (one segment, or gaps at every boundary) follows the file as a
+whole, counted over all videos, and a file that says nothing is half open. The last end of a video is
+inclusive either way. What then contradicts the decision is not explained away: in a half-open video an empty
+segment is an error and start == end + 1 leaves one frame of background; in an inclusive video a boundary with
+start[i+1] == end[i] is an overlap, an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from utils.data.problems import DataError, shown
+
+BACKGROUND = "SIL"
+# The rest of the project takes these two for background whatever the settings say.
+ALWAYS_BACKGROUND = frozenset({BACKGROUND, "background"})
+SCALINGS = ("none", "proportional")
+# No video is that long; up to here every whole number is exact in double precision too, as JSON may be read.
+LAST_FRAME = 2**53 - 1
+
+
+def file_is_half_open(segment_lists: Iterable[tuple[Any, Any]]) -> bool:
+    """Whether the file as a whole is half open: the convention of the videos that don't show one.
+
+    Args:
+        segment_lists: the lists of starts and of ends of every video; malformed ones are passed over.
+    """
+    balance = 0
+    for starts, ends in segment_lists:
+        if _are_frames(starts) and _are_frames(ends) and len(starts) == len(ends):
+            balance += _half_open_balance(starts, ends)
+    return balance >= 0
+
+
+def normalize_segments(
+    handle: str,
+    actions: Any,
+    starts: Any,
+    ends: Any,
+    background: frozenset[str],
+    file_half_open: bool,
+    problems: list[tuple[int | None, str]],
+) -> dict[str, Any] | None:
+    """The time_dict of one video.
+
+    Args:
+        handle: the video's name.
+        actions, starts, ends: the file's lists: labels, first frames, and ends in either convention.
+        background: labels that mean background ('SIL' and 'background' always do).
+        file_half_open: the convention where the video itself shows none.
+        problems: what is wrong is appended here as (segment or None, sentence).
+
+    Returns:
+        The time_dict, or None where there is any problem. Frames that no segment covers, before the first or
+        between two, are background segments of their own.
+    """
+    labels = _read_labels(actions, problems)
+    first_frames = _read_frames(starts, "start", problems)
+    end_frames = _read_frames(ends, "end", problems)
+    if labels is None or first_frames is None or end_frames is None:
+        return None
+    if not len(labels) == len(first_frames) == len(end_frames):
+        problems.append(
+            (
+                None,
+                f"lists of unequal length: {len(labels)} actions, {len(first_frames)} starts, "
+                f"{len(end_frames)} ends; expected one start and one end per action",
+            )
+        )
+        return None
+    if not labels:
+        problems.append((None, "the list of actions is empty; expected at least one segment"))
+        return None
+
+    balance = _half_open_balance(first_frames, end_frames)
+    half_open = balance > 0 or (balance == 0 and (file_half_open or _has_touching(first_frames, end_frames)))
+    time_dict: dict[str, Any] = {"step": [], "start_frame": [], "end_frame": [], "name": handle}
+    covered, valid, last = 0, True, len(labels) - 1
+    for segment, (label, start, end) in enumerate(zip(labels, first_frames, end_frames, strict=True)):
+        stop = end if half_open and segment < last else end + 1
+        problem = _segment_problem(start, end, stop, covered)
+        if problem is not None:
+            problems.append((segment, problem))
+            valid = False
+        else:
+            if start > covered:
+                _append(time_dict, BACKGROUND, covered, start)
+            is_background = label in background or label in ALWAYS_BACKGROUND
+            _append(time_dict, BACKGROUND if is_background else label, start, stop)
+        covered = max(covered, stop)
+    return time_dict if valid else None
+
+
+def lengths_agree(annotated: int, number_of_frames: int) -> bool:
+    """Whether annotation and features differ by at most 2 frames or 1 % of the features."""
+    difference = abs(annotated - number_of_frames)
+    return difference <= 2 or 100 * difference <= number_of_frames
+
+
+def fit_to_length(time_dict: dict[str, Any], number_of_frames: int, scaling: str = "none") -> dict[str, Any]:
+    """The same segments over the frames that the features really have.
+
+    With `scaling='none'` the two lengths may differ by 2 frames or 1 % of the features, and the end absorbs
+    the difference: the last segment is cut or prolonged. With 'proportional' every boundary b becomes
+    round(b * features / annotation), for features sampled at another rate. Every segment keeps at least one
+    frame either way, at the cost of its neighbours, so that none disappears.
+
+    Args:
+        time_dict: the annotated segments.
+        number_of_frames: frames of the features.
+        scaling: 'none' or 'proportional'.
+
+    Raises:
+        DataError: the lengths differ by more, or there are more segments than frames.
+    """
+    if scaling not in SCALINGS:
+        raise DataError(
+            f"ANNOTATION_SCALING is {scaling!r}; expected one of {', '.join(map(repr, SCALINGS))}"
+        )
+    starts, annotated = time_dict["start_frame"], time_dict["end_frame"][-1] + 1
+    if annotated == number_of_frames:
+        return time_dict
+    count = len(starts)
+    if scaling == "none" and not lengths_agree(annotated, number_of_frames):
+        raise DataError(
+            f"{number_of_frames} frames of features, {annotated} annotated; expected a difference within 1 % "
+            f"or 2 frames (ANNOTATION_SCALING='proportional' rescales the annotation to the features)"
+        )
+    if count > number_of_frames:
+        raise DataError(f"{count} segments in {number_of_frames} frames; expected a frame for each")
+
+    if scaling == "proportional":
+        # Whole numbers throughout: exact rounding, half up, however large they are.
+        starts = [(2 * start * number_of_frames + annotated) // (2 * annotated) for start in starts]
+    fitted, earliest = [], 0
+    for segment, start in enumerate(starts):
+        latest = number_of_frames - (count - segment)
+        fitted.append(min(max(start, earliest), latest))
+        earliest = fitted[-1] + 1
+    ends = [start - 1 for start in fitted[1:]] + [number_of_frames - 1]
+    return {**time_dict, "step": list(time_dict["step"]), "start_frame": fitted, "end_frame": ends}
+
+
+def subsample_segments(time_dict: dict[str, Any], skip_rate: int) -> dict[str, Any]:
+    """The segments as seen on every `skip_rate`-th frame, 0, skip_rate, 2 skip_rate, ...
+
+    Frame t of the result carries the label of frame t * skip_rate. A segment that holds none of those frames
+    is not seen; `models.json_dataset.load_data` counts and reports them.
+
+    Args:
+        time_dict: segments over T frames.
+        skip_rate: at least 1.
+
+    Returns:
+        Segments over ceil(T / skip_rate) frames.
+    """
+    if skip_rate == 1:
+        return time_dict
+    sampled: dict[str, Any] = {**time_dict, "step": [], "start_frame": [], "end_frame": []}
+    for step, start, end in zip(
+        time_dict["step"], time_dict["start_frame"], time_dict["end_frame"], strict=True
+    ):
+        first, stop = -(-start // skip_rate), end // skip_rate + 1
+        if first < stop:
+            _append(sampled, step, first, stop)
+    return sampled
+
+
+def _append(time_dict: dict[str, Any], step: str, start: int, stop: int) -> None:
+    time_dict["step"].append(step)
+    time_dict["start_frame"].append(start)
+    time_dict["end_frame"].append(stop - 1)
+
+
+def _half_open_balance(starts: list[int], ends: list[int]) -> int:
+    """Votes for half open minus votes for inclusive."""
+    touching = sum(start == end for start, end in zip(starts[1:], ends, strict=False))
+    following = sum(start == end + 1 for start, end in zip(starts[1:], ends, strict=False))
+    single = sum(start == end for start, end in zip(starts[:-1], ends, strict=False))
+    return touching - following - single
+
+
+def _has_touching(starts: list[int], ends: list[int]) -> bool:
+    return any(start == end for start, end in zip(starts[1:], ends, strict=False))
+
+
+def _segment_problem(start: int, end: int, stop: int, covered: int) -> str | None:
+    if end < start:
+        return f"ends at frame {end}, before its start {start}; expected end >= start"
+    if stop == start:
+        return (
+            f"start and end are both frame {start}, which is no frame in a video whose segments end where "
+            f"the next one starts; expected end > start"
+        )
+    if start < covered:
+        return (
+            f"starts at frame {start}, but frames up to {covered - 1} are taken; expected start >= {covered}"
+        )
+    return None
+
+
+def _is_frame(value: Any) -> bool:
+    """Whole numbers only; 3.0 is one, since many programs write it so, and True is not."""
+    if isinstance(value, float):
+        return value.is_integer() and 0 <= value <= LAST_FRAME
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LAST_FRAME
+
+
+def _are_frames(values: Any) -> bool:
+    return isinstance(values, list) and all(map(_is_frame, values))
+
+
+def _read_frames(values: Any, what: str, problems: list[tuple[int | None, str]]) -> list[int] | None:
+    if not isinstance(values, list):
+        problems.append((None, f"the {what}s are a {type(values).__name__}; expected a list of frames"))
+        return None
+    wrong = [(segment, value) for segment, value in enumerate(values) if not _is_frame(value)]
+    problems += [
+        (segment, f"the {what} is {shown(value)}; expected a whole frame number >= 0 (and below 2**53)")
+        for segment, value in wrong
+    ]
+    return None if wrong else [int(value) for value in values]
+
+
+def _read_labels(values: Any, problems: list[tuple[int | None, str]]) -> list[str] | None:
+    if not isinstance(values, list):
+        problems.append((None, f"the actions are a {type(values).__name__}; expected a list of labels"))
+        return None
+    # A label may be written as a number, as in lists of action ids.
+    labels = [
+        str(value) if isinstance(value, int) and not isinstance(value, bool) else value for value in values
+    ]
+    wrong = [
+        (segment, label) for segment, label in enumerate(labels) if not isinstance(label, str) or not label
+    ]
+    problems += [(segment, f"the action is {shown(label)}; expected a label") for segment, label in wrong]
+    return None if wrong else labels

@@ -1,0 +1,82 @@
+"""The table that describes a loaded data set."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import TYPE_CHECKING
+
+from utils.data.segments import BACKGROUND
+
+if TYPE_CHECKING:
+    from utils.data.preparation import Video
+
+COLUMNS = ("task", "train", "val", "test", "frames min/median/max", "actions", "background", "repeats")
+
+
+def summarize(
+    splits: Mapping[str, Sequence[Video]],
+    feature_width: int,
+    skipped_tasks: Mapping[str, str],
+    notes: Sequence[str],
+) -> str:
+    """A table with one row per task, and below it what was left out or changed.
+
+    Args:
+        splits: the videos of 'train', 'val' and 'test'.
+        feature_width: width of the features.
+        skipped_tasks: tasks left out, and why.
+        notes: further sentences.
+
+    Returns:
+        Several lines. "actions" counts different labels, "background" is the share of all frames, "repeats"
+        the videos in which some action comes more than once.
+    """
+    tasks = dict.fromkeys(video.task for videos in splits.values() for video in videos)
+    rows = [COLUMNS] + [_row(task, splits) for task in tasks]
+    if len(tasks) > 1:
+        rows.append(_row(None, splits))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    lines = [
+        "  ".join(
+            [
+                row[0].ljust(widths[0]),
+                *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
+            ]
+        )
+        for row in rows
+    ]
+    lines.append(f"features of width {feature_width}")
+    lines += [f"left out: task {task!r}: {why}" for task, why in skipped_tasks.items()]
+    lines += [f"note: {note}" for note in notes]
+    return "\n".join(lines)
+
+
+def _row(task: str | None, splits: Mapping[str, Sequence[Video]]) -> tuple[str, ...]:
+    """A task's figures; None is all tasks together."""
+    chosen = {
+        split: [video for video in videos if task in (None, video.task)] for split, videos in splits.items()
+    }
+    videos = [video for part in chosen.values() for video in part]
+    frames = [video.number_of_frames for video in videos]
+    counts = [Counter(step for step in video.time_dict["step"] if step != BACKGROUND) for video in videos]
+    repeats = sum(any(count > 1 for count in counter.values()) for counter in counts)
+    background = sum(_background_frames(video) for video in videos)
+    return (
+        "all" if task is None else task,
+        *(str(len(chosen[split])) for split in ("train", "val", "test")),
+        f"{min(frames)}/{median(frames):g}/{max(frames)}",
+        str(len(set().union(*counts))),
+        f"{background / sum(frames):.1%}",
+        f"{repeats} of {len(videos)}",
+    )
+
+
+def _background_frames(video: Video) -> int:
+    times = video.time_dict
+    return sum(
+        end - start + 1
+        for step, start, end in zip(times["step"], times["start_frame"], times["end_frame"], strict=True)
+        if step == BACKGROUND
+    )

@@ -1,0 +1,78 @@
+"""Writing files so that a reader never meets a half-written one: temporary file first, then rename."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` when the block ends without an exception.
+
+    The temporary file lies in the same folder, because a rename is atomic only within one file system, and
+    keeps the suffix of `path`, because matplotlib and NumPy choose their format by it. Missing folders are
+    created. If the block raises, `path` keeps its old content and the temporary file is removed.
+
+    Args:
+        path: the file to write or replace.
+
+    Yields:
+        The path to write to.
+
+    Example:
+        >>> with atomic_write('run/notes.txt') as temporary:    # doctest: +SKIP
+        ...     temporary.write_text('written whole or not at all')
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Not tempfile.mkstemp, whose files only their owner may read: a name no other process picks is enough.
+    temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex}{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Write `text` (UTF-8) to `path` in one step."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | os.PathLike, content: Any) -> None:
+    """Write plain Python content as indented JSON to `path` in one step.
+
+    NaN and infinities are refused (ValueError): they aren't JSON, and a figure that doesn't exist should be
+    written as null together with the reason.
+    """
+    write_text(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def write_csv(
+    path: str | os.PathLike, rows: Iterable[Mapping[str, Any]], columns: Sequence[str] | None = None
+) -> None:
+    """Write `rows` as a CSV file with a header to `path` in one step.
+
+    Args:
+        path: the file to write or replace.
+        rows: one mapping per line; a missing or None value becomes an empty cell.
+        columns: order of the columns; by default every key, in the order of first appearance.
+
+    Raises:
+        ValueError: a row has a key that isn't among the given columns.
+    """
+    rows = list(rows)
+    if columns is None:
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+    with atomic_write(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(columns), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
