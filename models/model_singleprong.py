@@ -1,0 +1,206 @@
+"""The three frame encoders, and the model of one encoder with an optional drop network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+from models.layers import (
+    DropNetwork,
+    TemporalConvolution,
+    check_sequences,
+    draw_weight,
+    fully_connected,
+    join_frames,
+    split_context,
+)
+
+
+class TemporalStackingEncoder(nn.Module):
+    """Convolutions along time over precomputed frame features, ReLU between them, no bias.
+
+    Args:
+        feature_width: width of the features.
+        output_width: D, width of the embeddings.
+        conv_num_channels: width after the first convolution; the others have D.
+        num_layers: number of convolutions, at least 1.
+        temporal_depth: kernel of the first one; the others read 3 frames.
+        causal: read no frame after the current one.
+
+    Attributes:
+        frames_ahead, frames_behind: how many later and earlier frames an output depends on.
+    """
+
+    def __init__(
+        self,
+        feature_width: int,
+        output_width: int,
+        conv_num_channels: int = 512,
+        num_layers: int = 7,
+        temporal_depth: int = 2,
+        causal: bool = False,
+    ):
+        super().__init__()
+        hidden_widths = [conv_num_channels, *[output_width] * (num_layers - 2)][: num_layers - 1]
+        widths = [feature_width, *hidden_widths, output_width]
+        kernels = [temporal_depth, *[3] * (num_layers - 1)]
+        shapes = zip(widths[:-1], widths[1:], kernels, strict=True)
+        self.convolutions = nn.ModuleList(
+            TemporalConvolution(*shape, causal, after_relu=layer > 0) for layer, shape in enumerate(shapes)
+        )
+        self.feature_width = feature_width
+        self.frames_behind = sum(layer.frames_behind for layer in self.convolutions)
+        self.frames_ahead = sum(layer.frames_ahead for layer in self.convolutions)
+
+    def forward(self, sequences: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """From features, a list of (T_i, feature_width), to embeddings, a list of (T_i, D)."""
+        check_sequences(sequences, self.convolutions[0].weight, (self.feature_width,))
+        return [self._encode(video) for video in sequences]
+
+    def _encode(self, video: torch.Tensor) -> torch.Tensor:
+        hidden = self.convolutions[0](video)
+        for layer in self.convolutions[1:]:
+            hidden = layer(functional.relu_(hidden))
+        return hidden
+
+
+class Resnet50Encoder(nn.Module):
+    """The encoder of TCC over ResNet-50 conv4c maps (Dwibedi et al., CVPR 2019).
+
+    Each frame comes with its context of `temporal_depth` frames (a video's first or last frame stands for
+    those outside it): two 3 x 3 x 3 convolutions inside the context, the maximum over time and place, fully
+    connected layers.
+
+    Args:
+        feature_width: channels of the maps, 1024 for conv4c.
+        output_width: D, width of the embeddings.
+        conv_num_channels: channels of both convolutions.
+        fc_layers: hidden fully connected layers.
+        temporal_depth: frames of context, the current one among them.
+        frames_per_chunk: frames convolved at once. In training a longer video recomputes its chunks in the
+            backward pass, so that memory does not grow by their intermediates.
+        causal: the context ends at the current frame; otherwise it lies around it, the odd frame after it.
+
+    Attributes:
+        frames_ahead, frames_behind: how many later and earlier frames an output depends on.
+    """
+
+    def __init__(
+        self,
+        feature_width: int,
+        output_width: int,
+        conv_num_channels: int = 512,
+        fc_layers: Sequence[int] = (512, 512),
+        temporal_depth: int = 2,
+        frames_per_chunk: int = 16,
+        causal: bool = False,
+    ):
+        super().__init__()
+        self.convolutions = nn.Sequential(
+            nn.Conv3d(feature_width, conv_num_channels, kernel_size=3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv3d(conv_num_channels, conv_num_channels, kernel_size=3, padding=1),
+            nn.ReLU(inplace=True),
+        )
+        for layer, inputs in ((0, feature_width), (2, conv_num_channels)):
+            convolution = self.convolutions[layer]
+            draw_weight(convolution.weight, inputs * math.prod(convolution.kernel_size), after_relu=True)
+            nn.init.zeros_(convolution.bias)
+        self.fc = fully_connected([conv_num_channels, *fc_layers, output_width])
+        self.feature_width = feature_width
+        self.frames_per_chunk = frames_per_chunk
+        self.frames_behind, self.frames_ahead = split_context(temporal_depth, causal)
+
+    def forward(self, sequences: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """From maps, a list of (T_i, feature_width, height, width), to embeddings, a list of (T_i, D)."""
+        check_sequences(sequences, self.convolutions[0].weight, (self.feature_width, None, None))
+        pooled, lengths = join_frames([self._pool_video(video) for video in sequences])
+        return list(self.fc(pooled).split(lengths))
+
+    def _pool_video(self, video: torch.Tensor) -> torch.Tensor:
+        frames = video.shape[0]
+        if frames <= self.frames_per_chunk:
+            return self._pool_chunk(video, 0, frames)
+        starts = range(0, frames, self.frames_per_chunk)
+        chunks = [(start, min(start + self.frames_per_chunk, frames)) for start in starts]
+        if not torch.is_grad_enabled():
+            return torch.cat([self._pool_chunk(video, start, stop) for start, stop in chunks])
+        # No randomness inside, hence no random state to keep for the recomputation.
+        keep = {"use_reentrant": False, "preserve_rng_state": False}
+        return torch.cat([checkpoint(self._pool_chunk, video, start, stop, **keep) for start, stop in chunks])
+
+    def _pool_chunk(self, video: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        """Frames start .. stop - 1 of a video with their context, to (stop - start, channels)."""
+        offsets = torch.arange(-self.frames_behind, self.frames_ahead + 1, device=video.device)
+        current = torch.arange(start, stop, device=video.device)
+        context = (current[:, None] + offsets).clamp(0, video.shape[0] - 1)
+        return self.convolutions(video[context].transpose(1, 2)).amax(dim=(2, 3, 4))
+
+
+class FramewiseEncoder(nn.Module):
+    """A multilayer perceptron (ReLU) on each frame's features alone, the 'naive' base architecture.
+
+    Args:
+        feature_width: width of the features.
+        output_width: D, width of the embeddings.
+        layers: widths of the hidden layers.
+    """
+
+    frames_ahead = 0
+    frames_behind = 0
+
+    def __init__(self, feature_width: int, output_width: int, layers: Sequence[int] = (1024, 512, 512, 256)):
+        super().__init__()
+        self.layers = fully_connected([feature_width, *layers, output_width])
+        self.feature_width = feature_width
+
+    def forward(self, sequences: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """From features, a list of (T_i, feature_width), to embeddings, a list of (T_i, D)."""
+        check_sequences(sequences, self.layers[0].weight, (self.feature_width,))
+        frames, lengths = join_frames(sequences)
+        return list(self.layers(frames).split(lengths))
+
+
+class SingleprongModel(nn.Module):
+    """An encoder and, where GTCC drops frames, its drop network.
+
+    Example:
+        >>> model = SingleprongModel(FramewiseEncoder(64, 16), DropNetwork(16, [32]))
+        >>> result = model([torch.randn(30, 64), torch.randn(40, 64)])
+        >>> result["outputs"][1].shape, result["dropouts"][1].shape
+        (torch.Size([40, 16]), torch.Size([17]))
+    """
+
+    def __init__(self, encoder: nn.Module, drop_network: DropNetwork | None = None):
+        super().__init__()
+        self.encoder = encoder
+        self.drop_network = drop_network
+
+    @property
+    def frames_ahead(self) -> int:
+        """How many later frames an output depends on, 0 when causal."""
+        return self.encoder.frames_ahead
+
+    @property
+    def frames_behind(self) -> int:
+        """How many earlier frames an output depends on."""
+        return self.encoder.frames_behind
+
+    def forward(self, sequences: Sequence[torch.Tensor]) -> dict[str, list[torch.Tensor]]:
+        """Embed the videos of a batch, each independently of the others.
+
+        Args:
+            sequences: list of (T_i, D_in), or of (T_i, channels, height, width) for the ResNet-50 encoder.
+
+        Returns:
+            {'outputs': list of (T_i, D), 'attentions': [], 'dropouts': list of (D + 1,), [] without a drop
+            network}.
+        """
+        outputs = self.encoder(sequences)
+        dropouts = self.drop_network(outputs) if self.drop_network is not None else []
+        return {"outputs": outputs, "attentions": [], "dropouts": dropouts}
