@@ -1,0 +1,184 @@
+"""LAV, VAVA and what they are made of, in plain Python loops over floats, straight from the formulas."""
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import combinations
+
+import torch
+
+Frames = Sequence[Sequence[float]]
+Matrix = list[list[float]]
+
+
+def distance(u: Sequence[float], v: Sequence[float], similarity: str) -> float:
+    squared = sum((a - b) ** 2 for a, b in zip(u, v, strict=True))
+    return {
+        "squared": squared,
+        "squared_per_dimension": squared / len(u),
+        "euclidean": math.sqrt(squared),
+    }[similarity]
+
+
+def distances(rows: Frames, columns: Frames, similarity: str) -> Matrix:
+    return [[distance(u, v, similarity) for v in columns] for u in rows]
+
+
+def soft_dtw(
+    costs: Matrix, smoothing: float, allowed: Callable[[int, int], bool] = lambda i, j: True
+) -> float:
+    rows, columns = len(costs), len(costs[0])
+    total = {(-1, -1): 0.0}
+    for i in range(rows):
+        for j in range(columns):
+            before = [total[p] for p in ((i - 1, j), (i, j - 1), (i - 1, j - 1)) if p in total]
+            if not before or not allowed(i, j):
+                continue
+            least = min(before)
+            soft = least - smoothing * math.log(sum(math.exp((least - b) / smoothing) for b in before))
+            total[i, j] = costs[i][j] + soft
+    return total.get((rows - 1, columns - 1), math.inf)
+
+
+def regulariser(frames: Frames, window: float, margin: float, similarity: str) -> float:
+    length = len(frames)
+    near = far = near_weights = far_weights = 0.0
+    for i in range(length):
+        for j in range(length):
+            if i == j:
+                continue
+            weight = (40.0 * (i - j) / (length - 1)) ** 2 + 1.0
+            apart = distance(frames[i], frames[j], similarity)
+            if abs(i - j) <= max(1.0, window * (length - 1)):
+                near += apart / weight
+                near_weights += 1.0 / weight
+            else:
+                far += weight * max(0.0, margin - apart)
+                far_weights += weight
+    return (near / near_weights if near_weights else 0.0) + (far / far_weights if far_weights else 0.0)
+
+
+def lav(videos: Sequence[Frames], min_temp, alpha, margin, window, similarity) -> float:
+    terms = []
+    for u, v in combinations(videos, 2):
+        aligned = soft_dtw(distances(u, v, similarity), min_temp) / (len(u) + len(v))
+        inside = regulariser(u, window, margin, similarity) + regulariser(v, window, margin, similarity)
+        terms.append(aligned + alpha * inside)
+    return sum(terms) / len(terms)
+
+
+def prior(costs: Matrix, share: float, width: float) -> Matrix:
+    """share * consistency + (1 - share) * optimality, each with mean 1."""
+    n, m = len(costs), len(costs[0])
+    x = [i / max(n - 1, 1) for i in range(n)]
+    y = [j / max(m - 1, 1) for j in range(m)]
+    best_column = [min(range(m), key=lambda j: costs[i][j]) for i in range(n)]
+    best_row = [min(range(n), key=lambda i: costs[i][j]) for j in range(m)]
+    result = [[0.0] * m for _ in range(n)]
+    for kind, part in (("consistency", share), ("optimality", 1.0 - share)):
+        values = [[0.0] * m for _ in range(n)]
+        for i in range(n):
+            for j in range(m):
+                if kind == "consistency":
+                    away = abs(x[i] - y[j]) / math.sqrt(2)
+                else:
+                    away = (abs(x[i] - x[best_row[j]]) + abs(y[j] - y[best_column[i]])) / 2
+                values[i][j] = math.exp(-(away**2) / (2 * width**2))
+        mean = sum(map(sum, values)) / (n * m)
+        for i in range(n):
+            for j in range(m):
+                result[i][j] += part * values[i][j] / mean
+    return result
+
+
+def transport(costs: Matrix, cells: Matrix, zeta: float, eps: float, iterations: int = 3000):
+    """Plan, masses left out of rows and of columns, and the objective, of the problem with a virtual bin.
+
+    Uniform masses; `cells` is the prior. Alternating exact solution of the constraints, without any
+    acceleration.
+    """
+    n, m = len(costs), len(costs[0])
+    slack = math.exp(-zeta / eps)
+    kernel = [[cells[i][j] * math.exp(-costs[i][j] / eps) for j in range(m)] for i in range(n)]
+    u, v = [1.0] * n, [1.0] * m
+    for _ in range(iterations):
+        u = [1.0 / (sum(kernel[i][j] * v[j] for j in range(m)) / m + slack) for i in range(n)]
+        v = [1.0 / (sum(kernel[i][j] * u[i] for i in range(n)) / n + slack) for j in range(m)]
+    plan = [[u[i] * kernel[i][j] * v[j] / (n * m) for j in range(m)] for i in range(n)]
+    rows_out, columns_out = [slack * x / n for x in u], [slack * x / m for x in v]
+
+    def divergence(value: float, reference: float) -> float:
+        return (value * math.log(value / reference) if value > 0 else 0.0) - value + reference
+
+    objective = zeta * (sum(rows_out) + sum(columns_out))
+    for i in range(n):
+        for j in range(m):
+            objective += plan[i][j] * costs[i][j] + eps * divergence(plan[i][j], cells[i][j] / (n * m))
+    objective += eps * sum(divergence(s, 1.0 / n) for s in rows_out)
+    objective += eps * sum(divergence(r, 1.0 / m) for r in columns_out)
+    return plan, rows_out, columns_out, objective
+
+
+def inter(costs: Matrix, plan: Matrix, margin: float) -> float:
+    """Mean of both directions of sum_i m_i max(0, margin + d+_i - d-_i)."""
+    total = 0.0
+    for transposed in (False, True):
+        here = [list(column) for column in zip(*costs, strict=True)] if transposed else costs
+        target = [list(column) for column in zip(*plan, strict=True)] if transposed else plan
+        for own, share in zip(here, target, strict=True):
+            mass, others = sum(share), len(own) - 1
+            if others == 0 or mass == 0:
+                continue
+            matched = sum(d * t / mass for d, t in zip(own, share, strict=True))
+            unmatched = sum(d * (1.0 - t / mass) for d, t in zip(own, share, strict=True)) / others
+            total += 0.5 * mass * max(0.0, margin + matched - unmatched)
+    return total
+
+
+def vava(
+    videos: Sequence[Frames],
+    zeta,
+    regularization,
+    prior_width,
+    consistency,
+    intra_weight,
+    inter_weight,
+    margin,
+    window,
+    inter_margin,
+    similarity,
+    plans: list[Matrix] | None = None,
+) -> float:
+    """`plans`: the targets of the inter-video term, in the order of the pairs; filled where it is empty."""
+    plans = [] if plans is None else plans
+    recorded = bool(plans)
+    terms = []
+    for index, (u, v) in enumerate(combinations(videos, 2)):
+        costs = distances(u, v, similarity)
+        mean = sum(map(sum, costs)) / (len(u) * len(v))
+        costs = [[each / mean for each in row] for row in costs]
+        cells = prior(costs, consistency, prior_width)
+        plan, _, _, value = transport(costs, cells, zeta, regularization, 400)
+        if not recorded:
+            plans.append(plan)
+        inside = regulariser(u, window, margin, similarity) + regulariser(v, window, margin, similarity)
+        terms.append(value + intra_weight * inside + inter_weight * inter(costs, plans[index], inter_margin))
+    return sum(terms) / len(terms)
+
+
+def slopes(
+    function: Callable[[list[Frames]], float], videos: list[Frames], step: float = 1e-5
+) -> list[torch.Tensor]:
+    """The gradient of a function of videos by central differences."""
+    result = []
+    for index, video in enumerate(videos):
+        gradient = torch.zeros(len(video), len(video[0]), dtype=torch.float64)
+        for i in range(len(video)):
+            for k in range(len(video[0])):
+                moved = []
+                for sign in (1, -1):
+                    changed = [[list(frame) for frame in each] for each in videos]
+                    changed[index][i][k] += sign * step
+                    moved.append(function(changed))
+                gradient[i, k] = (moved[0] - moved[1]) / (2 * step)
+        result.append(gradient)
+    return result

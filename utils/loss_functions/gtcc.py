@@ -1,0 +1,222 @@
+"""Generalised temporal cycle-consistency (GTCC, CVPR 2024): several soft neighbours, frames that drop out."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from utils.loss_functions.cycle_back import (
+    checked_sequences,
+    cycle_back_by_chance,
+    cycle_back_regression,
+    ordered_pairs,
+    smallest_cycle_back,
+    zero_with_gradient,
+)
+from utils.loss_functions.mixture_fit import fit_mixtures
+from utils.loss_functions.similarity import DEFAULT_SIMILARITY, scaling_of, similarity_logits, softmax_of
+
+# Bounds the reciprocal term: at most 1 + 1 / RECIPROCAL_FLOOR times what a cycle costs by chance.
+RECIPROCAL_FLOOR = 0.1
+# Spread of the drop logits below which they count as all alike.
+_SMALLEST_SPREAD = 1e-3
+_SMALLEST_WINDOW = 3
+
+
+def GTCC_loss(
+    sequences: Sequence[Tensor],
+    n_components: int = 15,
+    gamma: float = 0.95,
+    delta: float = 0.2,
+    dropouts: Sequence[Tensor] | None = None,
+    softmax_temp: float = 0.1,
+    alignment_variance: float = 0,
+    max_gmm_iters: int = 8,
+    epoch: int = 0,
+    anchors_per_video: int = 20,
+    similarity: str = DEFAULT_SIMILARITY,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Mean over ordered pairs (U, V) of different videos, and over anchor frames i drawn from U, of
+
+        P_keep L + (1 - P_keep) R(L),        L = sum_k psi_k L_cbr(i; v~^(k), window)
+
+    (GTCC, section 3). alpha = softmax_j(-d(u_i, v_j) / tau) is approximated by a mixture of K discretised
+    Gaussians p^(k) with weights psi_k, without a gradient (`mixture_fit.py`); v~^(k) = sum_j p_j^(k) v_j; the
+    cycle goes back to a window of U and L_cbr (`cycle_back.py`) is taken there.
+
+    - Window: delta N consecutive frames (at least 3, at most N) that contain i, the rest of U has weight
+      zero. Where i lies in it is drawn anew for each anchor. Were it always the middle, embeddings that are
+      all alike would land on i exactly and be a perfect solution.
+    - Drop model: x_i = [u_i, 1] . c(V), normalised over the frames of U, P_drop = sigmoid(x_i) and
+      P_keep = m + (1 - m)(1 - P_drop), with the floor m = gamma^(epoch + 1). gamma = 1 or no `dropouts`
+      keeps all.
+    - Reciprocal: the paper's 1 / L has no bound. With C the value of L for uniform weights in the window
+      (chance), both measured from the smallest value L can take, and e = RECIPROCAL_FLOOR,
+
+          R = C (1 + e) / (L / C + e),
+
+      falls with L like 1 / L, is C at chance, and lies in (0, C (1 + e) / e]. A frame that aligns better than
+      chance is worth keeping, one that aligns worse is worth dropping.
+
+    Args:
+        sequences: embeddings (T_i, D), one a video, lengths may differ.
+        n_components: K >= 1.
+        gamma: in (0, 1]; the floor of the keep probability shrinks by it every epoch.
+        delta: width of the window as a share of the video, > 0.
+        dropouts: one c(V) of shape (D + 1,) a video, or None or empty.
+        softmax_temp: tau > 0.
+        alignment_variance: lambda >= 0 of L_cbr; 0 takes the plain squared error.
+        max_gmm_iters: steps of the mixture fit, >= 0 (`fit_mixtures`).
+        epoch: number of the epoch, >= 0.
+        anchors_per_video: frames drawn from each video without replacement; all of a shorter video.
+        similarity: the distance d, one of `similarity.SIMILARITIES`.
+        generator: CPU generator the anchors and windows are drawn from; torch's default where None.
+
+    Returns:
+        Scalar. A zero that carries a gradient where there are fewer than two videos.
+
+    Raises:
+        ValueError: for embeddings or dropouts of the wrong shape, an unknown similarity, a setting out of
+            range.
+    """
+    sequences = checked_sequences(sequences, alignment_variance)
+    _check_settings(gamma, delta, epoch, anchors_per_video, n_components, max_gmm_iters)
+    if len(sequences) < 2:
+        return zero_with_gradient(sequences)
+    width = sequences[0].shape[1]
+    scaling_of(similarity, softmax_temp, width)
+    dropouts = _checked_dropouts(dropouts, len(sequences), width) if gamma < 1 else []
+    with torch.autocast(sequences[0].device.type, enabled=False):
+        drawn = [_draw(len(each), anchors_per_video, delta, generator, each.device) for each in sequences]
+        pairs = ordered_pairs(len(sequences))
+        anchors = [each for each, _ in drawn]
+        fits = _fit_all(sequences, anchors, pairs, n_components, max_gmm_iters, softmax_temp, similarity)
+        floor = gamma ** (epoch + 1)
+        smallest = smallest_cycle_back(alignment_variance)
+        total = sequences[0].new_zeros(())
+        for (i, j), (weights, components) in zip(pairs, fits, strict=True):
+            loss = _multi_cycle(
+                sequences[i],
+                sequences[j],
+                *drawn[i],
+                weights,
+                components,
+                softmax_temp,
+                alignment_variance,
+                similarity,
+            )
+            if dropouts:
+                window = drawn[i][1].shape[1]
+                chance = cycle_back_by_chance(window, len(sequences[i]), alignment_variance)
+                keep = _keep_probability(sequences[i], dropouts[j], floor)[drawn[i][0]]
+                loss = keep * loss + (1 - keep) * _reciprocal(loss, chance, smallest)
+            total = total + loss.mean()
+        return total / len(pairs)
+
+
+def _check_settings(gamma, delta, epoch, anchors_per_video, n_components, max_gmm_iters) -> None:
+    wrong = [
+        message
+        for is_right, message in [
+            (0 < gamma <= 1, f"gamma must be in (0, 1]; got {gamma!r}"),
+            (0 < delta < float("inf"), f"delta must be a positive number; got {delta!r}"),
+            (epoch >= 0, f"epoch must be >= 0; got {epoch!r}"),
+            (anchors_per_video >= 1, f"anchors_per_video must be >= 1; got {anchors_per_video!r}"),
+            (n_components >= 1, f"n_components must be >= 1; got {n_components!r}"),
+            (max_gmm_iters >= 0, f"max_gmm_iters must be >= 0; got {max_gmm_iters!r}"),
+        ]
+        if not is_right
+    ]
+    if wrong:
+        raise ValueError("; ".join(wrong))
+
+
+def _checked_dropouts(dropouts: Sequence[Tensor] | None, number_of_videos: int, width: int) -> list[Tensor]:
+    if dropouts is None or len(dropouts) == 0:
+        return []
+    shapes = [tuple(each.shape) for each in dropouts]
+    if shapes != [(width + 1,)] * number_of_videos:
+        raise ValueError(
+            f"dropouts must be one vector of D + 1 = {width + 1} for each of the {number_of_videos} videos; "
+            f"got shapes {shapes}"
+        )
+    return list(dropouts)
+
+
+def _draw(
+    number_of_frames: int, number_of_anchors: int, delta: float, generator: torch.Generator | None, device
+) -> tuple[Tensor, Tensor]:
+    """Anchors (A,) in rising order and their windows (A, W), as frame indices."""
+    anchors = torch.randperm(number_of_frames, generator=generator)[:number_of_anchors].sort().values
+    width = min(max(round(delta * number_of_frames), _SMALLEST_WINDOW), number_of_frames)
+    place = torch.randint(width, (len(anchors),), generator=generator)
+    first = (anchors - place).clamp_(0, number_of_frames - width)
+    windows = first.unsqueeze(1) + torch.arange(width)
+    return anchors.to(device, non_blocking=True), windows.to(device, non_blocking=True)
+
+
+@torch.no_grad()
+def _fit_all(
+    sequences: list[Tensor],
+    anchors: list[Tensor],
+    pairs: list[tuple[int, int]],
+    n_components: int,
+    iterations: int,
+    temperature: float,
+    similarity: str,
+) -> list[tuple[Tensor, Tensor]]:
+    """Weights (A, K) and components (A, K, M) of each pair; all anchors of all pairs are fitted together."""
+    longest = max(len(each) for each in sequences)
+    rows = [len(anchors[i]) for i, _ in pairs]
+    targets = sequences[0].new_zeros(sum(rows), longest)
+    for (i, j), into in zip(pairs, targets.split(rows), strict=True):
+        logits = similarity_logits(sequences[i][anchors[i]], sequences[j], temperature, similarity)
+        into[:, : len(sequences[j])] = softmax_of(logits)
+    lengths = torch.tensor(
+        [len(sequences[j]) for (_, j), n in zip(pairs, rows, strict=True) for _ in range(n)]
+    )
+    lengths = lengths.to(targets.device, non_blocking=True)
+    fitted = fit_mixtures(targets, n_components, iterations, lengths)
+    by_pair = zip(pairs, fitted.split(rows), strict=True)
+    return [(fit.weights(), fit.components(len(sequences[j]))) for (_, j), fit in by_pair]
+
+
+def _multi_cycle(
+    own: Tensor,
+    other: Tensor,
+    anchors: Tensor,
+    windows: Tensor,
+    weights: Tensor,
+    components: Tensor,
+    temperature: float,
+    alignment_variance: float,
+    similarity: str,
+) -> Tensor:
+    """L of each anchor (A,)."""
+    last = max(len(own) - 1, 1)
+    neighbours = components.flatten(0, 1) @ other
+    neighbours = neighbours.view(*components.shape[:2], -1)
+    # index_select, not own[windows]: its backward pass adds whole rows.
+    frames = own.index_select(0, windows.flatten()).view(*windows.shape, -1)
+    beta = torch.softmax(similarity_logits(neighbours, frames, temperature, similarity), -1)
+    # Positions relative to the anchor: no rounding lost in a long video.
+    positions = ((windows - anchors.unsqueeze(1)).to(own.dtype) / last).unsqueeze(1)
+    error = -(beta * positions).sum(-1)
+    variance = (beta * (positions + error.unsqueeze(-1)).square()).sum(-1) if alignment_variance else error
+    loss = (weights * cycle_back_regression(error, variance, alignment_variance)).sum(-1)
+    return loss
+
+
+def _keep_probability(own: Tensor, dropout: Tensor, floor: float) -> Tensor:
+    """P_keep (N,) of every frame of `own`, given the drop vector c(V) of the other video."""
+    logits = own @ dropout[:-1].to(own.dtype)
+    centred = logits - logits.mean()
+    normalised = centred / (centred.square().mean() + _SMALLEST_SPREAD**2).sqrt()
+    return floor + (1 - floor) * torch.sigmoid(-normalised)
+
+
+def _reciprocal(loss: Tensor, chance: float, smallest: float) -> Tensor:
+    """R(L) (docstring of `GTCC_loss`): `loss` and `chance` are measured from `smallest`."""
+    chance = max(chance - smallest, 1e-12)
+    return chance * (1 + RECIPROCAL_FLOOR) / ((loss - smallest) / chance + RECIPROCAL_FLOOR)
