@@ -1,0 +1,240 @@
+"""The loss that a configuration asks for, and the plan's progress term."""
+
+import copy
+
+import pytest
+import torch
+
+from configs.generic_config import get_generic_config
+from utils.loss_entry import (
+    compute_progress_loss,
+    get_loss_function,
+    get_progress_lambda,
+    get_validation_loss_function,
+)
+from utils.tensorops import get_trueprogress, get_trueprogress_per_action
+
+TIMES = {
+    "step": ["action1", "SIL", "action2"],
+    "start_frame": [0, 12, 18],
+    "end_frame": [11, 17, 29],
+    "name": "v",
+}
+LOSSES = ("GTCC", "tcc", "LAV", "VAVA")
+
+
+def make_config(losses=("tcc",), **progress):
+    config = get_generic_config()
+    config.LOSS_TYPE = {name: name in losses for name in LOSSES}
+    config.PROGRESS_LOSS = {"enabled": True, **progress}
+    return config
+
+
+def make_batch(seed=0, number_of_videos=2, number_of_frames=30, width=8):
+    generator = torch.Generator().manual_seed(seed)
+    outputs = [
+        torch.randn(number_of_frames, width, generator=generator).mul(0.3).cumsum(0).requires_grad_()
+        for _ in range(number_of_videos)
+    ]
+    dropouts = [torch.randn(width + 1, generator=generator).requires_grad_() for _ in range(number_of_videos)]
+    return {"outputs": outputs, "attentions": [], "dropouts": dropouts}, [dict(TIMES) for _ in outputs]
+
+
+class TestComputeProgressLoss:
+    @pytest.mark.parametrize("level", ["video", "action"])
+    @pytest.mark.parametrize("frames", ["single", "all"])
+    def test_in_range_with_a_gradient_and_the_caller_untouched(self, level, frames):
+        batch, times = make_batch()
+        times[0]["end_frame"] = [11, 17, 25]  # the annotation ends before the video does
+        before = copy.deepcopy(times)
+        loss = compute_progress_loss(batch["outputs"], times, level=level, frames=frames)
+        assert loss.shape == ()
+        assert 0 <= loss <= 1
+        assert times == before
+        compute_progress_loss(batch["outputs"], times, level=level, frames="all").backward()
+        assert all(output.grad.abs().sum() > 0 for output in batch["outputs"])
+
+    @pytest.mark.parametrize("level", ["video", "action"])
+    def test_perfect_embedding_has_no_loss(self, level):
+        truth = get_trueprogress(TIMES) if level == "video" else get_trueprogress_per_action(TIMES)
+        embedding = torch.stack([truth, torch.zeros(30)], dim=1)
+        if level == "action":
+            embedding[18:, 1] = 5  # where an action begins must not matter
+        loss = compute_progress_loss([embedding], [TIMES], level=level, frames="all")
+        torch.testing.assert_close(loss, torch.zeros(()), atol=1e-6, rtol=0)
+
+    def test_all_is_the_mean_of_single(self):
+        batch, times = make_batch()
+        generator = torch.Generator().manual_seed(0)
+        singles = torch.stack(
+            [
+                compute_progress_loss(batch["outputs"], times, generator=generator).detach()
+                for _ in range(4000)
+            ]
+        )
+        every = compute_progress_loss(batch["outputs"], times, frames="all").detach()
+        standard_error = singles.std() / len(singles) ** 0.5
+        assert (singles.mean() - every).abs() < 4 * standard_error
+        assert singles.std() > 0.01
+
+    def test_action_level_mean_is_over_action_frames(self):
+        features = torch.randn(30, 4, generator=torch.Generator().manual_seed(1))
+        with_background = compute_progress_loss([features], [TIMES], level="action", frames="all")
+        actions = [features[:12], features[18:]]
+        times = {"step": ["a"], "start_frame": [0], "end_frame": [11]}
+        alone = compute_progress_loss(actions, [times, times], level="action", frames="all")
+        torch.testing.assert_close(with_background, alone)
+
+    def test_nothing_to_predict_is_a_zero_with_a_gradient(self):
+        silent = {"step": ["SIL"], "start_frame": [0], "end_frame": [9]}
+        features = torch.randn(10, 3, requires_grad=True)
+        loss = compute_progress_loss([features], [silent])
+        loss.backward()
+        assert loss == 0
+        assert (features.grad == 0).all()
+        one_frame = torch.randn(1, 3, requires_grad=True)
+        assert (
+            compute_progress_loss([one_frame], [{"step": ["a"], "start_frame": [0], "end_frame": [0]}]) == 0
+        )
+        assert compute_progress_loss([], []) == 0
+
+    def test_a_video_without_action_is_left_out_of_the_mean(self):
+        batch, times = make_batch()
+        silent = {"step": ["SIL"], "start_frame": [0], "end_frame": [29], "name": "silent"}
+        both = compute_progress_loss(batch["outputs"], [times[0], silent], frames="all")
+        torch.testing.assert_close(both, compute_progress_loss(batch["outputs"][:1], times[:1], frames="all"))
+
+    def test_same_generator_same_choice(self):
+        batch, times = make_batch()
+        first, second = (
+            compute_progress_loss(batch["outputs"], times, generator=torch.Generator().manual_seed(5))
+            for _ in range(2)
+        )
+        assert first == second
+
+    @pytest.mark.parametrize(
+        ("arguments", "named"),
+        [
+            ({"level": "frame"}, "level"),
+            ({"frames": "some"}, "frames"),
+        ],
+    )
+    def test_unknown_choices_are_refused(self, arguments, named):
+        batch, times = make_batch()
+        with pytest.raises(ValueError, match=named):
+            compute_progress_loss(batch["outputs"], times, **arguments)
+
+    def test_annotation_that_begins_after_the_video_ends_is_refused(self):
+        with pytest.raises(ValueError, match="'v'"):
+            compute_progress_loss([torch.randn(10, 2)], [TIMES])
+
+
+class TestLambda:
+    def test_fixed(self):
+        config = make_config().PROGRESS_LOSS
+        assert {get_progress_lambda(epoch, 10, config) for epoch in range(10)} == {0.1}
+
+    def test_curriculum_is_linear_from_start_to_end(self):
+        config = make_config(lambda_curriculum={"enabled": True, "start": 0.01, "end": 0.5}).PROGRESS_LOSS
+        values = [get_progress_lambda(epoch, 5, config) for epoch in range(5)]
+        assert values == pytest.approx([0.01, 0.1325, 0.255, 0.3775, 0.5])
+        assert get_progress_lambda(0, 1, config) == 0.01
+
+
+class TestGetLossFunction:
+    @pytest.mark.parametrize("loss", LOSSES)
+    @pytest.mark.parametrize("level", ["video", "action"])
+    @pytest.mark.parametrize("curriculum", [False, True])
+    def test_terms_and_their_sum(self, loss, level, curriculum):
+        config = make_config(
+            [loss],
+            level=level,
+            frames="all",
+            lambda_curriculum={"enabled": curriculum, "start": 0.2, "end": 0.6},
+        )
+        batch, times = make_batch()
+        losses = get_loss_function(config, num_epochs=3)(batch, 1, times_list=times)
+        assert set(losses) == {
+            "total_loss",
+            "alignment_loss",
+            "progress_loss",
+            f"{loss}_loss",
+            "videos_without_action",
+        }
+        weight = 0.4 if curriculum else 0.1
+        torch.testing.assert_close(losses["alignment_loss"], losses[f"{loss}_loss"])
+        torch.testing.assert_close(
+            losses["total_loss"], losses["alignment_loss"] + weight * losses["progress_loss"]
+        )
+        losses["total_loss"].backward()
+        assert all(torch.isfinite(output.grad).all() and output.grad.any() for output in batch["outputs"])
+
+    def test_several_losses_add_up(self):
+        batch, times = make_batch()
+        losses = get_loss_function(make_config(["tcc", "LAV"]))(batch, 0, times)
+        torch.testing.assert_close(losses["alignment_loss"], losses["tcc_loss"] + losses["LAV_loss"])
+
+    def test_a_list_of_outputs_sums_over_it(self):
+        function = get_loss_function(make_config(["tcc"], frames="all"))
+        first, times = make_batch(0)
+        second, _ = make_batch(1)
+        together = function([first, second], 0, times_list=[times, times])
+        apart = [function(batch, 0, times_list=times) for batch in (first, second)]
+        for name, value in together.items():
+            torch.testing.assert_close(value, apart[0][name] + apart[1][name])
+
+    def test_without_times_or_with_the_term_off_there_is_no_progress_loss(self):
+        batch, times = make_batch()
+        assert "progress_loss" not in get_loss_function(make_config(["tcc"]))(batch, 0)
+        off = get_loss_function(make_config(["tcc"], enabled=False))(batch, 0, times)
+        assert "progress_loss" not in off
+        assert off["total_loss"] == off["alignment_loss"]
+
+    def test_one_video_has_no_alignment_but_progress(self):
+        batch, times = make_batch(number_of_videos=1)
+        losses = get_loss_function(make_config(["tcc"]))(batch, 0, times)
+        assert losses["alignment_loss"] == 0
+        assert losses["total_loss"] > 0
+
+    def test_videos_without_action_are_counted(self):
+        batch, times = make_batch()
+        times[1] = {"step": ["SIL"], "start_frame": [0], "end_frame": [29], "name": "silent"}
+        assert get_loss_function(make_config())(batch, 0, times)["videos_without_action"] == 1
+
+    def test_no_loss_and_unknown_loss_are_refused(self):
+        with pytest.raises(ValueError, match="LOSS_TYPE"):
+            get_loss_function(make_config([]))
+        config = make_config()
+        with config.unlocked():
+            config.LOSS_TYPE.unlock()
+            config.LOSS_TYPE["DTW"] = True
+        with pytest.raises(ValueError, match="DTW"):
+            get_loss_function(config)
+
+
+class TestValidationLoss:
+    @pytest.mark.parametrize("loss", LOSSES)
+    def test_same_at_every_epoch_and_call(self, loss):
+        config = make_config([loss], lambda_curriculum={"enabled": True, "start": 0.0, "end": 1.0})
+        function = get_validation_loss_function(config, num_epochs=10)
+        batch, times = make_batch()
+        values = {float(function(batch, epoch, times)["total_loss"].detach()) for epoch in (0, 4, 9, 9)}
+        assert len(values) == 1
+
+    def test_lambda_stands_at_its_end(self):
+        config = make_config(lambda_curriculum={"enabled": True, "start": 0.0, "end": 0.7})
+        losses = get_validation_loss_function(config, num_epochs=10)(*_with_epoch(make_batch(), 0))
+        torch.testing.assert_close(
+            losses["total_loss"], losses["alignment_loss"] + 0.7 * losses["progress_loss"]
+        )
+
+    def test_leaves_the_random_numbers_of_training_alone(self):
+        function = get_validation_loss_function(make_config(["GTCC"]))
+        before = torch.get_rng_state()
+        function(*_with_epoch(make_batch(), 0))
+        assert torch.equal(before, torch.get_rng_state())
+
+
+def _with_epoch(batch_and_times, epoch):
+    batch, times = batch_and_times
+    return batch, epoch, times

@@ -1,0 +1,261 @@
+"""The training loss: the alignment losses that the configuration turns on, and the progress term."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from utils.loss_functions import GTCC_loss, LAV_loss, TCC_loss, VAVA_loss
+from utils.tensorops import (
+    action_frames,
+    get_normalized_predicted_progress_action,
+    get_normalized_predicted_progress_video,
+    get_trueprogress,
+    get_trueprogress_per_action,
+    is_background,
+)
+
+TimeDict = Mapping[str, Any]
+LossFunction = Callable[..., dict[str, Tensor]]
+
+
+def compute_progress_loss(
+    outputs: Sequence[Tensor],
+    times: Sequence[TimeDict],
+    level: str = 'video',
+    frames: str = 'single',
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """L1 error of the progress that embeddings predict by their path length.
+
+    Args:
+        outputs: (T_i, D) embeddings of the videos.
+        times: their time_dicts, in the same order; none is modified. The last segment is taken to end with
+            the video.
+        level: 'video', progress from 0 to 1 over the video; 'action', from 0 to 1 inside each action.
+        frames: 'single', one random frame of one random video; 'all', the mean over the frames of every video
+            (over the frames of actions at action level), which has far less variance.
+        generator: source of the random choices; None takes torch's default.
+
+    Returns:
+        Scalar in [0, 1]. Videos of fewer than two frames or without any action contribute nothing; with none
+        left it is a zero that carries a gradient.
+
+    Raises:
+        ValueError: for an unknown level or frames, or a number of time_dicts other than that of the videos.
+    """
+    if level not in ('video', 'action'):
+        raise ValueError(f"level is {level!r}; expected 'video' or 'action'")
+    if frames not in ('single', 'all'):
+        raise ValueError(f"frames is {frames!r}; expected 'single' or 'all'")
+    if len(outputs) != len(times):
+        raise ValueError(f"{len(outputs)} videos but {len(times)} time_dicts")
+    usable = [
+        index
+        for index, (features, time_dict) in enumerate(zip(outputs, times, strict=True))
+        if len(features) >= 2 and has_action(time_dict)
+    ]
+    if not usable:
+        return sum((features.sum() * 0 for features in outputs), torch.zeros(()))
+
+    if frames == 'single':
+        chosen = usable[_random_index(len(usable), generator)]
+        error = _progress_error(outputs[chosen], times[chosen], level)
+        return error[_random_index(len(error), generator)]
+
+    errors = []
+    for index in usable:
+        error = _progress_error(outputs[index], times[index], level)
+        if level == 'action':
+            # Background is 0 on both sides; counting it would only dilute the mean.
+            weight = action_frames(times[index], len(error)).to(error.device, error.dtype)
+            errors.append((error * weight).sum() / weight.sum())
+        else:
+            errors.append(error.mean())
+    return torch.stack(errors).mean()
+
+
+def has_action(time_dict: TimeDict) -> bool:
+    """Whether a video has any action, without which it has no progress to predict."""
+    return any(not is_background(step) for step in time_dict['step'])
+
+
+def get_progress_lambda(epoch: int, num_epochs: int, progress_config: Mapping[str, Any]) -> float:
+    """Weight of the progress loss at an epoch: fixed, or linear from `start` (epoch 0) to `end` (the last)."""
+    curriculum = progress_config['lambda_curriculum']
+    if not curriculum['enabled']:
+        return progress_config['lambda_fixed']
+    share = epoch / max(num_epochs - 1, 1)
+    return curriculum['start'] + (curriculum['end'] - curriculum['start']) * share
+
+
+def get_loss_function(config_obj: Any, num_epochs: int | None = None) -> LossFunction:
+    """The loss that a configuration asks for.
+
+    Args:
+        config_obj: a configuration with LOSS_TYPE, the parameters of the losses, and PROGRESS_LOSS.
+        num_epochs: length of the lambda schedule; None takes NUM_EPOCHS of the configuration.
+
+    Returns:
+        A function `(output_dict_list, epoch, times_list=None, generator=None)` of one model output or a list of
+        them, and the time_dicts of its videos or a list of such lists. It returns `total_loss`,
+        `alignment_loss`, `progress_loss` (with the progress term on) and one `<term>_loss` a loss that is on,
+        each summed over the list, and `videos_without_action`, how many the progress term had to leave out.
+
+    Raises:
+        ValueError: for an unknown loss in LOSS_TYPE, or none turned on.
+    """
+    terms = _alignment_terms(config_obj)
+    progress_config = getattr(config_obj, 'PROGRESS_LOSS', {'enabled': False})
+    if num_epochs is None:
+        num_epochs = config_obj.NUM_EPOCHS
+
+    def _alignment_loss_fn(
+        output_dict_list: Mapping[str, Any] | list[Mapping[str, Any]],
+        epoch: int,
+        times_list: list[Any] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> dict[str, Tensor]:
+        if not isinstance(output_dict_list, list):
+            output_dict_list = [output_dict_list]
+        if times_list and not isinstance(times_list[0], list):
+            times_list = [times_list]
+
+        losses: dict[str, Tensor] = {}
+
+        def add(name: str, value: Tensor) -> None:
+            losses[name] = losses[name] + value if name in losses else value
+
+        for index, output_dict in enumerate(output_dict_list):
+            outputs = output_dict['outputs']
+            zero = sum((features.sum() * 0 for features in outputs), torch.zeros(()))
+            add('total_loss', zero)
+            add('alignment_loss', zero)
+            for name, term in terms.items():
+                value = term(output_dict, epoch, generator) if len(outputs) >= 2 else zero
+                add(f'{name}_loss', value)
+                add('alignment_loss', value)
+                add('total_loss', value)
+
+            if progress_config['enabled'] and times_list:
+                times = times_list[index]
+                value = compute_progress_loss(
+                    outputs,
+                    times,
+                    level=progress_config['level'],
+                    frames=progress_config.get('frames', 'single'),
+                    generator=generator,
+                )
+                add('progress_loss', value)
+                add('total_loss', get_progress_lambda(epoch, num_epochs, progress_config) * value)
+                add('videos_without_action', torch.tensor(float(sum(not has_action(time) for time in times))))
+        return losses
+
+    return _alignment_loss_fn
+
+
+def get_validation_loss_function(config_obj: Any, num_epochs: int | None = None) -> LossFunction:
+    """The loss by which the best checkpoint is chosen: the same function of the embedding at every epoch.
+
+    Lambda and the schedules of GTCC and VAVA stand at their final values, the progress term takes all frames,
+    and every call draws the same anchors. Under a rising lambda the training loss itself would favour the
+    first epochs.
+
+    Returns:
+        A function called like that of `get_loss_function`; it ignores `epoch`.
+    """
+    if num_epochs is None:
+        num_epochs = config_obj.NUM_EPOCHS
+    config_obj = _Overridden(config_obj, PROGRESS_LOSS={**dict(config_obj.PROGRESS_LOSS), 'frames': 'all'})
+    loss_function = get_loss_function(config_obj, num_epochs)
+
+    def _validation_loss_fn(
+        output_dict_list: Any, epoch: int, times_list: list[Any] | None = None
+    ) -> dict[str, Tensor]:
+        generator = torch.Generator().manual_seed(config_obj.SEED)
+        return loss_function(output_dict_list, num_epochs - 1, times_list, generator=generator)
+
+    return _validation_loss_fn
+
+
+class _Overridden:
+    """A configuration with some settings replaced; the configuration itself stays as it is."""
+
+    def __init__(self, config_obj: Any, **settings: Any):
+        self._config_obj = config_obj
+        self.__dict__.update(settings)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._config_obj, name)
+
+
+def _alignment_terms(config_obj: Any) -> dict[str, Callable[[Mapping[str, Any], int, Any], Tensor]]:
+    """The losses that are on: name -> function of (output_dict, epoch, generator)."""
+
+    def gtcc(output_dict, epoch, generator, parameters):
+        return GTCC_loss(
+            output_dict['outputs'],
+            dropouts=output_dict['dropouts'],
+            epoch=epoch,
+            generator=generator,
+            **parameters,
+        )
+
+    def tcc(output_dict, epoch, generator, parameters):
+        return TCC_loss(output_dict['outputs'], **parameters)
+
+    def lav(output_dict, epoch, generator, parameters):
+        return LAV_loss(output_dict['outputs'], **parameters)
+
+    def vava(output_dict, epoch, generator, parameters):
+        return VAVA_loss(output_dict['outputs'], global_step=epoch, **parameters)
+
+    known = {
+        'GTCC': (gtcc, 'GTCC_PARAMS'),
+        'tcc': (tcc, 'TCC_ORIGINAL_PARAMS'),
+        'LAV': (lav, 'LAV_PARAMS'),
+        'VAVA': (vava, 'VAVA_PARAMS'),
+    }
+    unknown = set(config_obj.LOSS_TYPE) - set(known)
+    if unknown:
+        raise ValueError(f"LOSS_TYPE names {sorted(unknown)}; expected some of {', '.join(known)}")
+    terms = {
+        name: functools.partial(function, parameters=dict(getattr(config_obj, group)))
+        for name, (function, group) in known.items()
+        if config_obj.LOSS_TYPE.get(name, False)
+    }
+    if not terms:
+        raise ValueError(f"LOSS_TYPE turns every loss off; expected at least one of {', '.join(known)}")
+    return terms
+
+
+def _progress_error(features: Tensor, time_dict: TimeDict, level: str) -> Tensor:
+    """(T,) absolute error of predicted progress at every frame."""
+    time_dict = _ending_at(time_dict, len(features) - 1)
+    if level == 'video':
+        predicted, truth = get_normalized_predicted_progress_video(features), get_trueprogress(time_dict)
+    else:
+        predicted = get_normalized_predicted_progress_action(features, time_dict)
+        truth = get_trueprogress_per_action(time_dict)
+    return (predicted - truth.to(features.device, features.dtype)).abs()
+
+
+def _ending_at(time_dict: TimeDict, last_frame: int) -> TimeDict:
+    """The time_dict with its last segment ending at `last_frame`; the caller's stays as it is."""
+    if time_dict['end_frame'][-1] == last_frame:
+        return time_dict
+    if time_dict['start_frame'][-1] > last_frame:
+        raise ValueError(
+            f"video {time_dict.get('name', '')!r}: the last segment begins at frame {time_dict['start_frame'][-1]}, "
+            f"after the last frame {last_frame}"
+        )
+    return {**time_dict, 'end_frame': [*time_dict['end_frame'][:-1], last_frame]}
+
+
+def _random_index(number: int, generator: torch.Generator | None) -> int:
+    # Drawn on the CPU, so that it costs a GPU no synchronisation.
+    return int(torch.randint(number, (), generator=generator))

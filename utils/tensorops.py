@@ -1,0 +1,154 @@
+"""Progress of one sequence: path length of its embedding, predicted progress, and the truth.
+
+Frame numbers are rows of the sequence; the ends in a time_dict are inclusive. Background is labelled 'SIL'
+('background' is understood too) and earns no progress.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+BACKGROUND = ("SIL", "background")
+
+
+def get_cum_matrix(features: Tensor) -> Tensor:
+    """Path length of the embedding up to each frame: sum over s < t of ||f_(s+1) - f_s||.
+
+    Differentiable everywhere: a step between two equal frames passes no gradient (the subgradient 0).
+
+    Args:
+        features: (T, D) frame embeddings, T >= 1.
+
+    Returns:
+        (T,) on the features' device, starting at 0 and never decreasing.
+
+    Source: the numerator of online progress, "Learning to Predict Activity Progress by Self-Supervised Video
+    Alignment" (CVPR 2024).
+    """
+    steps = torch.linalg.vector_norm(features[1:] - features[:-1], dim=1)
+    # Summed in double precision: a video has tens of thousands of frames.
+    path = torch.cumsum(steps, dim=0, dtype=torch.float64).to(features.dtype)
+    return torch.nn.functional.pad(path, (1, 0))
+
+
+def get_normalized_predicted_progress_video(features: Tensor) -> Tensor:
+    """Predicted progress over the whole video: path length over the total path length.
+
+    Args:
+        features: (T, D) frame embeddings.
+
+    Returns:
+        (T,) in [0, 1], from 0 to 1. A video whose frames are all equal moves linearly in time.
+    """
+    path = get_cum_matrix(features)
+    total = path[-1]
+    linear = torch.linspace(0, 1, len(features), device=features.device, dtype=features.dtype)
+    moves = total > 0
+    # Dividing by 1 where nothing moves keeps that branch's gradient finite.
+    return torch.where(moves, path / torch.where(moves, total, 1.0), linear)
+
+
+def get_normalized_predicted_progress_action(features: Tensor, time_dict: Mapping[str, Any]) -> Tensor:
+    """Predicted progress inside each action: path length since the action began over the action's own.
+
+    Args:
+        features: (T, D) frame embeddings.
+        time_dict: 'step', 'start_frame', 'end_frame' of the segments; frames out of range are clamped.
+
+    Returns:
+        (T,) in [0, 1]: from 0 to 1 in each action, 0 in background, 0.5 in an action of a single frame, linear
+        in an action whose frames are all equal.
+    """
+    number_of_frames, device, dtype = len(features), features.device, features.dtype
+    segments = _segments_of_frames(time_dict, number_of_frames)
+    steps = torch.linalg.vector_norm(features[1:] - features[:-1], dim=1)
+    path = torch.nn.functional.pad(torch.cumsum(steps, dim=0, dtype=torch.float64), (1, 0))
+
+    def on_device(array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(device)
+
+    first, last = on_device(segments.first), on_device(segments.last)
+    total = (path[last] - path[first]).to(dtype)
+    covered = (path - path[first]).to(dtype)
+    moves = total > 0
+    predicted = torch.where(
+        moves, covered / torch.where(moves, total, 1.0), on_device(segments.linear).to(dtype)
+    )
+    return torch.where(on_device(segments.is_action), predicted, 0.0)
+
+
+def get_trueprogress(time_dict: Mapping[str, Any]) -> Tensor:
+    """True progress of the activity: every action an equal share, linear inside it, constant in background.
+
+    Args:
+        time_dict: 'step', 'start_frame', 'end_frame' of the segments.
+
+    Returns:
+        (T,) float32 in [0, 1], T = last end + 1; all zero for a video without any action. Inside the k-th of n
+        actions it runs from (k - 1) / n to k / n, both reached; a single-frame action stands at its middle.
+    """
+    number_of_frames = int(time_dict["end_frame"][-1]) + 1
+    segments = _segments_of_frames(time_dict, number_of_frames)
+    number_of_actions = sum(not is_background(step) for step in time_dict["step"])
+    done_before = np.where(segments.is_action, segments.actions_begun - 1, segments.actions_begun)
+    progress = (done_before + np.where(segments.is_action, segments.linear, 0)) / max(number_of_actions, 1)
+    return torch.from_numpy(progress.astype(np.float32))
+
+
+def get_trueprogress_per_action(time_dict: Mapping[str, Any]) -> Tensor:
+    """True progress inside each action: linear from 0 at its first frame to 1 at its last.
+
+    Args:
+        time_dict: 'step', 'start_frame', 'end_frame' of the segments.
+
+    Returns:
+        (T,) float32 in [0, 1], T = last end + 1; 0 in background, 0.5 in an action of a single frame.
+    """
+    segments = _segments_of_frames(time_dict, int(time_dict["end_frame"][-1]) + 1)
+    return torch.from_numpy(np.where(segments.is_action, segments.linear, 0).astype(np.float32))
+
+
+def is_background(step: str) -> bool:
+    """Whether a step's label is background, which earns no progress."""
+    return step in BACKGROUND
+
+
+def action_frames(time_dict: Mapping[str, Any], number_of_frames: int) -> Tensor:
+    """Which frames belong to an action: (T,) bool, on the CPU."""
+    return torch.from_numpy(_segments_of_frames(time_dict, number_of_frames).is_action)
+
+
+class _SegmentsOfFrames:
+    """What each frame needs to know of its segment, as arrays over the frames.
+
+    first, last: first and last frame of the segment. linear: 0 to 1 across it, 0.5 where it has one frame.
+    is_action: whether it is an action; False too for a frame in no segment. actions_begun: how many actions
+    have begun at that frame, its own included.
+    """
+
+    def __init__(self, starts: np.ndarray, ends: np.ndarray, is_action: np.ndarray, number_of_frames: int):
+        segment_of_frame = np.full(number_of_frames, -1)
+        for segment, (start, end) in enumerate(zip(starts, ends, strict=True)):
+            segment_of_frame[start : end + 1] = segment
+        frames = np.arange(number_of_frames)
+        inside = segment_of_frame >= 0
+        self.first = np.where(inside, starts[segment_of_frame], frames)
+        self.last = np.where(inside, ends[segment_of_frame], frames)
+        self.is_action = inside & is_action[segment_of_frame]
+        length = self.last - self.first
+        self.linear = np.where(length > 0, (frames - self.first) / np.maximum(length, 1), 0.5)
+        begins = np.bincount(starts[is_action], minlength=number_of_frames)
+        self.actions_begun = np.cumsum(begins)
+
+
+def _segments_of_frames(time_dict: Mapping[str, Any], number_of_frames: int) -> _SegmentsOfFrames:
+    steps: Sequence[str] = time_dict["step"]
+    starts = np.clip(np.asarray(time_dict["start_frame"], dtype=np.int64), 0, number_of_frames - 1)
+    ends = np.clip(np.asarray(time_dict["end_frame"], dtype=np.int64), 0, number_of_frames - 1)
+    is_action = np.array([not is_background(step) for step in steps], dtype=bool)
+    return _SegmentsOfFrames(starts, ends, is_action, number_of_frames)
