@@ -1,0 +1,110 @@
+"""Evaluates a checkpoint: figures per task with intervals beside naive baselines, tables and pictures.
+
+    python eval.py --checkpoint best_model_combined.pt
+    python eval.py --checkpoint best_model_alignment.pt --folder output/demo/run-001 --split val
+    python eval.py --checkpoint best_model_combined.pt --compare output/demo/run-001 output/demo/run-002
+
+Writes to RUN/EVAL/<checkpoint>/: a CSV file a metric, metrics.json, progress_*.png and similarity_*.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from utils.checkpoint_evaluation import EvaluationRequest, evaluate_checkpoint, evaluation_folder
+from utils.ckpt_save import find_checkpoint
+from utils.command import run_command
+from utils.embedding import TRAINED
+from utils.evaluation_comparison import comparison_table
+from utils.evaluation_results import ALL_TASKS, Result, read_results, results_table
+from utils.reproducibility import choose_device
+
+logger = logging.getLogger("eval")
+
+
+def argument_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--checkpoint", required=True, help="a path, or the name of a file in the ckpt folder of the run"
+    )
+    parser.add_argument("-f", "--folder", help="the run; by default the newest one")
+    parser.add_argument("--split", choices=("test", "val"), default="test")
+    parser.add_argument("--task", nargs="+", default=[], help="only these tasks")
+    parser.add_argument(
+        "--dataset-path", default="", help="folder of the data sets, if not that of the training"
+    )
+    parser.add_argument("--output", help="folder to write to instead of RUN/EVAL/<checkpoint>")
+    parser.add_argument(
+        "--compare",
+        nargs="+",
+        default=[],
+        metavar="RUN",
+        help="two or more runs (or checkpoint files) to compare; the first is the base",
+    )
+    parser.add_argument("--figures", type=int, default=2, help="videos a task to draw")
+    parser.add_argument("--no-classifier", action="store_true", help="leave out PC, which takes longest")
+    parser.add_argument("--device", default="auto")
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argument_parser()
+    options = parser.parse_args(arguments[1:])
+    if len(options.compare) == 1:
+        parser.error("--compare needs at least two runs")
+    if options.compare and (options.folder or options.output):
+        parser.error(
+            "--compare names its runs itself and writes to each of them: leave out --folder and --output"
+        )
+    try:
+        device = str(choose_device(options.device))
+    except (ValueError, RuntimeError) as error:
+        parser.error(f"--device: {error}")
+    request = EvaluationRequest(
+        options.split,
+        tuple(options.task),
+        options.dataset_path,
+        not options.no_classifier,
+        options.figures,
+        device,
+    )
+    if options.compare:
+        paths = [
+            Path(run) if Path(run).is_file() else find_checkpoint(options.checkpoint, run)
+            for run in options.compare
+        ]
+        print(comparison_table({str(path): evaluated(path, request) for path in paths}, TRAINED))
+        return 0
+
+    path = find_checkpoint(options.checkpoint, options.folder)
+    folder = Path(options.output) if options.output else evaluation_folder(path, options.split)
+    logger.info("evaluating %s", path)
+    results = evaluate_checkpoint(path, request, folder)
+    tasks = list(dict.fromkeys(result.task for result in results))
+    print(results_table(results, tasks[0] if len(tasks) == 2 else ALL_TASKS))
+    print(f"\nwritten to {folder}")
+    return 0
+
+
+def evaluated(path: Path, request: EvaluationRequest) -> list[Result]:
+    """Figures of a checkpoint: those on disk if they are newer and answer the same request, else new ones."""
+    folder = evaluation_folder(path, request.split)
+    written = folder / "metrics.json"
+    if written.is_file() and written.stat().st_mtime >= path.stat().st_mtime:
+        description = json.loads(written.read_text(encoding="utf-8"))
+        if description.get("request") == request.as_description():
+            return read_results(description)
+    logger.info("evaluating %s", path)
+    return evaluate_checkpoint(path, request, folder)
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main, sys.argv))

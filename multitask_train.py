@@ -1,0 +1,51 @@
+"""Trains an alignment network on procedural videos.
+
+    python multitask_train.py --config configs/demo.py
+    python multitask_train.py --config configs/salads50_accel.py --config.PROGRESS_LOSS.level=action
+    python multitask_train.py --config configs/gtea.py --check
+    python multitask_train.py --config configs/demo.py --resume auto
+    torchrun --nproc-per-node 2 multitask_train.py --config configs/demo.py
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+
+from configs.entry_config import read_command_line
+from models.alignment_training_loop import AlignmentTraining
+from models.build_model import build_model
+from models.json_dataset import load_data
+from utils.command import run_command
+from utils.processes import join_processes, local_rank
+from utils.reproducibility import choose_device, seed_everything
+from utils.run_folder import open_run
+
+logger = logging.getLogger("multitask_train")
+
+
+def main(arguments: Sequence[str]) -> int:
+    command = read_command_line(arguments)
+    config = command.config
+
+    data = load_data(config.to_dict())
+    if command.check:
+        print(data.summary())
+        return 0
+
+    seed_everything(config.SEED)
+    device = choose_device(config.DEVICE, local_rank())
+    model = build_model(config.to_dict(), data.feature_width, len(data.train.tasks)).to(device)
+
+    with join_processes(device) as processes, open_run(command.resume, config, processes) as (run, checkpoint):
+        training = AlignmentTraining(model, data, config, run, device, processes)
+        if checkpoint is not None:
+            training.resume(checkpoint)
+        training.run_to_the_end()
+    logger.info("evaluate with: python eval.py --folder %s --checkpoint best_model_combined.pt", run)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main, sys.argv))

@@ -1,0 +1,155 @@
+"""Kills real training processes at random moments and resumes them until they finish.
+
+    python -m tests.interrupted_runs --kills 20
+
+prints, for every loss, how many kills the run survived and whether it ended bit-identical to an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from tests.conftest import ROOT, training_arguments
+from utils.ckpt_save import load_checkpoint
+from utils.data.synthetic import write_synthetic_dataset
+
+LOSSES = ("GTCC", "tcc", "LAV", "VAVA")
+# What a finished run must share with an uninterrupted one; seconds differ.
+TIMED_COLUMNS = ("train_seconds",)
+
+
+@dataclass(frozen=True)
+class Kill:
+    """One killed process: by which signal, after how many seconds of training, and how it ended."""
+
+    signal_number: int
+    seconds: float
+    exit_code: int
+
+
+def command(data_root: Path, output: Path, *overrides: str) -> list[str]:
+    return [
+        sys.executable, str(ROOT / "multitask_train.py"), *training_arguments(data_root, output, *overrides),
+        "--resume", "auto",
+    ]
+
+
+def run_with_kills(
+    arguments: list[str], kills: int, generator: random.Random, longest: float
+) -> tuple[list[Kill], subprocess.CompletedProcess]:
+    """Starts the command, kills it, starts it again, `kills` times; then lets it finish.
+
+    Args:
+        arguments: a command that resumes its own run.
+        kills: how many times to kill.
+        generator: draws the moments and the signals (SIGKILL, SIGTERM, SIGINT).
+        longest: seconds after the training's start within which a kill comes.
+    """
+    done = []
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    while len(done) < kills:
+        process = subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE, text=True)
+        _wait_for_training(process)
+        seconds = generator.uniform(0, longest)
+        time.sleep(seconds)
+        number = generator.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+        if process.poll() is None:
+            process.send_signal(number)
+        process.communicate(timeout=60)
+        done.append(Kill(number, seconds, process.returncode))
+        if process.returncode == 0:
+            break
+    finished = subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    return done, finished
+
+
+def difference(run: Path, reference: Path) -> str:
+    """What differs between two finished runs, or '' where nothing does."""
+    for name in ("last.pt", "best_model_combined.pt", "best_model_alignment.pt"):
+        one, other = (load_checkpoint(folder / "ckpt" / name) for folder in (run, reference))
+        for part in ("model_state_dict", "optimizer_state_dict"):
+            if not _same(one[part], other[part]):
+                return f"{name}: {part}"
+        if (one["epoch"], one["loss"]) != (other["epoch"], other["loss"]):
+            return f"{name}: epoch or loss"
+    one, other = (load_checkpoint(folder / "ckpt" / "last.pt") for folder in (run, reference))
+    if not _same(one["random_state"], other["random_state"]):
+        return "random state"
+    if one["training_state"]["best"] != other["training_state"]["best"]:
+        return "best so far"
+    rows, expected = (_rows(folder / "metrics.csv") for folder in (run, reference))
+    return "" if rows == expected else "metrics.csv"
+
+
+def _wait_for_training(process: subprocess.Popen) -> None:
+    """Returns when the process says that it has its run folder."""
+    for line in process.stderr:
+        if "run folder" in line:
+            return
+    raise AssertionError(f"the command ended with {process.wait()} before it trained")
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="") as file:
+        return [{key: value for key, value in row.items() if key not in TIMED_COLUMNS} for row in csv.DictReader(file)]
+
+
+def _same(one: object, other: object) -> bool:
+    if isinstance(one, torch.Tensor):
+        return isinstance(other, torch.Tensor) and torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(_same(a, b) for a, b in zip(one, other, strict=True))
+    return one == other
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=20, help="kills in all, shared out over the losses")
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    generator = random.Random(options.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        write_synthetic_dataset(root / "data" / "synthetic", seed=0, tasks=2, videos=8)
+        print("loss | kills (SIGKILL/SIGTERM/SIGINT) | exit codes | differs from the uninterrupted run in")
+        for loss in LOSSES:
+            overrides = [f"--config.NUM_EPOCHS={options.epochs}", *one_loss(loss)]
+            arguments = command(root / "data", root / loss / "reference", *overrides)
+            began = time.perf_counter()
+            _, reference = run_with_kills(arguments, 0, generator, 0)
+            assert reference.returncode == 0, reference.stderr
+            longest = (time.perf_counter() - began) / 2
+            arguments = command(root / "data", root / loss / "killed", *overrides)
+            kills, finished = run_with_kills(arguments, -(-options.kills // len(LOSSES)), generator, longest)
+            assert finished.returncode == 0, finished.stderr
+            runs = [max((root / loss / name / "demo").glob("run-*")) for name in ("killed", "reference")]
+            counts = "/".join(
+                str(sum(kill.signal_number == number for kill in kills))
+                for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+            )
+            codes = sorted({kill.exit_code for kill in kills})
+            print(f"{loss} | {len(kills)} ({counts}) | {codes} | {difference(*runs) or 'nothing'}", flush=True)
+
+
+def one_loss(loss: str) -> list[str]:
+    """The overrides that turn on this loss alone."""
+    return [f"--config.LOSS_TYPE.{name}={str(name == loss).lower()}" for name in LOSSES]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,361 @@
+"""The parts of an evaluation, on small videos with fake networks."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from configs.generic_config import get_generic_config
+from models.build_model import build_model
+from models.json_dataset import load_data
+from tests.utils.metrics.annotations import annotation, random_annotation
+from utils.checkpoint_evaluation import (
+    EvaluationRequest,
+    draw_task,
+    evaluate_checkpoint,
+    evaluation_folder,
+    untrained_network,
+)
+from utils.ckpt_save import CheckpointError, ckpt_save, load_checkpoint
+from utils.data.problems import DataError
+from utils.embedding import RAW, TRAINED, UNTRAINED, embed_videos
+from utils.evaluation import evaluate_task
+from utils.evaluation_comparison import comparison_table, paired_differences
+from utils.evaluation_results import (
+    ALL_TASKS,
+    format_table,
+    mean_over_tasks,
+    read_results,
+    results_table,
+    save_results,
+    summarise,
+    task_counts,
+)
+from utils.tensorops import get_trueprogress
+
+
+@dataclass
+class FakeDataset:
+    items: list
+
+    @property
+    def videos(self):
+        return [SimpleNamespace(handle=times["name"]) for _, times in self.items]
+
+    def __getitem__(self, index):
+        return self.items[index]
+
+
+class Scaled(torch.nn.Module):
+    """Embeds a frame as its features times a factor, and counts its calls."""
+
+    def __init__(self, factor=1.0):
+        super().__init__()
+        self.factor, self.calls = factor, 0
+
+    def forward(self, sequences):
+        self.calls += 1
+        return {"outputs": [sequence * self.factor for sequence in sequences]}
+
+
+def dataset(time_dicts, features):
+    return FakeDataset(
+        [(f, {**t, "name": f"video{i}"}) for i, (t, f) in enumerate(zip(time_dicts, features, strict=True))]
+    )
+
+
+def perfect(count, labels="abc"):
+    """Videos whose features are the true progress over actions that differ in length."""
+    rng = np.random.default_rng(0)
+    time_dicts = [annotation(*((label, int(rng.integers(8, 15))) for label in labels)) for _ in range(count)]
+    return dataset(time_dicts, [get_trueprogress(t)[:, None].repeat(1, 3) for t in time_dicts])
+
+
+def noisy(count, seed=0):
+    rng = np.random.default_rng(seed)
+    time_dicts = [random_annotation(rng) for _ in range(count)]
+    lengths = [t["end_frame"][-1] + 1 for t in time_dicts]
+    return dataset(time_dicts, [torch.from_numpy(rng.normal(size=(n, 4))).float() for n in lengths])
+
+
+def embedded(data, **networks):
+    networks = networks or {TRAINED: Scaled(), UNTRAINED: Scaled(2)}
+    return embed_videos(networks, data, range(len(data.items)))
+
+
+def by_name(results, task="task"):
+    return {(r.metric, r.variant): r for r in results if r.task == task}
+
+
+class TestEmbedding:
+    def test_every_video_is_embedded_once_without_gradients(self):
+        network = Scaled().requires_grad_(True)
+        videos = embed_videos({TRAINED: network}, noisy(4), [1, 3])
+        assert network.calls == 2
+        assert [video.handle for video in videos] == ["video1", "video3"]
+        assert not videos[0].embeddings[TRAINED].requires_grad
+        assert set(videos[0].paths) == {TRAINED, RAW}
+
+    def test_a_non_finite_embedding_is_refused_by_name(self):
+        with pytest.raises(CheckpointError, match="video0"):
+            embed_videos({TRAINED: Scaled(float("nan"))}, noisy(1), [0])
+
+
+class TestEvaluateTask:
+    def test_a_perfect_embedding_is_perfect(self):
+        videos = embedded(perfect(9))
+        results = by_name(evaluate_task("task", videos[:5], videos[5:]))
+        assert results["OPE_video_online", TRAINED].mean == pytest.approx(0, abs=1e-6)
+        assert results["OPE_video_offline", TRAINED].mean == pytest.approx(0, abs=1e-6)
+        assert results["PHP", TRAINED].mean == pytest.approx(1)
+        assert results["KTW", TRAINED].mean > 0.95
+        assert results["KT", TRAINED].mean > 0.95
+        assert results["EAE", TRAINED].mean < 0.02
+        assert results["OPE_video_online", "clock"].mean > 0.01
+
+    def test_every_figure_has_its_baselines_and_a_sane_interval(self):
+        videos = embedded(noisy(9))
+        results = by_name(evaluate_task("task", videos[:5], videos[5:], frames_ahead=3))
+        naive = {"constant 0.5", "mean truth at index", "clock", RAW, UNTRAINED, TRAINED}
+        for level in ("video", "action"):
+            assert {variant for metric, variant in results if metric == f"OPE_{level}_online"} == naive
+            offline = {v for m, v in results if m == f"OPE_{level}_offline"}
+            assert offline == {TRAINED, UNTRAINED, RAW, "t / T"}
+        for metric in ("EAE", "KT", "KTW"):
+            variants = {v for m, v in results if m == metric}
+            assert variants == {TRAINED, UNTRAINED, "clock", "random neighbours"}
+        assert abs(results["KT", "random neighbours"].mean) < 0.2
+        for result in results.values():
+            assert result.number_of_videos == len(result.values) == 4
+            assert result.low <= result.mean <= result.high
+        assert "3 frames ahead" in results["OPE_video_online", TRAINED].note
+        assert not results["OPE_video_online", "clock"].note
+        assert results["OPE_video_offline", TRAINED].note == "knows the end"
+
+    def test_the_same_twice_and_without_the_classifier(self):
+        videos = embedded(noisy(6))
+        first, second = (evaluate_task("task", videos[:3], videos[3:]) for _ in range(2))
+        assert first == second
+        without = evaluate_task("task", videos[:3], videos[3:], classify=False)
+        assert without == [r for r in first if not r.metric.startswith("PC")]
+
+    def test_a_lone_test_video_is_paired_with_training_videos_and_says_so(self):
+        videos = embedded(perfect(4))
+        results = by_name(evaluate_task("task", videos[:3], videos[3:]))
+        for metric in ("EAE", "KT", "KTW"):
+            result = results[metric, TRAINED]
+            assert result.mean is not None
+            assert "lone test video, paired with 3 training videos" in result.note
+        assert results["KT", TRAINED].mean > 0.95
+        assert results["OPE_video_online", TRAINED].low is None
+        assert "no interval" in results["OPE_video_online", TRAINED].note
+
+    def test_videos_without_actions_get_reasons_and_never_nan(self):
+        silent = dataset([annotation(("SIL", 6))] * 5, [torch.randn(6, 2)] * 5)
+        results = evaluate_task("task", embedded(silent)[:3], embedded(silent)[3:])
+        for result in results:
+            if result.metric == "KT":
+                continue
+            assert result.mean is None, result
+            assert "action" in result.note
+        json.dumps([r.as_row() for r in results], allow_nan=False)
+
+    def test_one_video_without_actions_is_left_out_and_counted(self):
+        data = perfect(6)
+        data.items[5] = (torch.randn(8, 3), {**annotation(("SIL", 8)), "name": "silent"})
+        videos = embedded(data)
+        result = by_name(evaluate_task("task", videos[:2], videos[2:]))["OPE_video_online", TRAINED]
+        assert result.number_of_videos == 3
+        assert "1 of 4 videos left out: no action in the video" in result.note
+
+    def test_no_test_video_and_no_training_video_are_refused(self):
+        videos = embedded(noisy(2))
+        with pytest.raises(ValueError, match="'task' has no video"):
+            evaluate_task("task", videos, [])
+        with pytest.raises(ValueError, match="training videos"):
+            evaluate_task("task", [], videos)
+
+
+def figure(task, values, metric="KT", variant=TRAINED):
+    values = np.asarray(values, dtype=float)
+    handles = [f"{task}{i}" for i in range(len(values))]
+    return summarise(metric, variant, task, handles, values, task_counts(task, len(values)), "no figure")
+
+
+class TestResults:
+    def test_pair_values_are_averaged_without_the_diagonal(self):
+        values = np.array([[99.0, 1.0, 2.0], [3.0, 99.0, np.nan], [5.0, 6.0, 99.0]])
+        result = summarise(
+            "KT", TRAINED, "task", ["a", "b", "c"], values, task_counts("task", 3), "no figure"
+        )
+        assert result.mean == pytest.approx((1 + 2 + 3 + 5 + 6) / 5)
+        assert result.values == {"a": 1.5, "b": 3.0, "c": 5.5}
+
+    def test_mean_over_tasks_weighs_tasks_equally_and_narrows_the_interval(self):
+        rng = np.random.default_rng(0)
+        tasks = [figure("a", rng.normal(size=20)), figure("b", rng.normal(size=5) + 1)]
+        (mean,) = mean_over_tasks(tasks)
+        assert mean.mean == pytest.approx((tasks[0].mean + tasks[1].mean) / 2)
+        assert mean.number_of_videos == 25
+        assert mean.low < mean.mean < mean.high
+        assert mean.high - mean.low < tasks[1].high - tasks[1].low
+
+    def test_few_videos_a_task_give_an_interval_over_tasks_or_none(self):
+        (mean,) = mean_over_tasks(
+            [figure(task, [value]) for task, value in zip("abc", (1, 2, 4), strict=True)]
+        )
+        assert mean.low < 7 / 3 < mean.high
+        assert "interval over tasks" in mean.note
+        (mean,) = mean_over_tasks([figure("a", [1]), figure("b", [2])])
+        assert mean.low is None
+        assert "no interval" in mean.note
+
+    def test_tasks_without_a_figure_are_named(self):
+        (mean,) = mean_over_tasks([figure("a", [1, 2, 3]), figure("b", [np.nan])])
+        assert mean.mean == pytest.approx(2)
+        assert "without b" in mean.note
+        (mean,) = mean_over_tasks([figure("b", [np.nan])])
+        assert mean.mean is None
+        assert mean.note == "no figure"
+
+    def test_files_hold_what_was_measured(self, tmp_path):
+        results = [figure("a", [0.1, 0.2, 0.4]), figure("a", [np.nan], metric="PHP")]
+        results += mean_over_tasks(results)
+        save_results(tmp_path, results, {"checkpoint": "x.pt"})
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["KT.csv", "PHP.csv", "metrics.json"]
+        lines = (tmp_path / "KT.csv").read_text().splitlines()
+        assert lines[0] == "metric,variant,task,mean,low,high,number_of_videos,note"
+        assert len(lines) == 3
+        assert (tmp_path / "PHP.csv").read_text().splitlines()[1] == "PHP,trained network,a,,,,0,no figure"
+        content = json.loads((tmp_path / "metrics.json").read_text())
+        assert content["checkpoint"] == "x.pt"
+        assert read_results(content) == results
+
+    def test_the_table_shows_figures_intervals_and_reasons(self):
+        results = [
+            figure("a", [0.1, 0.2, 0.4]),
+            figure("a", [np.nan], "PHP"),
+            figure("a", [0.5] * 3, "OPE_video_online"),
+        ]
+        table = results_table(results, "a")
+        assert "0.233 [" in table
+        assert "0.500 [0.500, 0.500]" in table
+        assert "PHP: no figure" in table
+        assert "nan" not in table
+
+    def test_columns_line_up(self):
+        lines = format_table(["name", "x"], [["long name", "1.0"], ["b", "10.0"]]).splitlines()
+        assert len({len(line) for line in lines}) == 1
+
+
+class TestComparison:
+    def test_differences_are_paired_by_video(self):
+        rng = np.random.default_rng(0)
+        spread = rng.normal(size=12) * 10
+        first, second = [figure("a", spread)], [figure("a", spread + 1 + rng.normal(size=12) * 0.01)]
+        difference = paired_differences(first, second, TRAINED)[0]
+        assert difference.mean == pytest.approx(1, abs=0.02)
+        assert difference.high - difference.low < 0.1 < first[0].high - first[0].low
+
+    def test_only_common_videos_count_and_none_is_refused(self):
+        difference = paired_differences([figure("a", [1, 2, 3, 4])], [figure("a", [2, 3, 4])], TRAINED)[0]
+        assert difference.number_of_videos == 3
+        assert "1 videos are in one evaluation only" in difference.note
+        with pytest.raises(DataError, match="common video"):
+            paired_differences([figure("a", [1])], [figure("b", [1])], TRAINED)
+
+    def test_a_run_against_itself_differs_by_nothing(self):
+        results = [figure("a", [1, 2, 3]), figure("a", [1, 2, 4], "OPE_video_online")]
+        results += mean_over_tasks(results)
+        table = comparison_table({"run 1": results, "run 2": results}, TRAINED)
+        assert table.count("0.000 [0.000, 0.000]") == 2
+        assert "OPE_video_online (lower)" in table
+        assert "KT (higher)" in table
+
+
+def test_pictures_are_drawn_for_the_first_videos_and_for_a_lone_one(tmp_path):
+    videos = embedded(perfect(5))
+    draw_task(tmp_path / "many", "make tea/milk", videos[:2], videos[2:], 2)
+    assert sorted(path.name for path in (tmp_path / "many").iterdir()) == [
+        "progress_make-tea-milk_video2.png",
+        "progress_make-tea-milk_video3.png",
+        "similarity_make-tea-milk_video2_video3.png",
+    ]
+    draw_task(tmp_path / "lone", "tea", videos[:4], videos[4:], 2)
+    assert (tmp_path / "lone" / "similarity_tea_video4_video0.png").is_file()
+
+
+def test_results_lie_in_the_run_of_the_checkpoint(tmp_path):
+    checkpoint = tmp_path / "run-001" / "ckpt" / "best_model_combined.pt"
+    assert evaluation_folder(checkpoint) == tmp_path / "run-001" / "EVAL" / "best_model_combined"
+    assert evaluation_folder(checkpoint, "val").name == "best_model_combined-val"
+    assert evaluation_folder(tmp_path / "x.pt") == tmp_path / "EVAL" / "x"
+
+
+def test_the_untrained_network_is_always_the_same_and_leaves_the_generator_alone():
+    config = get_generic_config().to_dict()
+    checkpoint = {"config": config, "feature_width": 4, "tasks": ["a", "b"]}
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    first, second = (untrained_network(checkpoint).state_dict() for _ in range(2))
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(data_root, tmp_path_factory):
+    config = get_generic_config()
+    config.DATASET_PATH, config.DATASET_NAME = str(data_root), "synthetic"
+    config.OUTPUT_DIMENSIONALITY = 4
+    config.BASEARCH.TEMPORAL_STACKING_ARCH.conv_num_channels = 8
+    config = config.to_dict()
+    data = load_data(config)
+    network = build_model(config, data.feature_width, len(data.train.tasks))
+    path = tmp_path_factory.mktemp("run") / "ckpt" / "best_model_combined.pt"
+    content = {"feature_width": data.feature_width, "tasks": list(data.train.tasks)}
+    ckpt_save(network, None, 7, 0.5, path, config, standardization=None, **content)
+    return path
+
+
+class TestEvaluateCheckpoint:
+    """An untrained checkpoint on the small synthetic data set: no training is needed to evaluate."""
+
+    def test_writes_tables_and_pictures_of_every_task(self, checkpoint):
+        folder = evaluation_folder(checkpoint)
+        results = evaluate_checkpoint(checkpoint, EvaluationRequest(figures=1), folder)
+        content = json.loads((folder / "metrics.json").read_text())
+        assert content["epoch"] == 7
+        assert read_results(content) == results
+        tasks = {result.task for result in results} - {ALL_TASKS}
+        assert len(tasks) == 2
+        for task in tasks:
+            assert len(list(folder.glob(f"progress_{task}_*.png"))) == 1
+            assert len(list(folder.glob(f"similarity_{task}_*.png"))) == 1
+        assert {path.stem for path in folder.glob("*.csv")} == {result.metric for result in results}
+        assert all(result.mean is not None or result.note for result in results)
+
+    def test_one_task_and_the_validation_split(self, checkpoint, tmp_path):
+        task = load_checkpoint(checkpoint)["tasks"][1]
+        request = EvaluationRequest(split="val", tasks=(task,), figures=0, classify=False)
+        results = evaluate_checkpoint(checkpoint, request, tmp_path)
+        assert {result.task for result in results} == {task, ALL_TASKS}
+        assert not list(tmp_path.glob("*.png"))
+        assert not list(tmp_path.glob("PC*"))
+
+    def test_data_of_another_width_is_refused(self, checkpoint, data_root, tmp_path):
+        shutil.copytree(data_root / "synthetic", tmp_path / "synthetic")
+        for file in (tmp_path / "synthetic" / "features").glob("*.npy"):
+            np.save(file, np.load(file)[:, :3])
+        with pytest.raises(DataError, match="width 3; expected"):
+            evaluate_checkpoint(checkpoint, EvaluationRequest(dataset_path=str(tmp_path)), tmp_path / "out")
+
+
+def test_a_request_says_what_decides_the_figures():
+    assert (
+        EvaluationRequest().as_description() == EvaluationRequest(figures=0, device="cuda").as_description()
+    )
+    assert EvaluationRequest().as_description() != EvaluationRequest(split="val").as_description()

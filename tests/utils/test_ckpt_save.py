@@ -1,0 +1,181 @@
+"""Checkpoints: written whole, chosen as the plan says, read strictly and without executing anything."""
+
+import pickle
+
+import pytest
+import torch
+
+from configs.generic_config import get_generic_config
+from models.build_model import build_model
+from utils.ckpt_save import (
+    CheckpointError,
+    choose_checkpoint,
+    ckpt_save,
+    find_checkpoint,
+    get_ckpt_basic,
+    get_ckpt_for_eval,
+    get_ckpt_MCN,
+    load_checkpoint,
+    load_model,
+)
+
+
+def small_config(crosstask=True):
+    config = get_generic_config()
+    config.OUTPUT_DIMENSIONALITY = 4
+    config.BASEARCH.TEMPORAL_STACKING_ARCH = {"conv_num_channels": 4}
+    config.ARCHITECTURE = {"MCN": crosstask, "head_layers": (4,), "attn_layers": (4,), "drop_layers": (4,)}
+    return config.to_dict()
+
+
+def save(path, crosstask=True, epoch=0):
+    torch.manual_seed(epoch)
+    config = small_config(crosstask)
+    model = build_model(config, 3, 2)
+    optimizer = torch.optim.Adam(model.parameters())
+    ckpt_save(
+        model_t=model,
+        optimizer_t=optimizer,
+        epoch_t=epoch,
+        loss_t=0.5,
+        filename=str(path),
+        config=config,
+        feature_width=3,
+        tasks=["a", "b"],
+        standardization=None,
+    )
+    return model
+
+
+@pytest.fixture
+def run(tmp_path):
+    (tmp_path / "ckpt").mkdir()
+    return tmp_path
+
+
+class TestChoice:
+    def test_best_of_each_type(self, run):
+        for name in ("best_model_combined.pt", "best_model_alignment.pt", "best_model.pt", "epoch-3.pt"):
+            (run / "ckpt" / name).touch()
+        assert choose_checkpoint(run).name == "best_model_combined.pt"
+        assert choose_checkpoint(run, "alignment").name == "best_model_alignment.pt"
+        assert choose_checkpoint(run / "ckpt", "alignment").name == "best_model_alignment.pt"
+
+    def test_falls_back_to_the_old_name_then_to_the_numerically_latest_epoch(self, run):
+        for number in (9, 10, 2):
+            (run / "ckpt" / f"epoch-{number}.pt").touch()
+        (run / "ckpt" / "epoch-best.pt").touch()
+        assert choose_checkpoint(run).name == "epoch-10.pt"
+        (run / "ckpt" / "best_model.pt").touch()
+        assert choose_checkpoint(run, "alignment").name == "best_model.pt"
+
+    def test_nothing_found_lists_what_was_looked_for(self, run):
+        with pytest.raises(FileNotFoundError, match=r"best_model_combined\.pt.*best_model\.pt.*epoch-N\.pt"):
+            choose_checkpoint(run)
+        with pytest.raises(ValueError, match="checkpoint_type"):
+            choose_checkpoint(run, "newest")
+
+    def test_find_by_path_by_run_and_in_the_newest_run(self, tmp_path):
+        for name in ("run-001", "run-002"):
+            save(tmp_path / "output" / "demo" / name / "ckpt" / "best_model_combined.pt")
+            (tmp_path / "output" / "demo" / name / "config.json").write_text("{}")
+        output = tmp_path / "output"
+        first = output / "demo" / "run-001"
+        path = first / "ckpt" / "best_model_combined.pt"
+        assert find_checkpoint(str(path), output_folder=output) == path
+        assert find_checkpoint("best_model_combined.pt", folder=first) == path
+        newest = find_checkpoint("best_model_combined.pt", output_folder=output)
+        assert newest == output / "demo" / "run-002" / "ckpt" / "best_model_combined.pt"
+        with pytest.raises(FileNotFoundError, match="no run under"):
+            find_checkpoint("best_model_combined.pt", output_folder=tmp_path / "empty")
+        with pytest.raises(FileNotFoundError, match=r"other\.pt"):
+            find_checkpoint("other.pt", folder=first)
+
+
+class TestReading:
+    def test_model_comes_back_with_its_weights(self, run):
+        saved = save(run / "ckpt" / "best_model_combined.pt", epoch=7)
+        model, checkpoint, path = get_ckpt_for_eval(run, "combined")
+        assert checkpoint["epoch"] == 7
+        assert checkpoint["loss"] == 0.5
+        assert checkpoint["config"]["PROGRESS_LOSS"]["lambda_fixed"] == 0.1
+        assert path.name == "best_model_combined.pt"
+        assert not model.training
+        sequences = [torch.randn(9, 3), torch.randn(5, 3)]
+        for one, other in zip(saved.eval()(sequences)["outputs"], model(sequences)["outputs"], strict=True):
+            assert torch.equal(one, other)
+
+    def test_crosstask_and_basic_ask_for_their_own(self, run):
+        save(run / "ckpt" / "best_model_combined.pt", crosstask=True)
+        save(run / "ckpt" / "best_model_alignment.pt", crosstask=False)
+        assert get_ckpt_MCN(run, checkpoint_type="combined").checkpoint["config"]["ARCHITECTURE"]["MCN"]
+        assert not get_ckpt_basic(run, checkpoint_type="alignment").checkpoint["config"]["ARCHITECTURE"][
+            "MCN"
+        ]
+        with pytest.raises(CheckpointError, match="crosstask"):
+            get_ckpt_MCN(run, checkpoint_type="alignment")
+        with pytest.raises(CheckpointError, match="crosstask"):
+            get_ckpt_basic(run, checkpoint_type="combined")
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda weights: weights.pop(next(iter(weights))),
+            lambda weights: weights.update(surplus=torch.zeros(2)),
+            lambda weights: weights.update({next(iter(weights)): torch.zeros(1)}),
+        ],
+        ids=["missing", "surplus", "other shape"],
+    )
+    def test_weights_that_do_not_fit_are_refused(self, run, change):
+        path = run / "ckpt" / "best_model_combined.pt"
+        save(path)
+        checkpoint = load_checkpoint(path)
+        change(checkpoint["model_state_dict"])
+        with pytest.raises(CheckpointError, match="do not fit"):
+            load_model(checkpoint)
+
+    def test_code_in_a_checkpoint_is_not_run(self, run):
+        trap = run / "sprung"
+
+        class Trap:
+            def __reduce__(self):
+                return (open, (str(trap), "w"))
+
+        path = run / "ckpt" / "best_model_combined.pt"
+        torch.save({"config": Trap()}, path)
+        with pytest.raises(CheckpointError, match=r"best_model_combined\.pt"):
+            load_checkpoint(path)
+        path.write_bytes(pickle.dumps(Trap()))
+        with pytest.raises(CheckpointError, match=r"best_model_combined\.pt"):
+            load_checkpoint(path)
+        assert not trap.exists()
+
+    def test_truncated_foreign_and_absent_files(self, run):
+        path = run / "ckpt" / "best_model_combined.pt"
+        save(path)
+        whole = path.read_bytes()
+        for content in (whole[: len(whole) // 2], b"", b"not a checkpoint"):
+            path.write_bytes(content)
+            with pytest.raises(CheckpointError, match=r"best_model_combined\.pt"):
+                load_checkpoint(path)
+        torch.save({"weights": torch.zeros(2)}, path)
+        with pytest.raises(CheckpointError, match="lacks config"):
+            load_checkpoint(path)
+        with pytest.raises(FileNotFoundError):
+            load_checkpoint(run / "absent.pt")
+
+
+def test_a_failed_write_keeps_the_old_checkpoint(run, monkeypatch):
+    path = run / "ckpt" / "last.pt"
+    save(path, epoch=1)
+
+    def fail(content, file):
+        file.write_bytes(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(OSError, match="No space left"):
+        save(path, epoch=2)
+    monkeypatch.undo()
+    assert load_checkpoint(path)["epoch"] == 1
+    assert [file.name for file in path.parent.iterdir()] == ["last.pt"]

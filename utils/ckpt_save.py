@@ -1,0 +1,222 @@
+"""Writing, choosing and reading checkpoints. A checkpoint holds plain values and tensors, never code.
+
+Keys: `config` (plain dict), `epoch`, `loss`, `model_state_dict`, `optimizer_state_dict`, `feature_width`,
+`tasks` (the training tasks, in the order of the network's heads), `standardization` ({'mean', 'std'} or None),
+`progress_normalizers` (task -> mean total path length of its training videos); `last.pt` adds what resuming
+needs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from models.build_model import build_model
+from utils.files import atomic_write
+from utils.legacy_checkpoint import CheckpointError, is_legacy_checkpoint, read_legacy_checkpoint
+
+CHECKPOINT_TYPES = ("combined", "alignment")
+REQUIRED_KEYS = ("config", "epoch", "loss", "model_state_dict", "feature_width", "tasks")
+
+
+class LoadedCheckpoint(NamedTuple):
+    """A network in evaluation mode, the checkpoint that it came from, and where that lies."""
+
+    model: nn.Module
+    checkpoint: dict[str, Any]
+    path: Path
+
+
+def ckpt_save(
+    model_t: nn.Module,
+    optimizer_t: torch.optim.Optimizer | None,
+    epoch_t: int,
+    loss_t: float,
+    filename: str | Path,
+    config: Mapping[str, Any],
+    **extra: Any,
+) -> None:
+    """Writes a checkpoint, whole or not at all.
+
+    Args:
+        model_t: the network whose weights to store.
+        optimizer_t: its optimiser, or None.
+        epoch_t: number of the epoch, from 0.
+        loss_t: validation loss that the checkpoint stands for.
+        filename: where to write; missing folders are made.
+        config: the configuration as a plain dict.
+        extra: further entries, such as `feature_width`, `tasks`, `standardization`, `progress_normalizers`.
+    """
+    content = {
+        "config": config,
+        "epoch": epoch_t,
+        "loss": loss_t,
+        "model_state_dict": model_t.state_dict(),
+        "optimizer_state_dict": None if optimizer_t is None else optimizer_t.state_dict(),
+        **extra,
+    }
+    save_content(content, filename)
+
+
+def save_content(content: Mapping[str, Any], filename: str | Path) -> None:
+    """Writes a checkpoint's content as it is, whole or not at all."""
+    with atomic_write(filename) as temporary:
+        torch.save(dict(content), temporary)
+
+
+def load_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Reads a checkpoint onto the CPU, executing nothing from it; checkpoints of the original code are translated.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        CheckpointError: if it is not a whole checkpoint of this project (or of the original code).
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"checkpoint {path} does not exist")
+    if is_legacy_checkpoint(path):
+        return read_legacy_checkpoint(path)
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises half a dozen types here, by how the file is broken
+        raise CheckpointError(f"{path} is not a readable checkpoint: {_first_line(error)}") from error
+    missing = [key for key in REQUIRED_KEYS if not isinstance(checkpoint, dict) or key not in checkpoint]
+    if missing:
+        raise CheckpointError(f"{path} is not a checkpoint of this project: it lacks {', '.join(missing)}")
+    return checkpoint
+
+
+def load_model(checkpoint: Mapping[str, Any], device: torch.device | str = "cpu") -> nn.Module:
+    """Rebuilds the network from the checkpoint's own configuration and loads its weights strictly.
+
+    Returns:
+        The network in evaluation mode on `device`.
+
+    Raises:
+        CheckpointError: if weights are missing, surplus, or of another shape than the configuration says.
+    """
+    model = build_model(checkpoint["config"], checkpoint["feature_width"], len(checkpoint["tasks"]))
+    try:
+        model.load_state_dict(checkpoint["model_state_dict"], strict=True)
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines()[1:]]
+        raise CheckpointError(
+            f"the checkpoint's weights do not fit the network of its own configuration: {' '.join(lines)}"
+        ) from error
+    return model.to(device).eval()
+
+
+def find_checkpoint(checkpoint: str, folder: str | Path | None = None, output_folder: str | Path = "output") -> Path:
+    """The file that a `--checkpoint` argument means.
+
+    Args:
+        checkpoint: a path, or the name of a file in the run's `ckpt` folder.
+        folder: the run's folder; None takes the newest run.
+        output_folder: where runs lie.
+
+    Raises:
+        FileNotFoundError: listing what was looked for.
+    """
+    if folder is None and Path(checkpoint).is_file():
+        return Path(checkpoint)
+    name = Path(checkpoint)
+    if folder is None and name.name != checkpoint:
+        raise FileNotFoundError(f"checkpoint {checkpoint} does not exist")
+    run = newest_run(output_folder) if folder is None else Path(folder)
+    for kind in CHECKPOINT_TYPES:
+        if name.name == f"best_model_{kind}.pt":
+            return choose_checkpoint(run, kind)
+    return _first_existing([run / "ckpt" / name, run / name])
+
+
+def newest_run(output_folder: str | Path = "output") -> Path:
+    """The run whose `config.json` was written last.
+
+    Raises:
+        FileNotFoundError: if there is no run.
+    """
+    runs = sorted(Path(output_folder).glob("*/*/config.json"), key=lambda file: (file.stat().st_mtime_ns, str(file)))
+    if not runs:
+        raise FileNotFoundError(f"no run under {output_folder}: looked for {output_folder}/*/*/config.json")
+    return runs[-1].parent
+
+
+def choose_checkpoint(ckpt_folder: str | Path, checkpoint_type: str = "combined") -> Path:
+    """The checkpoint of a run: the best of its type, else `best_model.pt`, else the latest `epoch-N.pt`.
+
+    Args:
+        ckpt_folder: the run's folder, or the `ckpt` folder inside it.
+        checkpoint_type: 'combined' (alignment and progress) or 'alignment'.
+
+    Raises:
+        ValueError: for another type.
+        FileNotFoundError: listing what was looked for.
+    """
+    if checkpoint_type not in CHECKPOINT_TYPES:
+        raise ValueError(f"checkpoint_type is {checkpoint_type!r}; expected one of {', '.join(CHECKPOINT_TYPES)}")
+    folder = Path(ckpt_folder)
+    if (folder / "ckpt").is_dir():
+        folder = folder / "ckpt"
+    epochs = {
+        int(match[1]): file
+        for file in folder.glob("epoch-*.pt")
+        if (match := re.fullmatch(r"epoch-(\d+)\.pt", file.name))
+    }
+    latest = [epochs[max(epochs)]] if epochs else []
+    candidates = [folder / f"best_model_{checkpoint_type}.pt", folder / "best_model.pt", *latest]
+    return _first_existing(candidates, also=folder / "epoch-N.pt")
+
+
+def get_ckpt_for_eval(
+    ckpt_folder: str | Path, checkpoint_type: str = "combined", device: torch.device | str = "cpu"
+) -> LoadedCheckpoint:
+    """Loads the checkpoint that `choose_checkpoint` finds, whichever network it holds."""
+    path = choose_checkpoint(ckpt_folder, checkpoint_type)
+    checkpoint = load_checkpoint(path)
+    return LoadedCheckpoint(load_model(checkpoint, device), checkpoint, path)
+
+
+def get_ckpt_MCN(
+    ckpt_folder: str | Path, checkpoint_type: str = "combined", device: torch.device | str = "cpu"
+) -> LoadedCheckpoint:
+    """Like `get_ckpt_for_eval`, for a run that must have trained the crosstask network.
+
+    Raises:
+        CheckpointError: if it trained an encoder alone.
+    """
+    return _of_architecture(get_ckpt_for_eval(ckpt_folder, checkpoint_type, device), crosstask=True)
+
+
+def get_ckpt_basic(
+    ckpt_folder: str | Path, checkpoint_type: str = "combined", device: torch.device | str = "cpu"
+) -> LoadedCheckpoint:
+    """Like `get_ckpt_for_eval`, for a run that must have trained an encoder without the crosstask network.
+
+    Raises:
+        CheckpointError: if it trained the crosstask network.
+    """
+    return _of_architecture(get_ckpt_for_eval(ckpt_folder, checkpoint_type, device), crosstask=False)
+
+
+def _of_architecture(loaded: LoadedCheckpoint, crosstask: bool) -> LoadedCheckpoint:
+    if bool(loaded.checkpoint["config"]["ARCHITECTURE"]["MCN"]) != crosstask:
+        expected = "the crosstask network" if crosstask else "an encoder without the crosstask network"
+        raise CheckpointError(f"{loaded.path} does not hold {expected} (ARCHITECTURE.MCN is {not crosstask})")
+    return loaded
+
+
+def _first_existing(candidates: list[Path], also: Path | None = None) -> Path:
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    looked_for = [str(path) for path in [*candidates, also] if path is not None]
+    raise FileNotFoundError(f"no checkpoint found; looked for {', '.join(looked_for)}")
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -1,0 +1,90 @@
+"""Phase classification (PC): how well a linear classifier tells actions apart from one frame's embedding."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.svm import LinearSVC
+
+FRACTIONS = (0.1, 0.5, 1.0)
+MAXIMUM_TRAINING_FRAMES = 2000
+
+
+def labelled_videos(number_of_videos: int, fraction: float) -> np.ndarray:
+    """Indices of the training videos with labels: `fraction` of them, at least one, evenly spread."""
+    count = max(1, round(fraction * number_of_videos))
+    return np.arange(count) * number_of_videos // count
+
+
+def phase_classification(
+    train_embeddings: Sequence[np.ndarray],
+    train_labels: Sequence[np.ndarray],
+    test_embeddings: Sequence[np.ndarray],
+    test_labels: Sequence[np.ndarray],
+    fraction: float = 1.0,
+    maximum_training_frames: int = MAXIMUM_TRAINING_FRAMES,
+) -> np.ndarray:
+    """Accuracy on test frames of a linear SVM fitted on training frames (TCC, CVPR 2019, section 4.1).
+
+    The labels of a share of the training *videos* are used, because that is what annotators are paid for and
+    frames of a labelled video are near-copies of each other. Frames of background (label -1) take no part:
+    background isn't a phase. At most `maximum_training_frames` frames, evenly spaced over the labelled
+    videos, are fitted, and standardise the features. Ten times as many frames moved the accuracy on 50 Salads
+    by .01 at most and took five times as long.
+
+    Args:
+        train_embeddings: (T_i, D) each.
+        train_labels: (T_i,) int each; -1 is background.
+        test_embeddings, test_labels: the same for the test videos.
+        fraction: share of training videos with labels, in (0, 1].
+        maximum_training_frames: cap on the cost.
+
+    Returns:
+        (number of test videos,) float64, share of correct frames in [0, 1]; NaN for a video without action
+        frames. A label that no labelled training video shows counts as wrong.
+
+    Raises:
+        ValueError: the labelled training videos have no action frame.
+    """
+    chosen = labelled_videos(len(train_embeddings), fraction)
+    labels = np.concatenate([train_labels[i] for i in chosen])
+    kept = np.flatnonzero(labels >= 0)
+    if not len(kept):
+        raise ValueError("phase classification: the labelled training videos have no action frame")
+    count = min(len(kept), maximum_training_frames)
+    kept = kept[np.arange(count) * len(kept) // count]
+    frames, labels = np.concatenate([train_embeddings[i] for i in chosen])[kept], labels[kept]
+    mean, spread = frames.mean(axis=0), frames.std(axis=0)
+    spread[spread == 0] = 1.0
+    frames = (frames - mean) / spread
+
+    if (labels == labels[0]).all():  # a machine needs two classes; the one label is all it could learn
+
+        def predict(embedding: np.ndarray) -> np.ndarray:
+            return np.full(len(embedding), labels[0])
+    else:
+        # The primal problem (dual=False) has no random start and D + 1 unknowns a class.
+        predict = LinearSVC(dual=False, C=1.0, tol=1e-2).fit(frames, labels).predict
+
+    return _accuracies([predict((e - mean) / spread) for e in test_embeddings], test_labels)
+
+
+def majority_class(train_labels: Sequence[np.ndarray], test_labels: Sequence[np.ndarray]) -> np.ndarray:
+    """Accuracy of always answering the most frequent action of all training frames, per test video."""
+    labels = np.concatenate(list(train_labels))
+    labels = labels[labels >= 0]
+    if not len(labels):
+        raise ValueError("phase classification: the training videos have no action frame")
+    most_frequent = np.bincount(labels).argmax()
+    return _accuracies([np.full(len(t), most_frequent) for t in test_labels], test_labels)
+
+
+def _accuracies(predictions: Sequence[np.ndarray], truths: Sequence[np.ndarray]) -> np.ndarray:
+    return np.array(
+        [
+            (p == t)[t >= 0].mean() if (t >= 0).any() else math.nan
+            for p, t in zip(predictions, truths, strict=True)
+        ]
+    )

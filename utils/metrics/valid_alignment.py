@@ -1,0 +1,74 @@
+"""Which frames of one video each frame of another is truly aligned with, from their annotations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from utils.metrics.segments import frame_segments, label_numbers, segment_lengths
+
+
+@dataclass(frozen=True)
+class ValidAlignment:
+    """True alignment of a video U of N frames with a video V of M frames.
+
+    A frame of U is alignable if it lies in an action that V contains too. Its valid aligned frames are the
+    frames at the same relative position in every occurrence of that action in V.
+
+    Attributes:
+        alignable: (A,) int64, indices of the alignable frames of U, increasing.
+        position: (A, S) int64, valid aligned frame of V in each of its S segments; -1 where `valid` is False.
+        valid: (A, S) bool, whether that segment of V shows the action of the frame.
+        alignable_other: (M,) bool, frames of V that lie in an action U contains too.
+    """
+
+    alignable: np.ndarray
+    position: np.ndarray
+    valid: np.ndarray
+    alignable_other: np.ndarray
+
+    @property
+    def earliest(self) -> np.ndarray:
+        """(A,) int64, the first valid aligned frame of each alignable frame."""
+        end = len(self.alignable_other)
+        return np.where(self.valid, self.position, end).min(axis=1, initial=end)
+
+    @property
+    def latest(self) -> np.ndarray:
+        """(A,) int64, the last valid aligned frame of each alignable frame."""
+        return self.position.max(axis=1, initial=-1)
+
+
+def valid_alignment(time_dict: Mapping, other: Mapping) -> ValidAlignment:
+    """True alignment of one video with another (alignment in the wild of GTCC, CVPR 2024, section 4).
+
+    Frame k (from 0) of a segment of n frames corresponds to frame round(k (m - 1) / (n - 1)) of a segment of
+    m frames, halves upwards; the single frame of a segment of one corresponds to the middle.
+
+    Args:
+        time_dict: annotation of U, background labelled 'SIL'.
+        other: annotation of V.
+
+    Returns:
+        The alignment; `alignable` is empty if the two videos share no action.
+    """
+    numbering: dict[str, int] = {}
+    label, other_label = label_numbers(time_dict["step"], numbering), label_numbers(other["step"], numbering)
+    length, other_length = segment_lengths(time_dict), segment_lengths(other)
+    start, other_start = np.asarray(time_dict["start_frame"]), np.asarray(other["start_frame"])
+
+    shared = np.isin(label, other_label) & (label >= 0)
+    segment = frame_segments(time_dict)
+    alignable = np.flatnonzero(shared[segment])
+    segment = segment[alignable]
+    valid = label[segment][:, None] == other_label
+    # Integer arithmetic, so that the rounding of halves doesn't hang on the last bit of a quotient.
+    within, steps = alignable - start[segment], length[segment] - 1
+    within, steps = np.where(steps > 0, within, 1), np.where(steps > 0, steps, 2)
+    offset = (2 * within[:, None] * (other_length - 1) + steps[:, None]) // (2 * steps[:, None])
+    position = np.where(valid, other_start + offset, -1)
+
+    shared_other = np.isin(other_label, label) & (other_label >= 0)
+    return ValidAlignment(alignable, position, valid, shared_other[frame_segments(other)])

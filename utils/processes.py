@@ -1,0 +1,93 @@
+"""One process or several: the few things that training asks of the others, with nothing to ask when alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import torch
+import torch.distributed as distributed
+from torch import Tensor, nn
+
+Value = TypeVar("Value")
+
+
+class Processes:
+    """The processes that train together, as this one sees them.
+
+    Attributes:
+        rank: number of this process, from 0; process 0 writes the files.
+        world_size: how many there are.
+    """
+
+    def __init__(self, rank: int = 0, world_size: int = 1):
+        self.rank, self.world_size = rank, world_size
+
+    @property
+    def is_main(self) -> bool:
+        return self.rank == 0
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """The network whose backward pass averages gradients over the processes."""
+        if self.world_size == 1:
+            return model
+        # A loss may leave a part of the network without gradient, the drop network under TCC for one.
+        return nn.parallel.DistributedDataParallel(model, find_unused_parameters=True)
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set in any process."""
+        if self.world_size == 1:
+            return flag
+        flags = self._on_device(torch.tensor([float(flag)]))
+        distributed.all_reduce(flags, op=distributed.ReduceOp.MAX)
+        return bool(flags.item())
+
+    def sum(self, values: dict[str, float]) -> dict[str, float]:
+        """Each named value summed over the processes; a name that a process lacks counts as 0 there."""
+        if self.world_size == 1:
+            return values
+        gathered: list[dict[str, float]] = [{}] * self.world_size
+        distributed.all_gather_object(gathered, values)
+        names = sorted({name for one in gathered for name in one})
+        return {name: sum(one.get(name, 0.0) for one in gathered) for name in names}
+
+    def from_main(self, value: Value) -> Value:
+        """Process 0's value, in every process."""
+        if self.world_size == 1:
+            return value
+        box = [value]
+        distributed.broadcast_object_list(box, src=0)
+        return box[0]
+
+    def wait(self) -> None:
+        """Returns when every process has come here."""
+        if self.world_size > 1:
+            distributed.barrier()
+
+    def _on_device(self, tensor: Tensor) -> Tensor:
+        return tensor.cuda() if distributed.get_backend() == "nccl" else tensor
+
+
+@contextmanager
+def join_processes(device: torch.device) -> Iterator[Processes]:
+    """The processes that `torchrun` started together, or this one alone without it.
+
+    Args:
+        device: where this process computes; it decides how they talk (nccl between GPUs, gloo between CPUs).
+    """
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    if world_size == 1:
+        yield Processes()
+        return
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield Processes(distributed.get_rank(), world_size)
+    finally:
+        distributed.destroy_process_group()
+
+
+def local_rank() -> int:
+    """Number of this process among those of its machine, which picks its GPU; 0 when alone."""
+    return int(os.environ.get("LOCAL_RANK", "0"))

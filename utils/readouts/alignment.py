@@ -1,0 +1,99 @@
+"""Progress carried over from training videos by online dynamic time warping."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from utils.readouts.protocol import as_double
+from utils.readouts.reference import TrainingReference
+
+BLOCK = 256
+
+
+class AlignmentReadout:
+    """Open-end dynamic time warping to all training videos at once, one column of cells a frame.
+
+        R_v[t, j] = ||x_t - y_vj|| + min(R_v[t-1, j], R_v[t-1, j-1], R_v[t-1, j-2]),  R_v[0, 0] = ||x_0 - y_v0||
+
+    Every frame of the video is matched once and may stay at a training frame, or move on by one or two, so
+    that the cells of a column are comparable wherever their path ends. Where the video stands is not the one
+    cheapest cell but a soft choice of them,
+
+        progress_t = sum_vj w_vj p_vj,   w_vj ~ exp(-(R_v[t, j] - min R[t]) / (patience * m_t)),
+
+    p the true progress of the training frames and m_t the least mean cost of a frame so far: a cell that
+    lies `patience` average frames behind the best counts 1 / e. Time and memory per frame don't depend on t.
+
+    Args:
+        reference: training videos of the task.
+        patience: see above, in frames.
+
+    Source: the asymmetric step pattern of Sakoe and Chiba (1978) with the end left open, as Tormene, Giorgino,
+    Quaglini, Stefanelli, "Matching incomplete time series with dynamic time warping" (2009).
+    """
+
+    def __init__(self, reference: TrainingReference, patience: float = 5.0):
+        if not patience > 0:
+            raise ValueError(f"patience is {patience}; expected more than 0")
+        self.reference, self.patience = reference, patience
+        ends = np.cumsum(reference.lengths)
+        self.firsts = ends - reference.lengths
+        within = np.arange(ends[-1]) - np.repeat(self.firsts, reference.lengths)
+        # Cells that would be reached from another video's end.
+        self.no_single_step, self.no_double_step = np.flatnonzero(within < 1), np.flatnonzero(within < 2)
+
+    def start(self) -> _AlignmentState:
+        return _AlignmentState(self)
+
+
+class _AlignmentState:
+    """The last column, relative to its least cell, and the sum of what was taken off."""
+
+    def __init__(self, readout: AlignmentReadout):
+        self._readout = readout
+        self._column: np.ndarray | None = None
+        self._cost, self._frames = 0.0, 0
+
+    def update(self, embedding: torch.Tensor | np.ndarray) -> np.ndarray:
+        frames = as_double(embedding)
+        blocks = [self._update_block(frames[start : start + BLOCK]) for start in range(0, len(frames), BLOCK)]
+        return np.concatenate(blocks) if blocks else np.zeros(0)
+
+    def _update_block(self, frames: np.ndarray) -> np.ndarray:
+        reference = self._readout.reference
+        columns = np.sqrt(reference.squared_distances(frames))
+        scales = np.empty((len(frames), 1))
+        for column, scale in zip(columns, scales, strict=True):  # each needs the one before
+            self._add_predecessors(column)
+            least = column.min()
+            column -= least
+            self._cost += float(least)
+            self._frames += 1
+            self._column = column
+            scale[0] = self._cost / self._frames
+        self._column = columns[-1].copy()  # a view would keep the block alive
+        scales *= self._readout.patience
+        # A video that equals a training video costs nothing: its own cells alone count.
+        np.maximum(scales, np.finfo(np.float64).tiny, out=scales)
+        with np.errstate(over="ignore"):
+            weights = np.exp(-(columns / scales))
+        progress = weights @ reference.progress / weights.sum(axis=1)
+        return np.clip(progress, 0.0, 1.0)
+
+    def _add_predecessors(self, column: np.ndarray) -> None:
+        """Adds the least of the predecessors to the frame's distances, in place."""
+        readout, before = self._readout, self._column
+        if before is None:
+            begun = column[readout.firsts]
+            column.fill(np.inf)
+            column[readout.firsts] = begun
+            return
+        best = before.copy()
+        single, double = np.empty_like(before), np.empty_like(before)
+        single[1:], double[2:] = before[:-1], before[:-2]
+        single[readout.no_single_step] = np.inf
+        double[readout.no_double_step] = np.inf
+        np.minimum(best, single, out=best)
+        np.minimum(best, double, out=best)
+        column += best

@@ -1,0 +1,76 @@
+"""Progress of the nearest training frames, smoothed causally."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+
+import numpy as np
+import torch
+
+from utils.readouts.protocol import as_double
+from utils.readouts.reference import TrainingReference
+
+BLOCK = 256
+
+
+class NeighboursReadout:
+    """Kernel regression of true progress on the embedding, then an exponential mean over time.
+
+        x_t = sum_i w_i p_i / sum_i w_i,   w_i = max(0, 1 - d_i^2 / d_(k+1)^2)
+        s_t = s_(t-1) + a (x_t - s_(t-1)),  s_0 = x_0,  a = 1 / (1 + smoothing * mean training length)
+
+    d_i is the distance to training frame i, p_i its true progress, d_(k+1) the distance to the (k+1)-th
+    nearest, so that k frames count and one that is about to leave counts for nothing: the result moves
+    smoothly with the embedding, which a plain mean of the k nearest does not.
+
+    Args:
+        reference: training videos of the task.
+        neighbours: k.
+        smoothing: time constant of the mean, as a share of the mean length of a training video.
+
+    Source: the Epanechnikov kernel with a nearest-neighbour window, Hastie, Tibshirani, Friedman, "The
+    Elements of Statistical Learning" (2nd edition, equations 6.3, 6.4 and 6.6).
+    """
+
+    def __init__(self, reference: TrainingReference, neighbours: int = 32, smoothing: float = 0.02):
+        if neighbours < 1 or smoothing < 0:
+            raise ValueError(f"neighbours is {neighbours} and smoothing {smoothing}; expected >= 1 and >= 0")
+        self.reference = reference
+        self.neighbours = min(neighbours, len(reference.frames) - 1)
+        self.rate = 1 / (1 + smoothing * reference.mean_length)
+
+    def start(self) -> _NeighboursState:
+        return _NeighboursState(self)
+
+    def regress(self, frames: np.ndarray) -> np.ndarray:
+        """x_t of (n, D) frames, each alone: (n,) in [0, 1]."""
+        if not self.neighbours:  # a single training frame
+            return np.full(len(frames), self.reference.progress[0])
+        distances = self.reference.squared_distances(frames)
+        nearest = np.argpartition(distances, self.neighbours, axis=1)[:, : self.neighbours + 1]
+        found = np.take_along_axis(distances, nearest, axis=1)
+        edge = found[:, -1:]  # argpartition puts the (k+1)-th smallest there
+        weights = np.where(edge > 0, 1 - found / np.where(edge > 0, edge, 1), 0.0)[:, :-1]
+        total = weights.sum(axis=1, keepdims=True)
+        # All equally far: all count the same.
+        weights = np.where(total > 0, weights / np.where(total > 0, total, 1), 1 / self.neighbours)
+        return (weights * self.reference.progress[nearest[:, :-1]]).sum(axis=1)
+
+
+class _NeighboursState:
+    """The smoothed progress at the last frame."""
+
+    def __init__(self, readout: NeighboursReadout):
+        self._readout = readout
+        self._progress: float | None = None
+
+    def update(self, embedding: torch.Tensor | np.ndarray) -> np.ndarray:
+        frames, rate = as_double(embedding), self._readout.rate
+        if not len(frames):
+            return np.zeros(0)
+        starts = range(0, len(frames), BLOCK)
+        raw = np.concatenate([self._readout.regress(frames[start : start + BLOCK]) for start in starts])
+        first = float(raw[0]) if self._progress is None else self._progress
+        smooth = list(accumulate(raw.tolist(), lambda mean, new: mean + rate * (new - mean), initial=first))[1:]
+        self._progress = smooth[-1]
+        return np.clip(smooth, 0.0, 1.0)
