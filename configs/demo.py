@@ -1,6 +1,6 @@
-"""The demo: a synthetic procedural data set, GTCC, crosstask network, progress loss; about a minute on two cores.
+"""The demo: a synthetic procedural data set, GTCC, crosstask network, progress loss; a minute or two.
 
-    python -m utils.data.synthetic data/synthetic
+    python -m utils.data.synthetic data/synthetic --videos 32
     python multitask_train.py --config configs/demo.py
     python multitask_train.py --config configs/demo.py --config.PROGRESS_LOSS.level=action --config.NUM_EPOCHS=3
 """
@@ -12,15 +12,15 @@ def get_config():
     CONFIG = get_generic_config()
     CONFIG.EXPERIMENTNAME = 'demo'
     CONFIG.DATASET_NAME = 'synthetic'
-    CONFIG.NUM_EPOCHS = 12
+    CONFIG.NUM_EPOCHS = 20
     CONFIG.LEARNING_RATE = 1e-3
     CONFIG.OUTPUT_DIMENSIONALITY = 32
     CONFIG.CAUSAL = True
-    CONFIG.BASEARCH = {'TEMPORAL_STACKING_ARCH': {'conv_num_channels': 64}}
+    CONFIG.BASEARCH = {'TEMPORAL_STACKING_ARCH': {'conv_num_channels': 64, 'num_layers': 4}}
     CONFIG.ARCHITECTURE = {
         'head_layers': (64, 64, 64),
         'attn_layers': (64, 64, 64),
         'drop_layers': (64, 64, 64),
     }
-    CONFIG.PROGRESS_LOSS = {'enabled': True, 'frames': 'all'}
+    CONFIG.PROGRESS_LOSS = {'enabled': True, 'frames': 'all', 'lambda_fixed': 1.0}
     return CONFIG

@@ -15,5 +15,5 @@ def get_config():
     CONFIG.LEARNING_RATE = 1e-3
     CONFIG.STANDARDIZE = True
     CONFIG.CAUSAL = True
-    CONFIG.PROGRESS_LOSS = {'enabled': True, 'frames': 'all'}
+    CONFIG.PROGRESS_LOSS = {'enabled': True, 'frames': 'all', 'lambda_fixed': 1.0}
     return CONFIG

@@ -13,8 +13,9 @@ def get_config():
     CONFIG.DATASET_NAME = 'openpack'
     CONFIG.NUM_EPOCHS = 15
     CONFIG.LEARNING_RATE = 1e-3
+    CONFIG.TRAIN_SPLIT = (0.55, 0.22)  # of 20 boxes in order: 11 train, 2 validate, the last 7 test
     CONFIG.STANDARDIZE = True
     CONFIG.CAUSAL = True
     CONFIG.ARCHITECTURE = {'MCN': False}
-    CONFIG.PROGRESS_LOSS = {'enabled': True, 'frames': 'all'}
+    CONFIG.PROGRESS_LOSS = {'enabled': True, 'frames': 'all', 'lambda_fixed': 1.0}
     return CONFIG

@@ -11,10 +11,12 @@ def get_config():
     CONFIG = get_generic_config()
     CONFIG.EXPERIMENTNAME = 'openpack_actions'
     CONFIG.DATASET_NAME = 'openpack_actions'
+    CONFIG.BACKGROUND_LABELS = (*CONFIG.BACKGROUND_LABELS, 'Ignore')
     CONFIG.NUM_EPOCHS = 15
     CONFIG.LEARNING_RATE = 1e-3
+    CONFIG.TRAIN_SPLIT = (0.55, 0.22)  # of 20 boxes in order: 11 train, 2 validate, the last 7 test
     CONFIG.STANDARDIZE = True
     CONFIG.CAUSAL = True
     CONFIG.ARCHITECTURE = {'MCN': False}
-    CONFIG.PROGRESS_LOSS = {'enabled': True, 'frames': 'all'}
+    CONFIG.PROGRESS_LOSS = {'enabled': True, 'frames': 'all', 'lambda_fixed': 1.0}
     return CONFIG

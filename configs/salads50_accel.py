@@ -16,5 +16,5 @@ def get_config():
     CONFIG.STANDARDIZE = True
     CONFIG.CAUSAL = True
     CONFIG.ARCHITECTURE = {'MCN': False}
-    CONFIG.PROGRESS_LOSS = {'enabled': True, 'frames': 'all'}
+    CONFIG.PROGRESS_LOSS = {'enabled': True, 'frames': 'all', 'lambda_fixed': 1.0}
     return CONFIG

@@ -1,0 +1,131 @@
+"""Trains and evaluates experiments over losses, the progress term and seeds, and writes the tables of docs/results.md.
+
+    python -m benchmarks.results --dataset-path DATA_ROOT --experiments salads50_accel --losses GTCC tcc \
+        --progress on off --seeds 0 1 2 --write docs/results.md
+
+A run that is there already is not trained again, so that a table can be extended.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean
+
+import eval as evaluate
+import multitask_train
+from utils.evaluation_results import ALL_TASKS
+from utils.files import write_text
+
+METRIC = "OPE_video_online"
+TRAINED, UNTRAINED = "trained network", "untrained network"
+CHECKPOINTS = ("combined", "alignment")
+LOSSES = ("GTCC", "tcc", "LAV", "VAVA")
+
+Figures = dict[str, dict[str, float]]
+
+
+def run_experiment(
+    experiment: str, loss: str, progress: bool, seed: int, options: argparse.Namespace
+) -> dict[str, Figures]:
+    """Trains and evaluates one setting; returns each checkpoint's figures, variant -> mean, low, high."""
+    name = f"{experiment}-{loss}-progress_{'on' if progress else 'off'}-seed{seed}"
+    arguments = [
+        "multitask_train.py",
+        f"--config=configs/{experiment}.py",
+        f"--config.DATASET_PATH={options.dataset_path}",
+        f"--config.OUTPUT_FOLDER={options.output}",
+        f"--config.EXPERIMENTNAME={name}",
+        f"--config.SEED={seed}",
+        f"--config.PROGRESS_LOSS.enabled={str(progress).lower()}",
+        *(f"--config.LOSS_TYPE.{other}={str(other == loss).lower()}" for other in LOSSES),
+        *options.override,
+        "--resume=auto",
+    ]
+    multitask_train.main(arguments)
+    run = max((Path(options.output) / name).glob("run-*"))
+    figures = {}
+    for kind in CHECKPOINTS:
+        results = run / "EVAL" / f"best_model_{kind}" / "metrics.json"
+        if not results.is_file():
+            evaluate.main(
+                ["eval.py", "--checkpoint", f"best_model_{kind}.pt", "--folder", str(run), "--no-classifier"]
+            )
+        figures[kind] = online_figures(json.loads(results.read_text())["results"])
+    return figures
+
+
+def online_figures(results: Sequence[Mapping]) -> Figures:
+    """Online video-level error of every variant, over tasks where there are several."""
+    rows = [row for row in results if row["metric"] == METRIC and row["mean"] is not None]
+    over_all = [row for row in rows if row["task"] == ALL_TASKS] or rows
+    return {row["variant"]: {key: row[key] for key in ("mean", "low", "high")} for row in over_all}
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean over seeds with the least and the largest."""
+    text = f"{mean(values):.3f}"
+    return text if len(values) == 1 else f"{text} ({min(values):.3f} to {max(values):.3f})"
+
+
+def losses_table(runs: Mapping[tuple[str, bool], list[dict[str, Figures]]]) -> list[str]:
+    """The trained network by loss and progress term."""
+    lines = [
+        "| loss | progress term | best combined checkpoint | best alignment checkpoint | untrained network |",
+        "|---|---|---|---|---|",
+    ]
+    for (loss, progress), seeds in runs.items():
+        cells = [spread([seed[kind][TRAINED]["mean"] for seed in seeds]) for kind in CHECKPOINTS]
+        untrained = spread([seed["combined"][UNTRAINED]["mean"] for seed in seeds])
+        lines.append(f"| {loss} | {'on' if progress else 'off'} | {' | '.join(cells)} | {untrained} |")
+    return lines
+
+
+def variants_table(seeds: Sequence[dict[str, Figures]]) -> list[str]:
+    """Every read-out and baseline beside the trained network, for one setting."""
+    lines = ["| variant | error, mean over seeds | 95 % interval over videos, first seed |", "|---|---|---|"]
+    for variant in seeds[0]["combined"]:
+        figures = [seed["combined"][variant] for seed in seeds if variant in seed["combined"]]
+        first = figures[0]
+        interval = "none" if first["low"] is None else f"{first['low']:.3f} to {first['high']:.3f}"
+        lines.append(f"| {variant} | {spread([each['mean'] for each in figures])} | {interval} |")
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset-path", default="data")
+    parser.add_argument("--experiments", nargs="+", default=["salads50_accel"])
+    parser.add_argument("--losses", nargs="+", default=["GTCC"], choices=LOSSES)
+    parser.add_argument("--progress", nargs="+", default=["on"], choices=["on", "off"])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--override", nargs="*", default=[], help="further --config.KEY=VALUE")
+    parser.add_argument("--output", default="output/results")
+    parser.add_argument("--write", type=Path, help="file to append the tables to")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING)
+    lines = []
+    for experiment in options.experiments:
+        runs = {
+            (loss, progress == "on"): [
+                run_experiment(experiment, loss, progress == "on", seed, options) for seed in options.seeds
+            ]
+            for loss in options.losses
+            for progress in options.progress
+        }
+        (loss, progress), seeds = next(iter(runs.items()))
+        term = "with" if progress else "without"
+        lines += [f"## {experiment}", "", *losses_table(runs), ""]
+        lines += [f"{loss}, {term} the progress term, best combined checkpoint:", "", *variants_table(seeds), ""]
+    text = "\n".join(lines)
+    print(text)
+    if options.write:
+        before = options.write.read_text(encoding="utf-8") if options.write.is_file() else ""
+        write_text(options.write, f"{before}\n{text}".lstrip())
+
+
+if __name__ == "__main__":
+    main()
