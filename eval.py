@@ -4,7 +4,8 @@
     python eval.py --checkpoint best_model_alignment.pt --folder output/demo/run-001 --split val
     python eval.py --checkpoint best_model_combined.pt --compare output/demo/run-001 output/demo/run-002
 
-Writes to RUN/EVAL/<checkpoint>/: a CSV file a metric, metrics.json, progress_*.png and similarity_*.png.
+Writes to RUN/EVAL/<checkpoint>/: a CSV file a metric, metrics.json, progress_*.png, similarity_*.png,
+map_*.png, and report.html, which holds them all. RUN/report.html holds all evaluations of the run.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from utils.command import run_command
 from utils.embedding import TRAINED
 from utils.evaluation_comparison import comparison_table
 from utils.evaluation_results import ALL_TASKS, Result, read_results, results_table
+from utils.report import REPORT
 from utils.reproducibility import choose_device
 
 logger = logging.getLogger("eval")
@@ -50,6 +52,7 @@ def argument_parser() -> argparse.ArgumentParser:
         help="two or more runs (or checkpoint files) to compare; the first is the base",
     )
     parser.add_argument("--figures", type=int, default=2, help="videos a task to draw")
+    parser.add_argument("--tsne", action="store_true", help="map the frames by t-SNE instead of PCA")
     parser.add_argument("--no-classifier", action="store_true", help="leave out PC, which takes longest")
     parser.add_argument("--device", default="auto")
     return parser
@@ -75,6 +78,7 @@ def main(arguments: Sequence[str]) -> int:
         not options.no_classifier,
         options.figures,
         device,
+        "tsne" if options.tsne else "pca",
     )
     if options.compare:
         paths = [
@@ -90,7 +94,7 @@ def main(arguments: Sequence[str]) -> int:
     results = evaluate_checkpoint(path, request, folder)
     tasks = list(dict.fromkeys(result.task for result in results))
     print(results_table(results, tasks[0] if len(tasks) == 2 else ALL_TASKS))
-    print(f"\nwritten to {folder}")
+    print(f"\nwritten to {folder}, with {REPORT}")
     return 0
 
 

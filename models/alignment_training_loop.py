@@ -22,6 +22,7 @@ from utils.loss_entry import (
     get_loss_function,
     get_progress_lambda,
     get_validation_loss_function,
+    gradient_sizes,
 )
 from utils.processes import Processes
 from utils.run_checkpoints import RunCheckpoints, TrainingState
@@ -105,8 +106,8 @@ class AlignmentTraining:
             self.state.epoch, self.device, plan_loss_fn=self.loss_fn, processes=self.processes,
         )
         self._finish_epoch(train_means, validation)
-        if self.processes.any(stop.requested):
-            raise Interrupted(stop.signal_number)
+        if signal_number := self.processes.highest(stop.signal_number or 0):
+            raise Interrupted(signal_number)
 
     def _run_training_steps(self, stop: StopRequest) -> dict[str, float]:
         """Trains to the end of the epoch; returns the mean of every loss term.
@@ -119,7 +120,9 @@ class AlignmentTraining:
         averages = Averages(**state.totals) if self.processes.is_main else Averages()
         self.sampler.set_epoch(state.epoch)
         batches = list(self.sampler)
-        loader = make_loader(self.data.train.in_epoch(state.epoch), self._share(batches, state.batch, repeat=True), self.config)
+        loader = make_loader(
+            self.data.train.in_epoch(state.epoch), self._share(batches, state.batch, repeat=True), self.config
+        )
         bar = tqdm(
             loader, desc=f"epoch {state.epoch + 1}/{self.num_epochs}", leave=False,
             disable=None if self.processes.is_main else True,
@@ -140,17 +143,16 @@ class AlignmentTraining:
                 if takes_part:
                     averages.add({**loss_dict, "gradient_norm": norm})
             else:
-                self._note_bad_step(sequences, times, loss_dict, norm)
+                self._note_bad_step(sequences, times, {**loss_dict, "gradient_norm": norm}, culprit=not finite)
             state.batch += in_step
             if not bar.disable:
                 bar.set_postfix({name: f"{value:.4f}" for name, value in averages.means().items()})
-            stopping = self.processes.any(stop.requested)
-            if stopping and state.batch < len(batches):
+            signal_number = self.processes.highest(stop.signal_number or 0)
+            if signal_number and state.batch < len(batches):
                 state.totals = self._gathered(averages).state()
                 state.seconds = time.perf_counter() - began
-                if self.processes.is_main:
-                    self.checkpoints.write_last(state)
-                raise Interrupted(stop.signal_number)
+                self._write_last()
+                raise Interrupted(signal_number)
         state.seconds = time.perf_counter() - began
         return averages.means(self.processes)
 
@@ -162,6 +164,9 @@ class AlignmentTraining:
         generator = step_generator(self.config.SEED, self.state.epoch, number)
         output_dict = self.trained(to_device(sequences, self.device))
         loss_dict = self.loss_fn(output_dict, self.state.epoch, times_list=list(times), generator=generator)
+        if number == 0 and "progress_loss" in loss_dict:
+            progress_weight = get_progress_lambda(self.state.epoch, self.num_epochs, self.config.PROGRESS_LOSS)
+            loss_dict.update(gradient_sizes(output_dict["outputs"], loss_dict, progress_weight))
         self.optimizer.zero_grad(set_to_none=True)
         (loss_dict["total_loss"] * weight).backward()
         return loss_dict, nn.utils.clip_grad_norm_(self.model.parameters(), self.config.MAX_GRAD_NORM)
@@ -182,22 +187,31 @@ class AlignmentTraining:
         return Averages({name: torch.tensor(total, dtype=torch.float64) for name, total in sums.items()}, counts)
 
     def _note_bad_step(
-        self, sequences: Sequence[Tensor], times: Sequence[Mapping[str, Any]], losses: Mapping[str, Tensor], norm: Tensor
+        self, sequences: Sequence[Tensor], times: Sequence[Mapping[str, Any]], losses: Mapping[str, Tensor],
+        culprit: bool,
     ) -> None:
+        """Counts a step that no process took; the process whose batch it was says so and dumps it."""
         state = self.state
         state.bad_steps += 1
         state.bad_steps_in_a_row += 1
         names = ", ".join(time_dict["name"] for time_dict in times)
-        logger.warning("epoch %d: loss or gradient not finite on videos %s; step skipped", state.epoch + 1, names)
-        if self.processes.is_main:
-            self.checkpoints.dump_bad_step(state, sequences, times, {**losses, "gradient_norm": norm})
+        if culprit:
+            logger.warning(
+                "epoch %d: loss or gradient not finite on videos %s; step skipped", state.epoch + 1, names
+            )
+            self.checkpoints.dump_bad_step(state, sequences, times, losses)
         if state.bad_steps_in_a_row >= self.config.MAX_BAD_STEPS:
-            if self.processes.is_main:
-                self.checkpoints.write_last(state)
+            self._write_last()
             raise TrainingDiverged(
                 f"{state.bad_steps_in_a_row} steps in a row were not finite (MAX_BAD_STEPS), the last on videos "
                 f"{names}; the last good state is in {self.run / 'ckpt' / 'last.pt'}"
             )
+
+    def _write_last(self) -> None:
+        """Writes `last.pt`; no process goes on before it lies there, for the first to leave ends the others."""
+        if self.processes.is_main:
+            self.checkpoints.write_last(self.state)
+        self.processes.wait()
 
     def _finish_epoch(self, train_means: Mapping[str, float], validation: Mapping[str, float]) -> None:
         """Records the epoch, writes the checkpoints that it earned, and moves the state to the next one."""
@@ -285,3 +299,6 @@ def _loss_columns(row: Mapping[str, float]) -> Iterator[tuple[str, float]]:
 def _log_epoch(row: Mapping[str, float], num_epochs: int) -> None:
     losses = ", ".join(f"{name} {value:.4f}" for name, value in _loss_columns(row))
     logger.info("epoch %d/%d: %s (%.1f s)", row["epoch"] + 1, num_epochs, losses, row["train_seconds"])
+    if "train_progress_gradient" in row:
+        alignment, progress = row["train_alignment_gradient"], row["train_progress_gradient"]
+        logger.info("gradient on the embedding: alignment %.3g, lambda x progress %.3g", alignment, progress)

@@ -51,6 +51,8 @@ def run_with_kills(
 ) -> tuple[list[Kill], subprocess.CompletedProcess]:
     """Starts the command, kills it, starts it again, `kills` times; then lets it finish.
 
+    A run that ends before its kill comes is not counted, and ends the killing.
+
     Args:
         arguments: a command that resumes its own run.
         kills: how many times to kill.
@@ -68,9 +70,9 @@ def run_with_kills(
         if process.poll() is None:
             process.send_signal(number)
         process.communicate(timeout=60)
-        done.append(Kill(number, seconds, process.returncode))
         if process.returncode == 0:
             break
+        done.append(Kill(number, seconds, process.returncode))
     finished = subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=300, check=False)
     return done, finished
 
@@ -119,7 +121,7 @@ def _same(one: object, other: object) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20, help="kills in all, shared out over the losses")
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     generator = random.Random(options.seed)
@@ -127,17 +129,18 @@ def main() -> None:
         root = Path(folder)
         write_synthetic_dataset(root / "data" / "synthetic", seed=0, tasks=2, videos=8)
         print("loss | kills (SIGKILL/SIGTERM/SIGINT) | exit codes | differs from the uninterrupted run in")
+        each = -(-options.kills // len(LOSSES))
         for loss in LOSSES:
             overrides = [f"--config.NUM_EPOCHS={options.epochs}", *one_loss(loss)]
             arguments = command(root / "data", root / loss / "reference", *overrides)
-            began = time.perf_counter()
             _, reference = run_with_kills(arguments, 0, generator, 0)
             assert reference.returncode == 0, reference.stderr
-            longest = (time.perf_counter() - began) / 2
+            whole = max((root / loss / "reference" / "demo").glob("run-*"))
+            seconds = (whole / "metrics.csv").stat().st_mtime - (whole / "config.json").stat().st_mtime
             arguments = command(root / "data", root / loss / "killed", *overrides)
-            kills, finished = run_with_kills(arguments, -(-options.kills // len(LOSSES)), generator, longest)
+            kills, finished = run_with_kills(arguments, each, generator, longest=1.5 * seconds / each)
             assert finished.returncode == 0, finished.stderr
-            runs = [max((root / loss / name / "demo").glob("run-*")) for name in ("killed", "reference")]
+            runs = [max((root / loss / "killed" / "demo").glob("run-*")), whole]
             counts = "/".join(
                 str(sum(kill.signal_number == number for kill in kills))
                 for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)

@@ -121,8 +121,9 @@ class TestEvaluateTask:
         videos = embedded(noisy(9))
         results = by_name(evaluate_task("task", videos[:5], videos[5:], frames_ahead=3))
         naive = {"constant 0.5", "mean truth at index", "clock", RAW, UNTRAINED, TRAINED}
-        for level in ("video", "action"):
-            assert {variant for metric, variant in results if metric == f"OPE_{level}_online"} == naive
+        for level, readouts in (("video", {"neighbours", "alignment"}), ("action", set())):
+            found = {variant for metric, variant in results if metric == f"OPE_{level}_online"}
+            assert found == naive | readouts
             offline = {v for m, v in results if m == f"OPE_{level}_offline"}
             assert offline == {TRAINED, UNTRAINED, RAW, "t / T"}
         for metric in ("EAE", "KT", "KTW"):
@@ -132,7 +133,8 @@ class TestEvaluateTask:
         for result in results.values():
             assert result.number_of_videos == len(result.values) == 4
             assert result.low <= result.mean <= result.high
-        assert "3 frames ahead" in results["OPE_video_online", TRAINED].note
+        for variant in (TRAINED, "neighbours", "alignment"):
+            assert "3 frames ahead" in results["OPE_video_online", variant].note
         assert not results["OPE_video_online", "clock"].note
         assert results["OPE_video_offline", TRAINED].note == "knows the end"
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 import torch
 from torch import nn
@@ -22,13 +24,17 @@ from utils.data.problems import DataError
 from utils.embedding import TRAINED, UNTRAINED, EmbeddedVideo, embed_videos
 from utils.evaluation import evaluate_task
 from utils.evaluation_results import Result, mean_over_tasks, save_results
+from utils.figures.embedding_map import FEWEST_FRAMES, plot_embedding_map
 from utils.figures.progress_curve import ProgressPanel, plot_progress
 from utils.figures.similarity_matrix import plot_similarity
 from utils.metrics.segments import action_frames
+from utils.readouts.training_embeddings import TrainingVideos, keep_training_embeddings
+from utils.report import Picture, write_reports
 
 logger = logging.getLogger(__name__)
 
 UNTRAINED_SEED = 0
+LONGEST_NAME = 60  # bytes; a file name holds up to three names, and file systems end at 255
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ class EvaluationRequest:
         classify: whether to fit the classifier of PC.
         figures: how many videos a task to draw.
         device: where to embed.
+        map_method: how the map of a task is made, 'pca' or 'tsne'.
     """
 
     split: str = "test"
@@ -50,6 +57,7 @@ class EvaluationRequest:
     classify: bool = True
     figures: int = 2
     device: str = "cpu"
+    map_method: str = "pca"
 
     def as_description(self) -> dict[str, Any]:
         """What decides the figures, as plain values."""
@@ -81,7 +89,7 @@ def untrained_network(checkpoint: dict[str, Any]) -> nn.Module:
 
 
 def evaluate_checkpoint(path: Path, request: EvaluationRequest, folder: Path) -> list[Result]:
-    """Evaluate one checkpoint and write its CSV files, `metrics.json` and pictures.
+    """Evaluate one checkpoint and write its CSV files, `metrics.json`, pictures and reports.
 
     Args:
         path: the checkpoint.
@@ -120,17 +128,23 @@ def evaluate_checkpoint(path: Path, request: EvaluationRequest, folder: Path) ->
     networks = {TRAINED: load_model(checkpoint, device), UNTRAINED: untrained_network(checkpoint).to(device)}
     frames_ahead = networks[TRAINED].frames_ahead
     results: list[Result] = []
+    pictures: list[Picture] = []
+    embedded: dict[str, TrainingVideos] = {}
     for task in tasks:
         train = embed_videos(
             networks, data.train, data.train.of_task(task), device, f"embedding {task}, train"
         )
+        embedded[task] = TrainingVideos.of(train)
         chosen = embed_videos(
             networks, dataset, dataset.of_task(task), device, f"embedding {task}, {request.split}"
         )
         results += evaluate_task(task, train, chosen, request.classify, frames_ahead=frames_ahead)
         if request.figures:
-            draw_task(folder, task, train, chosen, request.figures)
+            pictures += draw_task(folder, task, train, chosen, request.figures)
+            pictures += draw_map(folder, task, chosen, request.map_method)
     results += mean_over_tasks(results)
+    if not request.tasks:
+        keep_training_embeddings(path, checkpoint, data, embedded, device)
     save_results(
         folder,
         results,
@@ -141,8 +155,10 @@ def evaluate_checkpoint(path: Path, request: EvaluationRequest, folder: Path) ->
             "frames_ahead": frames_ahead if np.isfinite(frames_ahead) else None,
             "skipped_tasks": data.skipped_tasks,
             "request": request.as_description(),
+            "pictures": [picture.as_description() for picture in pictures],
         },
     )
+    write_reports(folder)
     return results
 
 
@@ -152,12 +168,13 @@ def draw_task(
     train: Sequence[EmbeddedVideo],
     test: Sequence[EmbeddedVideo],
     number_of_videos: int,
-) -> None:
+) -> list[Picture]:
     """Progress curves of the first test videos, and similarity matrices of successive ones of them.
 
     A lone test video is paired with the first training video.
     """
     statistics = task_statistics(train)
+    pictures = []
     shown = list(test[:number_of_videos])
     for video in shown:
         over_video, in_actions = (
@@ -181,27 +198,48 @@ def draw_task(
                     gaps(in_actions["clock"]),
                 )
             )
-        plot_progress(
-            folder / f"progress_{_file_name(task)}_{_file_name(video.handle)}.png",
-            panels,
-            video.time_dict,
-            f"{task} · {video.handle}",
-        )
+        file = f"progress_{_file_name(task)}_{_file_name(video.handle)}.png"
+        with matplotlib.rc_context({"text.parse_math": False}):  # a name may hold dollar signs
+            plot_progress(folder / file, panels, video.time_dict, f"{task} · {video.handle}")
+        pictures.append(Picture(file, "progress", task, (video.handle,)))
     partners = shown if len(shown) > 1 else [*shown, *(test[1:2] or train[:1])]
     for first, second in pairwise(partners):
         name = "_".join(map(_file_name, (task, first.handle, second.handle)))
-        plot_similarity(
-            folder / f"similarity_{name}.png",
-            first.embeddings[TRAINED],
-            second.embeddings[TRAINED],
-            first.time_dict,
-            second.time_dict,
-            first.handle,
-            second.handle,
-            task,
-        )
+        file = f"similarity_{name}.png"
+        with matplotlib.rc_context({"text.parse_math": False}):  # a name may hold dollar signs
+            plot_similarity(
+                folder / file,
+                first.embeddings[TRAINED],
+                second.embeddings[TRAINED],
+                first.time_dict,
+                second.time_dict,
+                first.handle,
+                second.handle,
+                task,
+            )
+        pictures.append(Picture(file, "similarity", task, (first.handle, second.handle)))
+    return pictures
+
+
+def draw_map(folder: Path, task: str, test: Sequence[EmbeddedVideo], method: str = "pca") -> list[Picture]:
+    """The map of the test videos' frames, by the trained and by the untrained network."""
+    file = f"map_{_file_name(task)}.png"
+    number_of_frames = sum(len(video.progress) for video in test)
+    if number_of_frames < FEWEST_FRAMES[method]:
+        logger.warning("task %r: %d frames are too few for a map by %s", task, number_of_frames, method)
+        return []
+    networks = {
+        network: [video.embeddings[network] for video in test] for network in (TRAINED, UNTRAINED)
+    }
+    plot_embedding_map(folder / file, networks, [video.progress for video in test], task, method)
+    return [Picture(file, "map", task)]
+
 
 
 def _file_name(text: str) -> str:
-    """The text with everything but letters, digits, '.', '-' and '_' replaced by '-'."""
-    return re.sub(r"[^\w.-]+", "-", text)
+    """The text with everything but letters, digits, '.', '-' and '_' replaced by '-'; cut off if too long."""
+    clean = re.sub(r"[^\w.-]+", "-", text)
+    if len(clean.encode()) <= LONGEST_NAME:
+        return clean
+    start = clean.encode()[: LONGEST_NAME - 9].decode(errors="ignore")
+    return f"{start}-{zlib.crc32(text.encode()):08x}"

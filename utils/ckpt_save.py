@@ -8,6 +8,7 @@ needs.
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -65,8 +66,11 @@ def ckpt_save(
 
 def save_content(content: Mapping[str, Any], filename: str | Path) -> None:
     """Writes a checkpoint's content as it is, whole or not at all."""
-    with atomic_write(filename) as temporary:
-        torch.save(dict(content), temporary)
+    # Into memory first, since torch hides an error of the disk behind one of its own.
+    buffer = io.BytesIO()
+    torch.save(dict(content), buffer)
+    with atomic_write(filename) as temporary, open(temporary, "wb") as file:
+        file.write(buffer.getbuffer())
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import combinations
@@ -13,7 +13,6 @@ import torch
 from tqdm import tqdm
 
 from utils.baselines import (
-    ProgressVideo,
     TaskStatistics,
     offline_action_progress,
     offline_video_progress,
@@ -21,7 +20,7 @@ from utils.baselines import (
     online_video_progress,
     task_statistics,
 )
-from utils.embedding import EmbeddedVideo
+from utils.embedding import TRAINED, EmbeddedVideo
 from utils.evaluation_results import KNOWS_THE_END, Result, summarise, task_counts
 from utils.metrics import (
     ValidAlignment,
@@ -37,6 +36,7 @@ from utils.metrics import (
 )
 from utils.metrics.phase_classification import FRACTIONS
 from utils.metrics.segments import action_frames, frame_segments, label_numbers
+from utils.readouts import READOUTS_OF_TRAINING_VIDEOS, Readout, make_training_readout, run_readout
 
 
 def evaluate_task(
@@ -64,7 +64,7 @@ def evaluate_task(
         raise ValueError(f"task {task!r} has no video to evaluate")
     counts = task_counts(task, len(test), seed)
     results = [
-        *progress_results(task, task_statistics(train), test, counts, frames_ahead),
+        *progress_results(task, task_statistics(train), test, counts, frames_ahead, trained_readouts(train)),
         *alignment_results(task, train, test, counts, seed),
         *progression_results(task, train, test, counts),
     ]
@@ -79,10 +79,15 @@ def progress_results(
     test: Sequence[EmbeddedVideo],
     counts: np.ndarray,
     frames_ahead: float = 0,
+    readouts: Mapping[str, Readout] | None = None,
 ) -> list[Result]:
-    """OPE over the video and inside each action, online and offline, of every estimator."""
-    estimators: dict[str, Callable[[ProgressVideo], dict[str, np.ndarray]]] = {
-        "OPE_video_online": lambda video: online_video_progress(video, statistics),
+    """OPE over the video and inside each action, online and offline, of every estimator.
+
+    The networks' own rows read their progress from the path; `readouts` add a row each of the trained one's.
+    """
+    readouts = readouts or {}
+    estimators: dict[str, Callable[[EmbeddedVideo], dict[str, np.ndarray]]] = {
+        "OPE_video_online": lambda video: online_video_estimates(video, statistics, readouts),
         "OPE_action_online": lambda video: online_action_progress(video, statistics),
         "OPE_video_offline": offline_video_progress,
         "OPE_action_offline": offline_action_progress,
@@ -101,7 +106,8 @@ def progress_results(
         handles = [video.handle for video in test]
         for variant, values in errors.items():
             note = KNOWS_THE_END if metric.endswith("offline") else ""
-            if metric.endswith("online") and frames_ahead and variant in test[0].embeddings:
+            embedded = variant in test[0].embeddings or variant in readouts
+            if metric.endswith("online") and frames_ahead and embedded:
                 seen = f"{frames_ahead} frames" if math.isfinite(frames_ahead) else "all frames"
                 note = f"not causal: an embedding sees {seen} ahead"
             results.append(
@@ -110,6 +116,25 @@ def progress_results(
                 )
             )
     return results
+
+
+def online_video_estimates(
+    video: EmbeddedVideo, statistics: TaskStatistics, readouts: Mapping[str, Readout]
+) -> dict[str, np.ndarray]:
+    """`online_video_progress` with the trained network's other read-outs after its path: by name, (T,)."""
+    progress = online_video_progress(video, statistics)
+    if not readouts:
+        return progress
+    others = {name: run_readout(readout, video.embeddings[TRAINED]) for name, readout in readouts.items()}
+    return {TRAINED: progress[TRAINED], **others, **progress}
+
+
+def trained_readouts(train: Sequence[EmbeddedVideo]) -> dict[str, Readout]:
+    """The read-outs that compare the trained network's embedding with its training videos, by name."""
+    if not train or TRAINED not in train[0].embeddings:
+        return {}
+    embeddings, progress = [v.embeddings[TRAINED] for v in train], [v.progress for v in train]
+    return {name: make_training_readout(name, embeddings, progress) for name in READOUTS_OF_TRAINING_VIDEOS}
 
 
 def alignment_results(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,13 +19,17 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
 
     The temporary file lies in the same folder, because a rename is atomic only within one file system, and
     keeps the suffix of `path`, because matplotlib and NumPy choose their format by it. Missing folders are
-    created. If the block raises, `path` keeps its old content and the temporary file is removed.
+    created. If the block raises, `path` keeps its old content and the temporary file is removed. The content
+    is on the disk before the rename, so that not even a power cut leaves an empty file under the name.
 
     Args:
         path: the file to write or replace.
 
     Yields:
         The path to write to.
+
+    Raises:
+        OSError: naming `path`, if it cannot be written: a full disk, no permission.
 
     Example:
         >>> with atomic_write('run/notes.txt') as temporary:    # doctest: +SKIP
@@ -36,9 +41,26 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex}{path.suffix}")
     try:
         yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, f"cannot write {path}: {error.strerror}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_stale_temporaries(folder: str | os.PathLike) -> list[Path]:
+    """Removes, in a folder and those in it, what `atomic_write` left when its process was killed; returns it.
+
+    Only for a folder that no living process writes into.
+    """
+    stale = [path for path in Path(folder).rglob(".*") if re.fullmatch(r"\..+-[0-9a-f]{32}(\.\w+)?", path.name)]
+    for path in stale:
+        path.unlink()
+    return stale
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

@@ -158,6 +158,30 @@ def get_loss_function(config_obj: Any, num_epochs: int | None = None) -> LossFun
     return _alignment_loss_fn
 
 
+def gradient_sizes(
+    outputs: Sequence[Tensor], losses: Mapping[str, Tensor], progress_lambda: float
+) -> dict[str, Tensor]:
+    """How hard each part of the loss pulls at the embedding: the norm of its gradient over all frames.
+
+    Args:
+        outputs: the embeddings that the losses were computed from; their graph is kept.
+        losses: what the loss function returned, with the progress term on.
+        progress_lambda: weight of the progress loss.
+
+    Returns:
+        `alignment_gradient` and `progress_gradient` (times lambda), scalars.
+    """
+
+    def norm(loss: Tensor) -> Tensor:
+        gradients = torch.autograd.grad(loss, outputs, retain_graph=True, allow_unused=True)
+        return torch.stack([each.square().sum() for each in gradients if each is not None]).sum().sqrt()
+
+    return {
+        'alignment_gradient': norm(losses['alignment_loss']),
+        'progress_gradient': progress_lambda * norm(losses['progress_loss']),
+    }
+
+
 def get_validation_loss_function(config_obj: Any, num_epochs: int | None = None) -> LossFunction:
     """The loss by which the best checkpoint is chosen: the same function of the embedding at every epoch.
 

@@ -14,6 +14,10 @@ from torch import Tensor, nn
 Value = TypeVar("Value")
 
 
+class ProcessLost(RuntimeError):
+    """Another of the processes that train together has ended; why is in its own message."""
+
+
 class Processes:
     """The processes that train together, as this one sees them.
 
@@ -38,11 +42,15 @@ class Processes:
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is set in any process."""
+        return bool(self.highest(int(flag)))
+
+    def highest(self, value: int) -> int:
+        """The highest of the processes' values."""
         if self.world_size == 1:
-            return flag
-        flags = self._on_device(torch.tensor([float(flag)]))
-        distributed.all_reduce(flags, op=distributed.ReduceOp.MAX)
-        return bool(flags.item())
+            return value
+        values = self._on_device(torch.tensor([value]))
+        distributed.all_reduce(values, op=distributed.ReduceOp.MAX)
+        return int(values.item())
 
     def sum(self, values: dict[str, float]) -> dict[str, float]:
         """Each named value summed over the processes; a name that a process lacks counts as 0 there."""
@@ -76,6 +84,9 @@ def join_processes(device: torch.device) -> Iterator[Processes]:
 
     Args:
         device: where this process computes; it decides how they talk (nccl between GPUs, gloo between CPUs).
+
+    Raises:
+        ProcessLost: in the block, when another process ended while this one was talking to it.
     """
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     if world_size == 1:
@@ -84,6 +95,11 @@ def join_processes(device: torch.device) -> Iterator[Processes]:
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Processes(distributed.get_rank(), world_size)
+    except RuntimeError as error:
+        # gloo raises a plain RuntimeError.
+        if isinstance(error, distributed.DistError) or "gloo" in str(error):
+            raise ProcessLost("another process ended; its message says why") from error
+        raise
     finally:
         distributed.destroy_process_group()
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from configs.entry_config import ConfigError
+
 
 def seed_everything(seed: int) -> None:
     """Seeds Python, numpy and torch (all devices), and asks torch for deterministic convolutions."""
@@ -51,11 +53,11 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
         local_rank: number of this process among those of the machine; 'auto' and 'cuda' take the GPU of that number.
 
     Raises:
-        ValueError: if the device is not on this machine.
+        ConfigError: if the device is not on this machine.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(f"cuda:{local_rank}" if name == "cuda" else name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"DEVICE is {name!r}, but this machine has {torch.cuda.device_count()} CUDA devices")
+        raise ConfigError(f"DEVICE is {name!r}, but this machine has {torch.cuda.device_count()} CUDA devices")
     return device

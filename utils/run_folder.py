@@ -6,7 +6,7 @@ import fcntl
 import logging
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,15 @@ from ml_collections import ConfigDict
 
 from configs.entry_config import ConfigError
 from utils.ckpt_save import load_checkpoint
-from utils.files import write_json
+from utils.files import remove_stale_temporaries, write_json
 from utils.processes import Processes
 
 logger = logging.getLogger(__name__)
 
 # Settings that change how a run is carried out, not what it computes. NUM_EPOCHS may only grow.
 SAFE_TO_CHANGE = (
-    "NUM_EPOCHS", "DATASET_PATH", "FEATURES_FOLDER", "OUTPUT_FOLDER", "DEVICE", "NUM_WORKERS", "LAZY_LOAD", "CKPT_EVERY", "MAX_BAD_STEPS",
+    "NUM_EPOCHS", "DATASET_PATH", "FEATURES_FOLDER", "OUTPUT_FOLDER", "DEVICE", "NUM_WORKERS", "LAZY_LOAD",
+    "CKPT_EVERY", "MAX_BAD_STEPS",
 )
 
 
@@ -41,7 +42,7 @@ def open_run(resume: str, config: ConfigDict, processes: Processes) -> Iterator[
         FileExistsError: if another process is training into the run.
     """
     run, resuming = processes.from_main(_choose_run(resume, config) if processes.is_main else None)
-    with _held(run) if processes.is_main else _nothing():
+    with _held(run) if processes.is_main else nullcontext():
         checkpoint = _checkpoint_to_resume(run, config) if resuming else None
         logger.info("run folder: %s", run)
         yield run, checkpoint
@@ -123,12 +124,10 @@ def _held(run: Path) -> Iterator[None]:
         raise FileNotFoundError(f"run folder {run} does not exist")
     with open(run / ".lock", "w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # A lock of the process itself: its loading workers must not hold it when it is killed.
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise FileExistsError(f"another process is training into {run}") from error
+        for path in remove_stale_temporaries(run):
+            logger.info("removed %s, left by a killed process", path)
         yield
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield

@@ -170,7 +170,7 @@ def test_a_failed_write_keeps_the_old_checkpoint(run, monkeypatch):
     save(path, epoch=1)
 
     def fail(content, file):
-        file.write_bytes(b"half")
+        file.write(b"half")
         raise OSError("No space left on device")
 
     monkeypatch.setattr(torch, "save", fail)

@@ -1,8 +1,9 @@
+import errno
 import json
 
 import pytest
 
-from utils.files import atomic_write, write_csv, write_json, write_text
+from utils.files import atomic_write, remove_stale_temporaries, write_csv, write_json, write_text
 
 
 def test_a_failed_write_leaves_the_old_content_and_nothing_else(tmp_path):
@@ -34,6 +35,26 @@ def test_nothing_written_is_an_error_and_no_empty_file(tmp_path):
     with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "file"):
         pass
     assert not list(tmp_path.iterdir())
+
+
+def test_an_error_of_the_disk_names_the_file(tmp_path):
+    def fail():
+        with atomic_write(tmp_path / "file.txt"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match=r"cannot write .*file\.txt: No space left on device") as raised:
+        fail()
+    assert raised.value.errno == errno.ENOSPC
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
+    kept = [tmp_path / name for name in ("last.pt", ".lock", ".last-abc.pt", f"last-{32 * 'a'}.pt")]
+    stale = [tmp_path / f".last-{32 * 'a'}.pt", tmp_path / "folder" / f".notes-{32 * '0'}"]
+    (tmp_path / "folder").mkdir()
+    for path in [*kept, *stale]:
+        path.write_text("x")
+    assert sorted(remove_stale_temporaries(tmp_path)) == sorted(stale)
+    assert sorted(tmp_path.iterdir()) == sorted([*kept, tmp_path / "folder"])
 
 
 def test_json_keeps_its_content_and_refuses_what_is_not_json(tmp_path):

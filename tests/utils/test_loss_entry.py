@@ -11,6 +11,7 @@ from utils.loss_entry import (
     get_loss_function,
     get_progress_lambda,
     get_validation_loss_function,
+    gradient_sizes,
 )
 from utils.tensorops import get_trueprogress, get_trueprogress_per_action
 
@@ -210,6 +211,22 @@ class TestGetLossFunction:
             config.LOSS_TYPE["DTW"] = True
         with pytest.raises(ValueError, match="DTW"):
             get_loss_function(config)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_gradient_sizes_are_norms_of_the_gradient_and_leave_the_step_alone(loss):
+    batch, times = make_batch()
+    function = get_loss_function(make_config([loss], frames="all"))
+    losses = function(batch, 0, times, generator=torch.Generator().manual_seed(0))
+    sizes = gradient_sizes(batch["outputs"], losses, progress_lambda=0.5)
+    losses["progress_loss"].backward(retain_graph=True)
+    norm = torch.cat([output.grad for output in batch["outputs"]]).norm()
+    torch.testing.assert_close(sizes["progress_gradient"], 0.5 * norm)
+    for output in batch["outputs"]:
+        output.grad = None
+    losses["alignment_loss"].backward()
+    norm = torch.cat([output.grad for output in batch["outputs"]]).norm()
+    torch.testing.assert_close(sizes["alignment_gradient"], norm)
 
 
 class TestValidationLoss:

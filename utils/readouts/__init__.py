@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor
+
 from utils.readouts.alignment import AlignmentReadout
 from utils.readouts.neighbours import NeighboursReadout
 from utils.readouts.path import PathReadout
@@ -17,6 +22,7 @@ __all__ = [
     "Readout",
     "ReadoutState",
     "TrainingReference",
+    "make_training_readout",
     "run_readout",
 ]
 
@@ -28,7 +34,20 @@ READOUTS_OF_TRAINING_VIDEOS: dict[str, type[NeighboursReadout] | type[AlignmentR
 READOUTS = ("path", *READOUTS_OF_TRAINING_VIDEOS)
 
 
-def run_readout(readout: Readout, embedding):
+def make_training_readout(
+    name: str, embeddings: Sequence[Tensor | np.ndarray], progress: Sequence[Tensor | np.ndarray]
+) -> Readout:
+    """A read-out that compares with training videos, thinned to as many frames as it can afford.
+
+    Args:
+        name: of READOUTS_OF_TRAINING_VIDEOS.
+        embeddings, progress: of the training videos, as for `TrainingReference`.
+    """
+    make = READOUTS_OF_TRAINING_VIDEOS[name]
+    return make(TrainingReference(embeddings, progress, make.most_frames))
+
+
+def run_readout(readout: Readout, embedding: Tensor | np.ndarray) -> np.ndarray:
     """Progress of a whole video, frame by frame from the frames so far.
 
     Args:

@@ -8,7 +8,7 @@ import torch
 from utils.readouts.protocol import as_double
 from utils.readouts.reference import TrainingReference
 
-BLOCK = 256
+BLOCK = 64
 
 
 class AlignmentReadout:
@@ -25,15 +25,20 @@ class AlignmentReadout:
     p the true progress of the training frames and m_t the least mean cost of a frame so far: a cell that
     lies `patience` average frames behind the best counts 1 / e. Time and memory per frame don't depend on t.
 
+    A thinned reference (every k-th frame) is matched with every k-th frame of the video, lest the limit of two
+    training frames a frame become one of 2 k; in between, progress stays as it is.
+
     Args:
         reference: training videos of the task.
-        patience: see above, in frames.
+        patience: see above, in frames that are matched.
 
     Source: the asymmetric step pattern of Sakoe and Chiba (1978) with the end left open, as Tormene, Giorgino,
     Quaglini, Stefanelli, "Matching incomplete time series with dynamic time warping" (2009).
     """
 
-    def __init__(self, reference: TrainingReference, patience: float = 5.0):
+    most_frames = 8192
+
+    def __init__(self, reference: TrainingReference, patience: float = 2.0):
         if not patience > 0:
             raise ValueError(f"patience is {patience}; expected more than 0")
         self.reference, self.patience = reference, patience
@@ -53,12 +58,20 @@ class _AlignmentState:
     def __init__(self, readout: AlignmentReadout):
         self._readout = readout
         self._column: np.ndarray | None = None
-        self._cost, self._frames = 0.0, 0
+        self._cost, self._frames = 0.0, 0  # of the frames that were matched
+        self._received, self._progress = 0, np.zeros(1)
 
     def update(self, embedding: torch.Tensor | np.ndarray) -> np.ndarray:
-        frames = as_double(embedding)
-        blocks = [self._update_block(frames[start : start + BLOCK]) for start in range(0, len(frames), BLOCK)]
-        return np.concatenate(blocks) if blocks else np.zeros(0)
+        step = self._readout.reference.step
+        matched = as_double(embedding)[-self._received % step :: step]
+        blocks = [self._update_block(matched[start : start + BLOCK]) for start in range(0, len(matched), BLOCK)]
+        known = np.concatenate([self._progress, *blocks])
+        # Each frame has the progress of the last one that was matched, which `known` begins with.
+        frames = np.arange(self._received, self._received + len(embedding))
+        progress = known[frames // step - (self._frames - len(known))]
+        self._received += len(embedding)
+        self._progress = known[-1:].copy()
+        return progress
 
     def _update_block(self, frames: np.ndarray) -> np.ndarray:
         reference = self._readout.reference

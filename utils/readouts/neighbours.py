@@ -32,7 +32,9 @@ class NeighboursReadout:
     Elements of Statistical Learning" (2nd edition, equations 6.3, 6.4 and 6.6).
     """
 
-    def __init__(self, reference: TrainingReference, neighbours: int = 32, smoothing: float = 0.02):
+    most_frames = 2048
+
+    def __init__(self, reference: TrainingReference, neighbours: int = 16, smoothing: float = 0.1):
         if neighbours < 1 or smoothing < 0:
             raise ValueError(f"neighbours is {neighbours} and smoothing {smoothing}; expected >= 1 and >= 0")
         self.reference = reference

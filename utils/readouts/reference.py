@@ -10,8 +10,6 @@ import torch
 
 from utils.readouts.protocol import as_double
 
-MOST_FRAMES = 4096
-
 
 class TrainingReference:
     """Frames of the training videos, thinned so that a comparison with all of them takes bounded time.
@@ -26,6 +24,7 @@ class TrainingReference:
         frames: (N, D) float64, the frames that are kept, video after video.
         progress: (N,) float64, their true progress.
         lengths: (V,) how many of each video.
+        step: every step-th frame is kept.
         mean_length: mean of T_v, before thinning.
 
     Raises:
@@ -36,17 +35,17 @@ class TrainingReference:
         self,
         embeddings: Sequence[torch.Tensor | np.ndarray],
         progress: Sequence[torch.Tensor | np.ndarray],
-        most_frames: int = MOST_FRAMES,
+        most_frames: int = 8192,
     ):
         if not embeddings:
             raise ValueError("a read-out needs at least one training video to compare with")
         lengths = np.array([len(video) for video in embeddings])
         if lengths.tolist() != [len(truth) for truth in progress] or not lengths.all():
             raise ValueError("each training video needs one true progress for every frame, and a frame")
-        step = max(1, -(-int(lengths.sum()) // most_frames))
-        self.frames = np.concatenate([as_double(video[::step]) for video in embeddings])
-        self.progress = np.concatenate([as_double(truth[::step]) for truth in progress])
-        self.lengths = -(-lengths // step)
+        self.step = max(1, -(-int(lengths.sum()) // most_frames))
+        self.frames = np.concatenate([as_double(video[:: self.step]) for video in embeddings])
+        self.progress = np.concatenate([as_double(truth[:: self.step]) for truth in progress])
+        self.lengths = -(-lengths // self.step)
         self.mean_length = float(lengths.mean())
 
     @cached_property

@@ -1,0 +1,240 @@
+"""The command: files and folders in, CSV files and pictures out; frames on standard input, progress at once."""
+
+import csv
+import io
+import logging
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+import predict
+from models.build_model import build_model
+from models.json_dataset import load_data
+from tests.conftest import ROOT
+from tests.prediction_runs import recording, small_config, write_checkpoint
+from utils.checkpoint_evaluation import EvaluationRequest, evaluate_checkpoint
+from utils.ckpt_save import ckpt_save, load_checkpoint
+from utils.command import BAD_INPUT, run_command
+from utils.predict import ProgressPredictor
+from utils.readouts import READOUTS
+from utils.readouts.training_embeddings import load_training_embeddings, training_embeddings_path
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    write_checkpoint(folder)
+    return folder
+
+
+@pytest.fixture
+def command(run, tmp_path, monkeypatch):
+    """Runs the command on the run's checkpoint inside this process, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments, lines=None):
+        if lines is not None:
+            monkeypatch.setattr(sys, "stdin", io.StringIO(lines))
+        options = [] if "--checkpoint" in arguments else ["--checkpoint", "best_model_combined.pt", "-f", run]
+        return run_command(predict.main, ["predict.py", *map(str, [*options, *arguments])])
+
+    return call
+
+
+def save_recording(path, seed=1, frames=30):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, recording(seed, frames).numpy())
+    return path
+
+
+def read_progress(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["frame"]) for row in rows] == list(range(len(rows)))
+    return [float(row["progress"]) for row in rows]
+
+
+def as_lines(features):
+    return "".join(" ".join(f"{x:.9g}" for x in frame) + "\n" for frame in features.tolist())
+
+
+class TestFiles:
+    @pytest.mark.parametrize("readout", READOUTS)
+    def test_a_table_and_a_picture_for_each(self, command, run, tmp_path, readout):
+        files = [save_recording(tmp_path / f"{name}.npy", seed) for seed, name in enumerate("ab")]
+        assert command(*files, "--task", "cook", "--readout", readout, "--output", "out") == 0
+        predictor = ProgressPredictor.from_checkpoint(run / "ckpt" / "best_model_combined.pt", "cook", readout)
+        for file in files:
+            given = read_progress(tmp_path / "out" / f"{file.stem}.csv")
+            np.testing.assert_allclose(given, predictor.predict(np.load(file)), atol=1e-6)
+            assert (tmp_path / "out" / f"{file.stem}.png").read_bytes().startswith(b"\x89PNG")
+        assert len(list((tmp_path / "out").iterdir())) == 4
+
+    def test_a_folder_is_all_its_files(self, command, tmp_path):
+        for name in ("b", "a"):
+            save_recording(tmp_path / "in" / f"{name}.npy")
+        (tmp_path / "in" / "notes.txt").write_text("not features")
+        assert command(tmp_path / "in") == 0
+        assert {file.name for file in (tmp_path / "predictions").iterdir()} == {"a.csv", "a.png", "b.csv", "b.png"}
+
+    def test_one_frame_is_legal(self, command, tmp_path):
+        assert command(save_recording(tmp_path / "one.npy", frames=1)) == 0
+        assert read_progress(tmp_path / "predictions" / "one.csv") == [0.0]
+
+    def test_features_first_as_the_configuration_says(self, command, tmp_path):
+        path = write_checkpoint(tmp_path / "run", small_config(FEATURE_LAYOUT="features_first"))
+        np.save(tmp_path / "video.npy", recording(1, 30).numpy().T)
+        assert command("--checkpoint", path, tmp_path / "video.npy") == 0
+        assert len(read_progress(tmp_path / "predictions" / "video.csv")) == 30
+
+    def test_a_lag_is_said(self, command, tmp_path, caplog):
+        path = write_checkpoint(tmp_path / "run", small_config(causal=False, SKIP_RATE=2))
+        with caplog.at_level(logging.INFO):
+            assert command("--checkpoint", path, save_recording(tmp_path / "video.npy")) == 0
+        ahead = ProgressPredictor.from_checkpoint(path).frames_ahead
+        assert f"not causal: progress depends on {ahead} frames ahead" in caplog.text
+        assert "every 2-th frame" in caplog.text
+
+
+def write_hostile(path, kind):
+    good = recording(1, 20).numpy()
+    if kind == "text":
+        path.write_text("0.1 0.2\n")
+    elif kind == "nothing":
+        path.write_bytes(b"")
+    elif kind == "pickle":
+        path.write_bytes(pickle.dumps(good))
+    elif kind == "objects":
+        np.save(path, np.array([{}, []], dtype=object), allow_pickle=True)
+    elif kind == "truncated":
+        np.save(path, good)
+        path.write_bytes(path.read_bytes()[:-7])
+    elif kind == "folder":
+        path.mkdir()
+    elif kind != "missing":
+        nan = good.copy()
+        nan[3, 1] = np.nan
+        array = {"width": good[:, :3], "nan": nan, "frames": good[:0], "rank": good[0], "words": good.astype(str)}
+        np.save(path, array[kind])
+
+
+class TestHostileInputs:
+    @pytest.mark.parametrize("kind", [
+        "text", "nothing", "pickle", "objects", "truncated", "folder", "missing", "width", "nan", "frames", "rank",
+        "words",
+    ])
+    def test_one_clear_line_and_nothing_written(self, command, tmp_path, caplog, kind):
+        write_hostile(tmp_path / "hostile.npy", kind)
+        good = save_recording(tmp_path / "good.npy")
+        assert command(good, tmp_path / "hostile.npy") == BAD_INPUT
+        errors = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
+        assert len(errors) == 1
+        assert "hostile.npy" in errors[0]
+        assert "\n" not in errors[0]
+        assert not (tmp_path / "predictions").exists()
+
+    def test_results_that_would_overwrite_each_other(self, command, tmp_path, caplog):
+        files = [save_recording(tmp_path / name / "x.npy") for name in "ab"]
+        assert command(*files) == BAD_INPUT
+        assert "same x.csv" in caplog.text
+
+    @pytest.mark.parametrize(("arguments", "message"), [
+        (("--checkpoint", "none.pt"), "none.pt"),
+        (("--checkpoint", __file__), "not a readable checkpoint"),
+        (("--task", "dance"), "not trained on task 'dance'"),
+    ])
+    def test_a_wrong_checkpoint_or_task(self, command, run, tmp_path, caplog, arguments, message):
+        arguments = (*arguments, "-f", run) if arguments[1] == "none.pt" else arguments
+        assert command(save_recording(tmp_path / "x.npy"), *arguments) == BAD_INPUT
+        assert message in caplog.text
+
+    @pytest.mark.parametrize(("lines", "message"), [
+        ("", "no frame"),
+        ("\n\n", "no frame"),
+        ("1 2 3\n", r"shape (1, 3)"),
+        ("1 2 3 4 5\n1 2 nan 4 5\n", "nan at frame 1, feature 2"),
+        ("1 2 3 4 5\n\n1 2 three 4 5\n", "line 3"),
+        ("1 2 3 4 1e99\n", "inf at frame 0"),
+        ("\x80\x04\x95\n", "line 1"),
+    ])
+    def test_standard_input(self, command, tmp_path, caplog, lines, message):
+        assert command("-", lines=lines) == BAD_INPUT
+        errors = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
+        assert len(errors) == 1
+        assert errors[0].startswith("error: standard input")
+        assert message in errors[0]
+        assert "\n" not in errors[0]
+        assert not list(tmp_path.iterdir())
+
+
+class TestStandardInput:
+    @pytest.mark.parametrize("causal", [True, False])
+    def test_prints_what_a_file_gives(self, command, tmp_path, capsys, causal):
+        path = write_checkpoint(tmp_path / "run", small_config(causal=causal))
+        features = recording(1, 30)
+        assert command("--checkpoint", path, "-", lines=as_lines(features).replace(" ", ", ")) == 0
+        header, *lines = capsys.readouterr().out.splitlines()
+        assert header == "frame,progress"
+        frames, progress = zip(*(line.split(",") for line in lines), strict=True)
+        assert [int(frame) for frame in frames] == list(range(30))
+        expected = ProgressPredictor.from_checkpoint(path).predict(features)
+        np.testing.assert_allclose([float(p) for p in progress], expected, atol=1e-5)
+
+    def test_progress_comes_before_the_next_frame(self, run):
+        arguments = [sys.executable, ROOT / "predict.py", "--checkpoint", run / "ckpt" / "best_model_combined.pt", "-"]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        with subprocess.Popen(
+            arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            assert process.stdout.readline() == "frame,progress\n"
+            for number, frame in enumerate(recording(1, 3)):
+                process.stdin.write(as_lines(frame[None]))
+                process.stdin.flush()
+                assert process.stdout.readline().startswith(f"{number},")
+            process.stdin.close()
+            assert process.wait(timeout=30) == 0
+
+
+@pytest.fixture(scope="module")
+def checkpoint(data_root, tmp_path_factory):
+    config = small_config(DATASET_NAME="synthetic", DATASET_PATH=str(data_root))
+    data = load_data(config)
+    torch.manual_seed(0)
+    network = build_model(config, data.feature_width, len(data.train.tasks))
+    path = tmp_path_factory.mktemp("embeddings") / "ckpt" / "best_model_combined.pt"
+    ckpt_save(
+        network, None, 1, 0.5, path, config, feature_width=data.feature_width, tasks=list(data.train.tasks),
+        standardization=data.standardization,
+    )
+    return path
+
+
+class TestTrainingEmbeddings:
+    def test_the_command_writes_what_an_evaluation_writes(self, command, checkpoint, data_root, tmp_path):
+        file, content = training_embeddings_path(checkpoint), load_checkpoint(checkpoint)
+        video = next((data_root / "synthetic" / "features").glob("*.npy"))
+        shutil.copy(video, tmp_path / "video.npy")
+        arguments = ("--checkpoint", checkpoint, tmp_path / "video.npy", "--readout", "alignment")
+        assert command(*arguments) == BAD_INPUT
+        assert command(*arguments, "--dataset-path", data_root) == 0
+        written = load_training_embeddings(checkpoint, content)
+        file.unlink()
+        task = content["tasks"][0]
+        request = EvaluationRequest(tasks=(task,), classify=False, figures=0)
+        evaluate_checkpoint(checkpoint, request, tmp_path / "one")
+        assert not file.exists()  # not all training tasks were embedded
+        evaluate_checkpoint(checkpoint, EvaluationRequest(classify=False, figures=0), tmp_path / "all")
+        evaluated = load_training_embeddings(checkpoint, content)
+        assert evaluated.keys() == written.keys() == set(content["tasks"])
+        for name, videos in evaluated.items():
+            for one, other in zip(videos.embeddings, written[name].embeddings, strict=True):
+                torch.testing.assert_close(one, other)
+            for one, other in zip(videos.progress, written[name].progress, strict=True):
+                torch.testing.assert_close(one, other)
