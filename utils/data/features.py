@@ -6,6 +6,7 @@ features never holds all of it, and a few frames of a long video are read withou
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,10 @@ from utils.data.standardization import Moments
 BLOCK_ELEMENTS = 1 << 19  # 2 MB in single precision
 FEATURE_RANK, MAP_RANK = 2, 4
 LAYOUTS = ("frames_first", "features_first")
+
+# NumPy parses a header as a Python literal, and CPython's parser keeps its recursion depth in one counter for all
+# threads: two headers at once were seen to fail with "AST constructor recursion depth mismatch" on 3.11.
+_ONE_HEADER_AT_A_TIME = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,8 @@ def open_features(path: Path, file_format: FeatureFormat) -> np.ndarray:
     try:
         if path.exists() and not path.is_file():
             raise DataError("is not a regular file; expected an .npy array")
-        with np.errstate(over="raise"):  # of the size that a hostile shape multiplies up to
+        # errstate: of the size that a hostile shape multiplies up to.
+        with _ONE_HEADER_AT_A_TIME, np.errstate(over="raise"):
             array = np.lib.format.open_memmap(path, mode="r")
         surplus = path.stat().st_size - array.offset - array.nbytes
     except DataError:
