@@ -149,7 +149,7 @@ class AlignmentTraining:
                 bar.set_postfix({name: f"{value:.4f}" for name, value in averages.means().items()})
             signal_number = self.processes.highest(stop.signal_number or 0)
             if signal_number and state.batch < len(batches):
-                state.totals = self._gathered(averages).state()
+                state.totals = averages.gathered(self.processes).state()
                 state.seconds = time.perf_counter() - began
                 self._write_last()
                 raise Interrupted(signal_number)
@@ -179,12 +179,6 @@ class AlignmentTraining:
             batches[min(first + rank, len(batches) - 1)]
             for first in rounds if repeat or first + rank < len(batches)
         ]
-
-    def _gathered(self, averages: Averages) -> Averages:
-        """The sums of all processes in one."""
-        sums = self.processes.sum({name: float(total) for name, total in averages.sums.items()})
-        counts = self.processes.sum(averages.counts)
-        return Averages({name: torch.tensor(total, dtype=torch.float64) for name, total in sums.items()}, counts)
 
     def _note_bad_step(
         self, sequences: Sequence[Tensor], times: Sequence[Mapping[str, Any]], losses: Mapping[str, Tensor],

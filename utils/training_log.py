@@ -28,12 +28,16 @@ class Averages:
             self.sums[name] = self.sums[name] + value if name in self.sums else value
             self.counts[name] = self.counts.get(name, 0) + 1
 
-    def means(self, processes: Processes | None = None) -> dict[str, float]:
-        """The mean of each scalar, over the additions of all processes."""
-        processes = processes or Processes()
+    def gathered(self, processes: Processes) -> Averages:
+        """The additions of all processes in one."""
         sums = processes.sum({name: float(total) for name, total in self.sums.items()})
         counts = processes.sum(self.counts)
-        return {name: total / counts[name] for name, total in sums.items()}
+        return Averages({name: torch.tensor(total, dtype=torch.float64) for name, total in sums.items()}, counts)
+
+    def means(self, processes: Processes | None = None) -> dict[str, float]:
+        """The mean of each scalar, over the additions of all processes."""
+        gathered = self.gathered(processes or Processes())
+        return {name: float(total) / gathered.counts[name] for name, total in gathered.sums.items()}
 
     def state(self) -> dict[str, dict]:
         """Plain values for a checkpoint; `Averages(**state)` continues from there."""

@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 
 from models.json_dataset import VideoData
-from utils.ckpt_save import CheckpointError, load_checkpoint, load_model
+from utils.ckpt_save import CheckpointError, load_checkpoint, load_model, save_content
 from utils.embedding import TRAINED, EmbeddedVideo, embed_videos
-from utils.files import atomic_write
 from utils.readouts.reference import TrainingReference
 
 logger = logging.getLogger(__name__)
@@ -128,8 +127,7 @@ def save_training_embeddings(
             for task, videos in tasks.items()
         },
     }
-    with atomic_write(path) as temporary:
-        torch.save(content, temporary)
+    save_content(content, path)
     return path
 
 
