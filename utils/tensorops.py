@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from utils.compiled import runs_compiled
+
 BACKGROUND = ("SIL", "background")
 
 
@@ -31,33 +33,48 @@ def get_cum_matrix(features: Tensor) -> Tensor:
     Source: the numerator of online progress, "Learning to Predict Activity Progress by Self-Supervised Video
     Alignment" (CVPR 2024).
     """
-    return _PathLength.apply(features)
+    return _PathLength.apply(features, features.dtype)
 
 
 class _PathLength(torch.autograd.Function):
-    """Path length with its gradient in closed form: autograd's own chain of small operations takes twice as long."""
+    """Path length with its gradient in closed form: autograd's own chain of small operations takes twice as long,
+    and a compiled loop (`path_length_scan.py`), on a CPU where numba is installed, half of this one."""
 
     @staticmethod
-    def forward(ctx, features: Tensor) -> Tensor:
-        moves = features[1:] - features[:-1]
-        steps = torch.linalg.vector_norm(moves, dim=1)
-        path = features.new_zeros(len(features))
-        # Summed in double precision: a video has tens of thousands of frames.
-        path[1:] = steps.cumsum(0, dtype=torch.float64)
-        ctx.save_for_backward(moves, steps)
+    def forward(ctx, features: Tensor, dtype: torch.dtype) -> Tensor:
+        path = torch.empty(len(features), dtype=dtype, device=features.device)
+        if runs_compiled(features):
+            # Imported here because numba takes a while to load.
+            from utils.path_length_scan import path_length
+
+            features = features.contiguous()
+            steps = torch.empty(len(features) - 1, dtype=features.dtype)
+            path_length(features.numpy(), steps.numpy(), path.numpy())
+        else:
+            steps = torch.linalg.vector_norm(features[1:] - features[:-1], dim=1)
+            path[0] = 0
+            # Summed in double precision: a video has tens of thousands of frames.
+            path[1:] = steps.cumsum(0, dtype=torch.float64)
+        ctx.save_for_backward(features, steps)
         return path
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient: Tensor) -> Tensor:
-        moves, steps = ctx.saved_tensors
+    def backward(ctx, upstream: Tensor) -> tuple[Tensor, None]:
+        features, steps = ctx.saved_tensors
+        if runs_compiled(features):
+            from utils.path_length_scan import path_length_gradient
+
+            gradient = torch.empty_like(features)
+            path_length_gradient(features.numpy(), steps.numpy(), upstream.contiguous().numpy(), gradient.numpy())
+            return gradient, None
         # A step adds to the path length of every later frame.
-        upto = gradient[1:].cumsum(0, dtype=torch.float64)
-        later = (upto[-1:] - upto).to(gradient.dtype).add_(gradient[1:])
-        pull = moves * later.div_(steps).masked_fill_(steps == 0, 0.0).unsqueeze(1)
-        result = torch.nn.functional.pad(pull, (0, 0, 1, 0))
-        result[:-1] -= pull
-        return result
+        later = upstream[1:].flip(0).cumsum(0, dtype=torch.float64).flip(0)
+        pull = (later / steps).masked_fill_(steps == 0, 0.0).to(features.dtype).unsqueeze(1)
+        pull = pull * (features[1:] - features[:-1])
+        gradient = torch.nn.functional.pad(pull, (0, 0, 1, 0))
+        gradient[:-1] -= pull
+        return gradient, None
 
 
 def get_normalized_predicted_progress_video(features: Tensor) -> Tensor:
@@ -90,8 +107,7 @@ def get_normalized_predicted_progress_action(features: Tensor, time_dict: Mappin
     """
     number_of_frames, device, dtype = len(features), features.device, features.dtype
     segments = _segments_of_frames(time_dict, number_of_frames)
-    steps = torch.linalg.vector_norm(features[1:] - features[:-1], dim=1)
-    path = torch.nn.functional.pad(torch.cumsum(steps, dim=0, dtype=torch.float64), (1, 0))
+    path = _PathLength.apply(features, torch.float64)
 
     def on_device(array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(device)

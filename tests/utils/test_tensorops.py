@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from utils import compiled
 from utils.tensorops import (
     action_frames,
     get_cum_matrix,
@@ -15,6 +16,14 @@ from utils.tensorops import (
 )
 
 PLAN_TIMES = {"step": ["action1", "SIL", "action2"], "start_frame": [0, 40, 60], "end_frame": [39, 59, 99]}
+
+
+@pytest.fixture(params=["compiled", "torch"])
+def path(request, monkeypatch):
+    """Run a test on both implementations of path length."""
+    if request.param == "compiled":
+        pytest.importorskip("numba")
+    monkeypatch.setattr(compiled, "numba_is_installed", lambda: request.param == "compiled")
 
 
 def naive_path(features):
@@ -68,7 +77,7 @@ def random_times(generator, number_of_segments):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_agrees_with_loops(seed):
+def test_agrees_with_loops(seed, path):
     generator = torch.Generator().manual_seed(seed)
     time_dict = random_times(generator, number_of_segments=1 + seed)
     features = torch.randn(time_dict["end_frame"][-1] + 1, 4, generator=generator)
@@ -106,7 +115,7 @@ def test_video_progress_runs_from_zero_to_one():
     assert (progress.diff() >= 0).all()
 
 
-def test_equal_frames_give_linear_progress_and_a_finite_gradient():
+def test_equal_frames_give_linear_progress_and_a_finite_gradient(path):
     features = torch.ones(11, 4, requires_grad=True)
     progress = get_normalized_predicted_progress_video(features)
     torch.testing.assert_close(progress, torch.linspace(0, 1, 11))
@@ -162,7 +171,7 @@ def test_video_without_action_has_no_progress():
     assert not action_frames(times, 10).any()
 
 
-def test_one_frame():
+def test_one_frame(path):
     assert get_cum_matrix(torch.randn(1, 3)).tolist() == [0]
     assert get_normalized_predicted_progress_video(torch.randn(1, 3)).tolist() == [0]
 
@@ -177,14 +186,44 @@ def test_one_frame():
         ),
     ],
 )
-def test_gradient(function):
+def test_gradient(function, path):
     features = torch.randn(
         8, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1), requires_grad=True
     )
     assert torch.autograd.gradcheck(function, features)
 
 
-def test_long_video_keeps_its_precision():
+def test_one_frame_passes_no_gradient(path):
+    features = torch.randn(1, 3, requires_grad=True)
+    get_cum_matrix(features).sum().backward()
+    assert features.grad.tolist() == [[0, 0, 0]]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_not_finite_shows(value, path):
+    features = torch.randn(6, 3)
+    features[3, 1] = value
+    features.requires_grad_()
+    path_length = get_cum_matrix(features)
+    assert torch.isfinite(path_length[:3]).all()
+    assert not torch.isfinite(path_length[3:]).any()
+    path_length.sum().backward()
+    assert not torch.isfinite(features.grad[3, 1])
+
+
+def test_frames_need_not_lie_side_by_side(path):
+    features = torch.randn(4, 30, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    strided = features.T[::2].requires_grad_()
+    torch.testing.assert_close(get_cum_matrix(strided), get_cum_matrix(strided.detach().clone()))
+    assert torch.autograd.gradcheck(get_cum_matrix, strided)
+
+
+def test_half_precision_works_without_the_compiled_loop(path):
+    features = torch.randn(9, 4, generator=torch.Generator().manual_seed(4)).bfloat16()
+    torch.testing.assert_close(get_cum_matrix(features).float(), get_cum_matrix(features.float()), rtol=0.05, atol=0)
+
+
+def test_long_video_keeps_its_precision(path):
     features = torch.randn(20_000, 2, generator=torch.Generator().manual_seed(2)) + 100
     exact = get_cum_matrix(features.double())
     torch.testing.assert_close(get_cum_matrix(features).double(), exact, rtol=1e-6, atol=0)

@@ -14,14 +14,13 @@ plain torch everywhere else (`soft_dtw_diagonals.py`).
 """
 
 from collections.abc import Sequence
-from functools import cache
-from importlib.util import find_spec
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from utils.compiled import runs_compiled
 from utils.loss_functions.soft_dtw_diagonals import by_diagonals
 
 
@@ -91,14 +90,9 @@ def soft_dtw_and_gradient(
     if not 0 < smoothing < float("inf"):
         raise ValueError(f"the smoothing of soft-DTW must be a positive number; got {smoothing!r}")
     limits = [band_limit(n, m, band) for n, m in lengths]
-    if costs.device.type == "cpu" and costs.dtype in (torch.float32, torch.float64) and numba_is_installed():
+    if runs_compiled(costs):
         return _by_scan(costs, lengths, limits, smoothing, wanted)
     return by_diagonals(costs, lengths, limits, smoothing, wanted)
-
-
-@cache
-def numba_is_installed() -> bool:
-    return find_spec("numba") is not None
 
 
 def _by_scan(

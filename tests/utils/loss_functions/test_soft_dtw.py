@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from tests.utils.loss_functions import oracles_alignment as oracle
-from utils.loss_functions import soft_dtw as module
+from utils import compiled
 from utils.loss_functions.soft_dtw import band_limit, soft_dtw, soft_dtw_and_gradient
 
 SIZES = [(1, 1), (1, 5), (4, 1), (2, 2), (3, 7), (9, 6)]
@@ -14,7 +14,7 @@ def path(request, monkeypatch):
     """Run a test on both implementations."""
     if request.param == "scan":
         pytest.importorskip("numba")
-    monkeypatch.setattr(module, "numba_is_installed", lambda: request.param == "scan")
+    monkeypatch.setattr(compiled, "numba_is_installed", lambda: request.param == "scan")
     return request.param
 
 
@@ -64,7 +64,7 @@ def test_both_paths_agree_across_strips_and_chunks(size, band, monkeypatch):
     lengths = [size, (max(1, size[0] - 7), max(1, size[1] - 2))]
     results = []
     for installed in (True, False):
-        monkeypatch.setattr(module, "numba_is_installed", lambda installed=installed: installed)
+        monkeypatch.setattr(compiled, "numba_is_installed", lambda installed=installed: installed)
         results.append(soft_dtw_and_gradient(costs, lengths, 0.1, band, True))
     torch.testing.assert_close(results[0][0], results[1][0], rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(results[0][1], results[1][1], rtol=1e-7, atol=1e-9)
