@@ -18,9 +18,11 @@ from utils.loss_functions.similarity import DEFAULT_SIMILARITY, scaling_of, simi
 
 # Bounds the reciprocal term: at most 1 + 1 / RECIPROCAL_FLOOR times what a cycle costs by chance.
 RECIPROCAL_FLOOR = 0.1
+SOFT_NEIGHBOURS = ("components", "responsibilities")
 # Spread of the drop logits below which they count as all alike.
 _SMALLEST_SPREAD = 1e-3
 _SMALLEST_WINDOW = 3
+_SMALLEST_SHARE = 1e-12
 
 
 def GTCC_loss(
@@ -36,6 +38,7 @@ def GTCC_loss(
     anchors_per_video: int = 20,
     similarity: str = DEFAULT_SIMILARITY,
     generator: torch.Generator | None = None,
+    soft_neighbours: str = "components",
 ) -> Tensor:
     """Mean over ordered pairs (U, V) of different videos, and over anchor frames i drawn from U, of
 
@@ -45,6 +48,13 @@ def GTCC_loss(
     Gaussians p^(k) with weights psi_k, without a gradient (`mixture_fit.py`); v~^(k) = sum_j p_j^(k) v_j; the
     cycle goes back to a window of U and L_cbr (`cycle_back.py`) is taken there.
 
+    - Soft neighbours: "components" are the v~^(k) above. No gradient then reaches u_i through alpha, and
+      while alpha is flat they are K fixed places of V, whatever the anchor. "responsibilities" shares alpha
+      out among the components, with the r_kj = psi_k p_j^(k) / sum_l psi_l p_j^(l) of the fit held fixed:
+
+          psi_k = sum_j alpha_j r_kj,        v~^(k) = sum_j alpha_j r_kj v_j / psi_k.
+
+      Both agree where the mixture is alpha, but here the gradient takes alpha along, as it does in TCC.
     - Window: delta N consecutive frames (at least 3, at most N) that contain i, the rest of U has weight
       zero. Where i lies in it is drawn anew for each anchor. Were it always the middle, embeddings that are
       all alike would land on i exactly and be a perfect solution.
@@ -72,16 +82,17 @@ def GTCC_loss(
         anchors_per_video: frames drawn from each video without replacement; all of a shorter video.
         similarity: the distance d, one of `similarity.SIMILARITIES`.
         generator: CPU generator the anchors and windows are drawn from; torch's default where None.
+        soft_neighbours: "components" or "responsibilities", above.
 
     Returns:
         Scalar. A zero that carries a gradient where there are fewer than two videos.
 
     Raises:
-        ValueError: for embeddings or dropouts of the wrong shape, an unknown similarity, a setting out of
-            range.
+        ValueError: for embeddings or dropouts of the wrong shape, an unknown similarity or kind of soft
+            neighbours, a setting out of range.
     """
     sequences = checked_sequences(sequences, alignment_variance)
-    _check_settings(gamma, delta, epoch, anchors_per_video, n_components, max_gmm_iters)
+    _check_settings(gamma, delta, epoch, anchors_per_video, n_components, max_gmm_iters, soft_neighbours)
     if len(sequences) < 2:
         return zero_with_gradient(sequences)
     width = sequences[0].shape[1]
@@ -96,15 +107,13 @@ def GTCC_loss(
         smallest = smallest_cycle_back(alignment_variance)
         total = sequences[0].new_zeros(())
         for (i, j), (weights, components) in zip(pairs, fits, strict=True):
+            if soft_neighbours == "components":
+                neighbours = (components.flatten(0, 1) @ sequences[j]).view(*components.shape[:2], -1)
+            else:
+                logits = similarity_logits(sequences[i][anchors[i]], sequences[j], softmax_temp, similarity)
+                weights, neighbours = _shared_out(logits.softmax(-1), weights, components, sequences[j])
             loss = _multi_cycle(
-                sequences[i],
-                sequences[j],
-                *drawn[i],
-                weights,
-                components,
-                softmax_temp,
-                alignment_variance,
-                similarity,
+                sequences[i], *drawn[i], weights, neighbours, softmax_temp, alignment_variance, similarity
             )
             if dropouts:
                 window = drawn[i][1].shape[1]
@@ -115,7 +124,9 @@ def GTCC_loss(
         return total / len(pairs)
 
 
-def _check_settings(gamma, delta, epoch, anchors_per_video, n_components, max_gmm_iters) -> None:
+def _check_settings(
+    gamma, delta, epoch, anchors_per_video, n_components, max_gmm_iters, soft_neighbours
+) -> None:
     wrong = [
         message
         for is_right, message in [
@@ -125,6 +136,10 @@ def _check_settings(gamma, delta, epoch, anchors_per_video, n_components, max_gm
             (anchors_per_video >= 1, f"anchors_per_video must be >= 1; got {anchors_per_video!r}"),
             (n_components >= 1, f"n_components must be >= 1; got {n_components!r}"),
             (max_gmm_iters >= 0, f"max_gmm_iters must be >= 0; got {max_gmm_iters!r}"),
+            (
+                soft_neighbours in SOFT_NEIGHBOURS,
+                f"soft_neighbours must be one of {', '.join(SOFT_NEIGHBOURS)}; got {soft_neighbours!r}",
+            ),
         ]
         if not is_right
     ]
@@ -182,21 +197,31 @@ def _fit_all(
     return [(fit.weights(), fit.components(len(sequences[j]))) for (_, j), fit in by_pair]
 
 
+def _shared_out(
+    alpha: Tensor, weights: Tensor, components: Tensor, other: Tensor
+) -> tuple[Tensor, Tensor]:
+    """psi (A, K) and soft neighbours (A, K, D) by the responsibilities of a fit, from alpha (A, M)."""
+    responsibilities = weights.unsqueeze(-1) * components
+    responsibilities = responsibilities / responsibilities.sum(1, keepdim=True).clamp_min(_SMALLEST_SHARE)
+    shares = alpha.unsqueeze(1) * responsibilities
+    weights = shares.sum(-1)
+    neighbours = (shares.flatten(0, 1) @ other).view(*weights.shape, -1)
+    # A component without a share counts for nothing, wherever its neighbour lies.
+    return weights, neighbours / weights.unsqueeze(-1).clamp_min(_SMALLEST_SHARE)
+
+
 def _multi_cycle(
     own: Tensor,
-    other: Tensor,
     anchors: Tensor,
     windows: Tensor,
     weights: Tensor,
-    components: Tensor,
+    neighbours: Tensor,
     temperature: float,
     alignment_variance: float,
     similarity: str,
 ) -> Tensor:
-    """L of each anchor (A,)."""
+    """L of each anchor (A,), from psi (A, K) and the soft neighbours (A, K, D)."""
     last = max(len(own) - 1, 1)
-    neighbours = components.flatten(0, 1) @ other
-    neighbours = neighbours.view(*components.shape[:2], -1)
     # index_select, not own[windows]: its backward pass adds whole rows.
     frames = own.index_select(0, windows.flatten()).view(*windows.shape, -1)
     beta = torch.softmax(similarity_logits(neighbours, frames, temperature, similarity), -1)

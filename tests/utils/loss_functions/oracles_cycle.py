@@ -53,8 +53,28 @@ def naive_tcc(sequences, alignment_variance, temperature, similarity):
     return sum(pair_values) / len(pair_values)
 
 
+def naive_shares(alpha, weights, components):
+    """alpha (M,) shared out among the components of a mixture: psi (K,) and distributions (K, M)."""
+    mixture = [sum(w * p[j] for w, p in zip(weights, components, strict=True)) for j in range(len(alpha))]
+    masses = [
+        [alpha[j] * w * p[j] / mixture[j] for j in range(len(alpha))]
+        for w, p in zip(weights, components, strict=True)
+    ]
+    return [sum(mass) for mass in masses], [[each / sum(mass) for each in mass] for mass in masses]
+
+
 def naive_gtcc(
-    sequences, fits, drawn, gamma, dropouts, temperature, alignment_variance, epoch, similarity, epsilon=0.1
+    sequences,
+    fits,
+    drawn,
+    gamma,
+    dropouts,
+    temperature,
+    alignment_variance,
+    epoch,
+    similarity,
+    soft_neighbours="components",
+    epsilon=0.1,
 ):
     """GTCC with given mixtures and draws.
 
@@ -72,13 +92,18 @@ def naive_gtcc(
             for a, i in enumerate(anchors):
                 window = windows[a]
                 multi_cycle = 0.0
-                for k in range(len(weights[a])):
-                    neighbour = sum(components[a][k][j] * other[j] for j in range(len(other)))
+                psi, shares = weights[a], components[a]
+                if soft_neighbours == "responsibilities":
+                    psi, shares = naive_shares(
+                        naive_softmax_row(own[i], other, temperature, similarity), psi, shares
+                    )
+                for k in range(len(psi)):
+                    neighbour = sum(shares[k][j] * other[j] for j in range(len(other)))
                     beta = naive_softmax_row(
                         neighbour, [own[frame] for frame in window], temperature, similarity
                     )
                     cycle = naive_cycle_back(beta, window, i, len(own), alignment_variance)
-                    multi_cycle = multi_cycle + weights[a][k] * cycle
+                    multi_cycle = multi_cycle + psi[k] * cycle
                 if gamma == 1 or not dropouts:
                     values.append(multi_cycle)
                     continue

@@ -30,7 +30,8 @@ def drop_vectors(number, width, seed=0, dtype=torch.float64):
 
 @pytest.mark.parametrize("similarity", SIMILARITIES)
 @pytest.mark.parametrize(("gamma", "alignment_variance"), [(1, 0), (0.8, 0), (0.8, 0.01)])
-def test_value_and_gradient_are_those_of_the_formula(similarity, gamma, alignment_variance):
+@pytest.mark.parametrize("soft_neighbours", gtcc.SOFT_NEIGHBOURS)
+def test_value_and_gradient_are_those_of_the_formula(similarity, gamma, alignment_variance, soft_neighbours):
     sequences, temperature, epoch = random_walks([9, 7, 5], 4, 0.3, seed=1), 0.2, 2
     dropouts = drop_vectors(3, 4)
     loss = GTCC_loss(
@@ -46,6 +47,7 @@ def test_value_and_gradient_are_those_of_the_formula(similarity, gamma, alignmen
         4,
         similarity,
         seeded(7),
+        soft_neighbours,
     )
     generator = seeded(7)
     drawn = [gtcc._draw(len(each), 4, 0.5, generator, "cpu") for each in sequences]
@@ -58,14 +60,24 @@ def test_value_and_gradient_are_those_of_the_formula(similarity, gamma, alignmen
         fits[i, j] = (fit.weights(), fit.components(len(sequences[j])))
     as_lists = [(anchors.tolist(), windows.tolist()) for anchors, windows in drawn]
     expected = naive_gtcc(
-        sequences, fits, as_lists, gamma, dropouts, temperature, alignment_variance, epoch, similarity
+        sequences,
+        fits,
+        as_lists,
+        gamma,
+        dropouts,
+        temperature,
+        alignment_variance,
+        epoch,
+        similarity,
+        soft_neighbours,
     )
     assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
     inputs = sequences + (dropouts if gamma < 1 else [])
     assert relative_error(gradients_of(loss, inputs), gradients_of(expected, inputs)) < 1e-5
 
 
-def test_gradient_by_finite_differences(monkeypatch):
+@pytest.mark.parametrize("soft_neighbours", gtcc.SOFT_NEIGHBOURS)
+def test_gradient_by_finite_differences(monkeypatch, soft_neighbours):
     # The fit is a constant of the loss: held, so that finite differences don't move it.
     sequences, dropouts = random_walks([7, 6], 3, 0.3, seed=2), drop_vectors(2, 3)
     kept = []
@@ -79,9 +91,50 @@ def test_gradient_by_finite_differences(monkeypatch):
     monkeypatch.setattr(gtcc, "_fit_all", fit_once)
 
     def loss(*inputs):
-        return GTCC_loss(inputs[:2], 3, 0.5, 0.6, inputs[2:], 0.3, 0.01, generator=seeded(1))
+        return GTCC_loss(
+            inputs[:2],
+            3,
+            0.5,
+            0.6,
+            inputs[2:],
+            0.3,
+            0.01,
+            generator=seeded(1),
+            soft_neighbours=soft_neighbours,
+        )
 
     assert torch.autograd.gradcheck(loss, (*sequences, *dropouts))
+
+
+def test_responsibilities_give_the_components_where_the_mixture_is_exact():
+    generator = seeded(3)
+    alpha = torch.rand(4, 30, generator=generator, dtype=torch.float64).softmax(-1)
+    shares = alpha.unsqueeze(1) * torch.randn(4, 5, 30, generator=generator, dtype=torch.float64).softmax(1)
+    weights = shares.sum(-1)
+    components = shares / weights.unsqueeze(-1)
+    other = torch.randn(30, 6, generator=generator, dtype=torch.float64)
+    found_weights, neighbours = gtcc._shared_out(alpha, weights, components, other)
+    torch.testing.assert_close(found_weights, weights)
+    torch.testing.assert_close(neighbours, components @ other)
+
+
+def test_only_responsibilities_pass_a_gradient_on_through_the_similarities_of_the_anchor():
+    # Of the anchor's own video only one frame is drawn, and the way back avoids it: it can only move by alpha.
+    first, second = random_walks([40, 30], 4, 0.3, seed=4)
+    for soft_neighbours, moves in (("components", False), ("responsibilities", True)):
+        own = first.detach().clone().requires_grad_()
+        weights = torch.full((1, 2), 0.5, dtype=torch.float64)
+        components = torch.rand(1, 2, 30, generator=seeded(5), dtype=torch.float64).softmax(-1)
+        if soft_neighbours == "components":
+            neighbours = components @ second.detach()
+        else:
+            alpha = gtcc.similarity_logits(own[:1], second.detach()).softmax(-1)
+            weights, neighbours = gtcc._shared_out(alpha, weights, components, second.detach())
+        windows = torch.arange(10, 20).unsqueeze(0)
+        gtcc._multi_cycle(
+            own, torch.tensor([0]), windows, weights, neighbours, 0.1, 0.0, gtcc.DEFAULT_SIMILARITY
+        ).sum().backward()
+        assert bool(own.grad[0].any()) == moves
 
 
 def test_windows_have_the_width_asked_for_and_contain_their_anchor():
@@ -106,13 +159,8 @@ def test_frames_outside_the_window_do_not_matter_for_the_way_back():
     own, other = (each.detach() for each in random_walks([40, 30], 6, 0.1, seed=3))
     anchors, windows = gtcc._draw(40, 3, 0.2, seeded(), "cpu")
     components = torch.rand(3, 2, 30, generator=seeded(), dtype=torch.float64)
-    arguments = (
-        other,
-        anchors,
-        windows,
-        torch.full((3, 2), 0.5),
-        components / components.sum(-1, keepdim=True),
-    )
+    neighbours = components / components.sum(-1, keepdim=True) @ other
+    arguments = (anchors, windows, torch.full((3, 2), 0.5), neighbours)
     expected = gtcc._multi_cycle(own, *arguments, 0.1, 0.01, "squared")
     moved = own.clone()
     outside = sorted(set(range(40)) - set(windows.flatten().tolist()))
@@ -169,7 +217,8 @@ def test_no_drop_model_means_no_frame_is_dropped():
 
 @pytest.mark.parametrize("similarity", SIMILARITIES)
 @pytest.mark.parametrize("scale", [1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0])
-def test_finite_for_any_scale_and_length(similarity, scale):
+@pytest.mark.parametrize("soft_neighbours", gtcc.SOFT_NEIGHBOURS)
+def test_finite_for_any_scale_and_length(similarity, scale, soft_neighbours):
     for seed, lengths in enumerate([(2, 2), (2, 30), (3, 40, 150), (1, 4)]):
         sequences = random_walks(lengths, 12, scale, seed, torch.float32)
         dropouts = drop_vectors(len(lengths), 12, seed, torch.float32)
@@ -185,18 +234,27 @@ def test_finite_for_any_scale_and_length(similarity, scale):
                 epoch=60,
                 similarity=similarity,
                 generator=seeded(seed),
+                soft_neighbours=soft_neighbours,
             )
             assert math.isfinite(loss.item())
             assert all(torch.isfinite(each).all() for each in gradients_of(loss, sequences + dropouts))
 
 
-def test_finite_for_constant_and_identical_videos():
+@pytest.mark.parametrize("soft_neighbours", gtcc.SOFT_NEIGHBOURS)
+def test_finite_for_constant_and_identical_videos(soft_neighbours):
     walk = random_walks([12], 8, 1.0, 0, torch.float32)[0].detach()
     videos = [torch.zeros(5, 8), torch.full((7, 8), 3.0), walk, walk.repeat(2, 1)]
     for first, second in itertools.product(videos, repeat=2):
         sequences = [first.clone().requires_grad_(), second.clone().requires_grad_()]
         dropouts = [torch.zeros(9, requires_grad=True), torch.full((9,), 50.0, requires_grad=True)]
-        loss = GTCC_loss(sequences, 4, dropouts=dropouts, epoch=100, generator=seeded())
+        loss = GTCC_loss(
+            sequences,
+            4,
+            dropouts=dropouts,
+            epoch=100,
+            generator=seeded(),
+            soft_neighbours=soft_neighbours,
+        )
         assert math.isfinite(loss.item())
         assert all(torch.isfinite(each).all() for each in gradients_of(loss, sequences + dropouts))
 
@@ -248,6 +306,7 @@ def test_fewer_than_two_videos_give_a_zero_with_a_gradient():
         ({"anchors_per_video": 0}, "anchors_per_video"),
         ({"epoch": -1}, "epoch"),
         ({"similarity": "cosine"}, "similarity"),
+        ({"soft_neighbours": "nearest"}, "soft_neighbours"),
         ({"softmax_temp": -1}, "temperature"),
         ({"dropouts": [torch.zeros(5)]}, "dropouts"),
         ({"dropouts": [torch.zeros(4), torch.zeros(4)]}, "dropouts"),
