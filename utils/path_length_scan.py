@@ -7,13 +7,14 @@ few hundred frames.
 import math
 
 import numpy as np
-from numba import njit
+
+from utils.compiled import compiled
 
 # Lets sums be regrouped into vectors and products fused; infinities and NaN stay what they are.
 _FLAGS = {"reassoc", "contract", "nsz"}
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FLAGS)
+@compiled(nogil=True, error_model="numpy", fastmath=_FLAGS)
 def path_length(features, steps, path):
     """Fill `steps` (T - 1,), the distance between neighbouring frames of `features` (T, D), and `path` (T,), its
     running sum from 0, which is kept in double precision."""
@@ -30,7 +31,7 @@ def path_length(features, steps, path):
         path[frame + 1] = walked
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FLAGS)
+@compiled(nogil=True, error_model="numpy", fastmath=_FLAGS)
 def path_length_gradient(features, steps, upstream, gradient):
     """Fill `gradient` (T, D), that of sum(upstream * path) by the frames; a step of length 0 passes none."""
     frames, width = features.shape

@@ -6,11 +6,12 @@ many pairs of videos a batch holds: what stays alive is one gradient of the size
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from utils.loss_functions.precision import without_autocast
 
 Computation = Callable[[list[Tensor], list[Tensor] | None], Tensor]
 
@@ -28,9 +29,7 @@ def with_closed_form_gradient(compute: Computation, sequences: Sequence[Tensor])
         everything is still computed in the type of the embeddings.
     """
     wanted = torch.is_grad_enabled() and any(sequence.requires_grad for sequence in sequences)
-    device = sequences[0].device.type
-    available = torch.amp.is_autocast_available(device)
-    with torch.autocast(device, enabled=False) if available else nullcontext():
+    with without_autocast(sequences[0].device):
         return _ClosedForm.apply(compute, wanted, *sequences)
 
 

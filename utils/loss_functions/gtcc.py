@@ -14,6 +14,7 @@ from utils.loss_functions.cycle_back import (
     zero_with_gradient,
 )
 from utils.loss_functions.mixture_fit import fit_mixtures
+from utils.loss_functions.precision import without_autocast
 from utils.loss_functions.similarity import DEFAULT_SIMILARITY, scaling_of, similarity_logits, softmax_of
 
 # Bounds the reciprocal term: at most 1 + 1 / RECIPROCAL_FLOOR times what a cycle costs by chance.
@@ -98,7 +99,7 @@ def GTCC_loss(
     width = sequences[0].shape[1]
     scaling_of(similarity, softmax_temp, width)
     dropouts = _checked_dropouts(dropouts, len(sequences), width) if gamma < 1 else []
-    with torch.autocast(sequences[0].device.type, enabled=False):
+    with without_autocast(sequences[0].device):
         drawn = [_draw(len(each), anchors_per_video, delta, generator, each.device) for each in sequences]
         pairs = ordered_pairs(len(sequences))
         anchors = [each for each, _ in drawn]

@@ -16,6 +16,8 @@ import math
 import numpy as np
 from numba import njit
 
+from utils.compiled import compiled
+
 LANES = 64
 # Stands for a cell outside the matrix or the band. Finite, so that differences of two of them are numbers.
 _OUTSIDE = 1e30
@@ -97,7 +99,7 @@ def _lanes_of(step, first, rows, columns, limit):
     return start, max(stop, start)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+@compiled(nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
 def scan(cost, smoothing, limit, gradient):
     """Soft-DTW of one cost matrix, and its gradient.
 
@@ -172,7 +174,7 @@ def scan(cost, smoothing, limit, gradient):
     return value * smoothing
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+@compiled(nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
 def _flow_back(gradient, from_above, from_diagonal, begins, ends, limit):
     """Expected visits of each cell: probability 1 flows from the last cell back to the first."""
     rows, columns = gradient.shape

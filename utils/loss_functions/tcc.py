@@ -14,6 +14,7 @@ from utils.loss_functions.cycle_back import (
     positions_of,
     zero_with_gradient,
 )
+from utils.loss_functions.precision import without_autocast
 from utils.loss_functions.similarity import (
     DEFAULT_SIMILARITY,
     Scaling,
@@ -65,7 +66,7 @@ def TCC_loss(
         return zero_with_gradient(sequences)
     scaling = scaling_of(similarity, softmax_temp, sequences[0].shape[1])
     needs_gradient = torch.is_grad_enabled() and any(sequence.requires_grad for sequence in sequences)
-    with torch.autocast(sequences[0].device.type, enabled=False):
+    with without_autocast(sequences[0].device):
         return _CycleConsistency.apply(float(alignment_variance), scaling, needs_gradient, *sequences)
 
 
