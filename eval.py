@@ -4,8 +4,9 @@
     python eval.py --checkpoint best_model_alignment.pt --folder output/demo/run-001 --split val
     python eval.py --checkpoint best_model_combined.pt --compare output/demo/run-001 output/demo/run-002
 
-Writes to RUN/EVAL/<checkpoint>/: a CSV file a metric, metrics.json, progress_*.png, similarity_*.png,
-map_*.png, and report.html, which holds them all. RUN/report.html holds all evaluations of the run.
+Writes to RUN/EVAL/<checkpoint>/ (with --task to a folder of its own): a CSV file a metric, metrics.json,
+progress+*.png, similarity+*.png, map+*.png, and report.html, which holds them all. RUN/report.html holds all
+evaluations of the run. --compare prints, and evaluates only those of which there are no figures yet.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from utils.checkpoint_evaluation import EvaluationRequest, evaluate_checkpoint, evaluation_folder
@@ -22,7 +24,8 @@ from utils.ckpt_save import find_checkpoint
 from utils.command import run_command
 from utils.embedding import TRAINED
 from utils.evaluation_comparison import comparison_table
-from utils.evaluation_results import ALL_TASKS, Result, read_results, results_table
+from utils.evaluation_results import ALL_TASKS, METRICS, Result, read_results
+from utils.evaluation_tables import results_table
 from utils.report import REPORT
 from utils.reproducibility import choose_device
 
@@ -51,9 +54,9 @@ def argument_parser() -> argparse.ArgumentParser:
         metavar="RUN",
         help="two or more runs (or checkpoint files) to compare; the first is the base",
     )
-    parser.add_argument("--figures", type=int, default=2, help="videos a task to draw")
+    parser.add_argument("--figures", type=_count, default=2, help="videos a task to draw; 0 draws nothing")
     parser.add_argument("--tsne", action="store_true", help="map the frames by t-SNE instead of PCA")
-    parser.add_argument("--no-classifier", action="store_true", help="leave out PC, which takes longest")
+    parser.add_argument("--no-classifier", action="store_true", help="leave out PC")
     parser.add_argument("--device", default="auto")
     return parser
 
@@ -85,11 +88,13 @@ def main(arguments: Sequence[str]) -> int:
             Path(run) if Path(run).is_file() else find_checkpoint(options.checkpoint, run)
             for run in options.compare
         ]
+        if len({path.resolve() for path in paths}) < len(paths):
+            parser.error(f"--compare means one checkpoint twice: {', '.join(map(str, paths))}")
         print(comparison_table({str(path): evaluated(path, request) for path in paths}, TRAINED))
         return 0
 
     path = find_checkpoint(options.checkpoint, options.folder)
-    folder = Path(options.output) if options.output else evaluation_folder(path, options.split)
+    folder = Path(options.output) if options.output else evaluation_folder(path, options.split, options.task)
     logger.info("evaluating %s", path)
     results = evaluate_checkpoint(path, request, folder)
     tasks = list(dict.fromkeys(result.task for result in results))
@@ -99,15 +104,34 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def evaluated(path: Path, request: EvaluationRequest) -> list[Result]:
-    """Figures of a checkpoint: those on disk if they are newer and answer the same request, else new ones."""
-    folder = evaluation_folder(path, request.split)
-    written = folder / "metrics.json"
+    """Figures of a checkpoint: those on disk if they are newer and answer the request, else new ones.
+
+    Figures on disk have a report beside them, written with them; a comparison adds nothing to it.
+    """
+    folder = evaluation_folder(path, request.split, request.tasks)
+    written = folder / METRICS
     if written.is_file() and written.stat().st_mtime >= path.stat().st_mtime:
-        description = json.loads(written.read_text(encoding="utf-8"))
-        if description.get("request") == request.as_description():
-            return read_results(description)
+        try:
+            description = json.loads(written.read_text(encoding="utf-8"))
+            if request.is_answered_by(description.get("request")):
+                results = read_results(description)
+                logger.info("%s: figures of %s, delete them to evaluate anew", written, _time_of(written))
+                return [r for r in results if request.classify or not r.metric.startswith("PC_")]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            logger.warning("%s can't be read, so %s is evaluated anew: %r", written, path, error)
     logger.info("evaluating %s", path)
     return evaluate_checkpoint(path, request, folder)
+
+
+def _time_of(path: Path) -> str:
+    return datetime.fromtimestamp(path.stat().st_mtime).isoformat(" ", "minutes")
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
+    return number
 
 
 if __name__ == "__main__":

@@ -14,8 +14,11 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from models.json_dataset import load_data
 from utils.ckpt_save import find_checkpoint, load_checkpoint
@@ -24,7 +27,12 @@ from utils.data.problems import DataError
 from utils.predict import ProgressPredictor
 from utils.prediction_files import feature_files, predict_file, stream_lines, write_predictions
 from utils.readouts import READOUTS, READOUTS_OF_TRAINING_VIDEOS
-from utils.readouts.training_embeddings import has_training_embeddings, write_training_embeddings
+from utils.readouts.training_embeddings import (
+    TrainingVideos,
+    embed_training_videos,
+    has_training_embeddings,
+    save_training_embeddings,
+)
 from utils.reproducibility import choose_device
 
 logger = logging.getLogger("predict")
@@ -49,7 +57,7 @@ def argument_parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", default="predictions", help="folder to write to")
     parser.add_argument(
         "--dataset-path",
-        help="folder of the data sets, to embed the training videos for a read-out that needs them",
+        help="folder of the data sets, to embed the training videos where the read-out needs them",
     )
     parser.add_argument("--device", default="auto")
     return parser
@@ -68,9 +76,13 @@ def main(arguments: Sequence[str]) -> int:
     files = [] if live else feature_files(options.features)
     path = find_checkpoint(options.checkpoint, options.folder)
     checkpoint = load_checkpoint(path)
-    if options.dataset_path and options.readout in READOUTS_OF_TRAINING_VIDEOS:
-        provide_training_embeddings(path, checkpoint, options.dataset_path, device)
-    predictor = ProgressPredictor.from_checkpoint(path, options.task, options.readout, device)
+    training_videos = None
+    if options.dataset_path:
+        if options.readout in READOUTS_OF_TRAINING_VIDEOS or not checkpoint.get("progress_normalizers"):
+            training_videos = missing_training_embeddings(path, checkpoint, options.dataset_path, device)
+        else:
+            logger.info("--dataset-path is not needed: the checkpoint holds all that this read-out uses")
+    predictor = ProgressPredictor.from_checkpoint(path, options.task, options.readout, device, training_videos)
     report_lag(predictor)
     if live:
         return print_progress(predictor)
@@ -85,13 +97,20 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def provide_training_embeddings(path, checkpoint, dataset_path: str, device) -> None:
-    """Writes the training embeddings beside the checkpoint unless they are there."""
+def missing_training_embeddings(
+    path: Path, checkpoint: Mapping[str, Any], dataset_path: str, device: torch.device
+) -> dict[str, TrainingVideos] | None:
+    """The training embeddings, written beside the checkpoint for the next time; None if they are there already."""
     if has_training_embeddings(path, checkpoint):
-        return
+        return None
     config = {**checkpoint["config"], "DATASET_PATH": dataset_path}
     data = load_data(config, standardization=checkpoint.get("standardization"))
-    logger.info("written %s", write_training_embeddings(path, data, device))
+    tasks = embed_training_videos(path, data, device)
+    try:
+        logger.info("written %s", save_training_embeddings(path, checkpoint, tasks))
+    except OSError as error:
+        logger.warning("the training embeddings could not be kept for the next time: %s", error)
+    return tasks
 
 
 def report_lag(predictor: ProgressPredictor) -> None:
@@ -105,6 +124,10 @@ def report_lag(predictor: ProgressPredictor) -> None:
 
 def print_progress(predictor: ProgressPredictor) -> int:
     """Reads frames from standard input and prints 'frame,progress' lines, each as soon as it is known."""
+    if sys.stdin is None:
+        raise DataError("standard input is closed")
+    if sys.stdin.isatty():
+        logger.info("reading frames from the terminal, %d numbers a line; Ctrl-D ends", predictor.feature_width)
     try:
         print("frame,progress", flush=True)
         for frame, progress in stream_lines(predictor, sys.stdin):

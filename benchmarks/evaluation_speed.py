@@ -1,6 +1,9 @@
-"""How long one task's metrics take after embedding: 10 test videos and 40 training videos of 1000 frames.
+"""How long all that eval.py computes for a task takes after embedding: metrics, intervals, read-outs, baselines.
 
-python benchmarks/evaluation_speed.py [--networks 2]
+    python -m benchmarks.evaluation_speed [--test 10] [--train 40] [--frames 1000]
+
+10 test videos and 40 training videos of 1000 frames, each embedded by the trained and the untrained network. The
+whole is timed in as many threads as torch uses (OMP_NUM_THREADS), then each part for itself in one thread.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from itertools import combinations, permutations
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +20,16 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from threadpoolctl import threadpool_limits
+
+from utils import evaluation_alignment
 from utils.baselines import task_statistics
 from utils.embedding import RAW, TRAINED, UNTRAINED, EmbeddedVideo, path_length
-from utils.evaluation import alignment_results, classification_results, progress_results, progression_results
-from utils.evaluation_results import task_counts
+from utils.evaluation import classification_results, evaluate_task, progression_results
+from utils.evaluation_progress import progress_results, training_readouts
+from utils.evaluation_results import summarise, task_counts
+from utils.metrics import nearest_neighbours, valid_alignment
+from utils.readouts import run_readout
 from utils.tensorops import get_trueprogress, get_trueprogress_per_action
 
 
@@ -45,39 +55,72 @@ def random_video(
     )
 
 
-def seconds(work: Callable[[], object], repeats: int = 3) -> float:
-    """Shortest of some runs."""
+def seconds(work: Callable[[], object], repeats: int) -> tuple[float, float]:
+    """Shortest of some runs: seconds by the clock, and seconds of processors."""
     durations = []
     for _ in range(repeats):
-        begin = time.perf_counter()
+        begin, begin_processor = time.perf_counter(), time.process_time()
         work()
-        durations.append(time.perf_counter() - begin)
-    return min(durations)
+        durations.append((time.perf_counter() - begin, time.process_time() - begin_processor))
+    return min(wall for wall, _ in durations), min(processor for _, processor in durations)
+
+
+def parts_of_evaluation(
+    train: list[EmbeddedVideo], test: list[EmbeddedVideo], counts: np.ndarray
+) -> dict[str, Callable[[], object]]:
+    """The parts of `evaluate_task`, each to be run for itself."""
+    parts: dict[str, Callable[[], object]] = {}
+    statistics = task_statistics(train)
+    for network, readouts in training_readouts(train).items():
+        for name, readout in readouts.items():
+            parts[f"read-out {name}, {network}"] = lambda readout=readout, network=network: [
+                run_readout(readout, video.embeddings[network].numpy()) for video in test
+            ]
+    parts["read-out path, naive estimators"] = lambda: progress_results("task", statistics, test, counts)
+    networks = list(test[0].embeddings)
+    pairs = list(combinations(test, 2))
+    parts["nearest neighbours"] = lambda: [
+        nearest_neighbours(a.embeddings[n].numpy(), b.embeddings[n].numpy()) for a, b in pairs for n in networks
+    ]
+    ordered = [(a, b, valid_alignment(a.time_dict, b.time_dict)) for a, b in permutations(test, 2)]
+    rng = np.random.default_rng(0)
+    found = rng.integers(len(test[0].progress), size=(len(networks) + 2, len(test[0].progress)))
+    parts["valid alignment"] = lambda: [valid_alignment(a.time_dict, b.time_dict) for a, b, _ in ordered]
+    for metric, measure in evaluation_alignment.ALIGNMENT_METRICS.items():
+        parts[metric] = lambda measure=measure: [measure(found, truth) for *_, truth in ordered]
+    parts["PHP"] = lambda: progression_results("task", train, test, counts)
+    parts["PC"] = lambda: classification_results("task", train, test, counts)
+    values, handles = rng.random((len(test), len(test))), [video.handle for video in test]
+    parts["an interval, pairs"] = lambda: summarise("KT", TRAINED, "task", handles, values, counts, "")
+    parts["an interval, videos"] = lambda: summarise("PHP", TRAINED, "task", handles, values[0], counts, "")
+    return parts
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--networks", type=int, choices=(1, 2), default=2, help="2: with the untrained network"
-    )
-    networks = parser.parse_args().networks
+    parser.add_argument("--networks", type=int, choices=(1, 2), default=2, help="2: with the untrained network")
+    parser.add_argument("--test", type=int, default=10, help="number of test videos, at least 2")
+    parser.add_argument("--train", type=int, default=40, help="number of training videos")
+    parser.add_argument("--frames", type=int, default=1000)
+    parser.add_argument("--repeats", type=int, default=5)
+    options = parser.parse_args()
     rng = np.random.default_rng(0)
-    train, test = ([random_video(rng, networks) for _ in range(count)] for count in (40, 10))
-    counts = task_counts("task", len(test))
-    parts = {
-        "OPE and baselines": lambda: progress_results("task", task_statistics(train), test, counts),
-        "EAE, KT, KTW": lambda: alignment_results("task", train, test, counts),
-        "PHP": lambda: progression_results("task", train, test, counts),
-        "PC": lambda: classification_results("task", train, test, counts),
-    }
-    total = 0.0
-    for name, work in parts.items():
-        duration = seconds(work)
-        total += duration
-        print(f"{name:20} {duration:.3f} s")
-    print(f"{'together':20} {total:.3f} s   ({networks} networks, {torch.get_num_threads()} threads)")
+    train, test = (
+        [random_video(rng, options.networks, options.frames) for _ in range(count)]
+        for count in (options.train, options.test)
+    )
+    whole = seconds(lambda: evaluate_task("task", train, test), options.repeats)
+    print(f"{'seconds':40} {'clock':>8} {'processors':>11}")
+    print(f"{f'whole task, {torch.get_num_threads()} threads':40} {whole[0]:8.3f} {whole[1]:11.3f}")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
+        for name, work in parts_of_evaluation(train, test, task_counts("task", len(test))).items():
+            duration = seconds(work, options.repeats)
+            print(f"  {name + ', 1 thread':38} {duration[0]:8.3f} {duration[1]:11.3f}")
+    torch.set_num_threads(threads)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +15,6 @@ from models.json_dataset import load_data
 from tests.utils.metrics.annotations import annotation, random_annotation
 from utils.checkpoint_evaluation import (
     EvaluationRequest,
-    draw_task,
     evaluate_checkpoint,
     evaluation_folder,
     untrained_network,
@@ -25,16 +24,16 @@ from utils.data.problems import DataError
 from utils.embedding import RAW, TRAINED, UNTRAINED, embed_videos
 from utils.evaluation import evaluate_task
 from utils.evaluation_comparison import comparison_table, paired_differences
+from utils.evaluation_pictures import draw_task
 from utils.evaluation_results import (
     ALL_TASKS,
-    format_table,
     mean_over_tasks,
     read_results,
-    results_table,
     save_results,
     summarise,
     task_counts,
 )
+from utils.evaluation_tables import format_table, results_table
 from utils.tensorops import get_trueprogress
 
 
@@ -121,9 +120,12 @@ class TestEvaluateTask:
         videos = embedded(noisy(9))
         results = by_name(evaluate_task("task", videos[:5], videos[5:], frames_ahead=3))
         naive = {"constant 0.5", "mean truth at index", "clock", RAW, UNTRAINED, TRAINED}
-        for level, readouts in (("video", {"neighbours", "alignment"}), ("action", set())):
+        readouts = {
+            "neighbours", "alignment", "neighbours, untrained network", "alignment, untrained network"
+        }
+        for level, others in (("video", readouts), ("action", set())):
             found = {variant for metric, variant in results if metric == f"OPE_{level}_online"}
-            assert found == naive | readouts
+            assert found == naive | others
             offline = {v for m, v in results if m == f"OPE_{level}_offline"}
             assert offline == {TRAINED, UNTRAINED, RAW, "t / T"}
         for metric in ("EAE", "KT", "KTW"):
@@ -133,7 +135,7 @@ class TestEvaluateTask:
         for result in results.values():
             assert result.number_of_videos == len(result.values) == 4
             assert result.low <= result.mean <= result.high
-        for variant in (TRAINED, "neighbours", "alignment"):
+        for variant in (TRAINED, UNTRAINED, *readouts):
             assert "3 frames ahead" in results["OPE_video_online", variant].note
         assert not results["OPE_video_online", "clock"].note
         assert results["OPE_video_offline", TRAINED].note == "knows the end"
@@ -224,6 +226,19 @@ class TestResults:
         assert mean.mean is None
         assert mean.note == "no figure"
 
+    def test_what_holds_for_every_task_and_what_was_left_out_of_one_is_said_of_the_mean(self):
+        notes = {"a": "not causal: 3 frames; 1 of 4 videos left out: x", "b": "not causal: 3 frames; only b"}
+        results = [replace(figure(task, [1, 2, 3]), note=note) for task, note in notes.items()]
+        (mean,) = mean_over_tasks(results)
+        assert mean.note == "not causal: 3 frames; a: 1 of 4 videos left out: x"
+        ended = [replace(figure(task, [1.0]), note="knows the end; no interval: few") for task in "ab"]
+        (mean,) = mean_over_tasks(ended)
+        assert mean.note.startswith("no interval: it needs")
+        assert "; knows the end" in mean.note
+        assert "few" not in mean.note
+        assert "knows" not in mean.note_beside_the_end
+        assert "knows the end" not in results_table([mean])
+
     def test_files_hold_what_was_measured(self, tmp_path):
         results = [figure("a", [0.1, 0.2, 0.4]), figure("a", [np.nan], metric="PHP")]
         results += mean_over_tasks(results)
@@ -236,6 +251,21 @@ class TestResults:
         content = json.loads((tmp_path / "metrics.json").read_text())
         assert content["checkpoint"] == "x.pt"
         assert read_results(content) == results
+
+    def test_what_an_earlier_evaluation_left_goes(self, tmp_path):
+        picture = {"file": "map+a.png", "kind": "map", "task": "a", "videos": []}
+        for name in ("map+a.png", "notes.txt"):
+            (tmp_path / name).write_text("x")
+        results = [figure("a", [1, 2, 3]), figure("a", [1, 2, 3], "PC_10")]
+        save_results(tmp_path, results, {"pictures": [picture, {"file": "../outside.png"}]})
+        assert (tmp_path / "PC_10.csv").is_file()
+        (tmp_path.parent / "outside.png").write_text("x")
+        save_results(tmp_path, results[:1], {})
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["KT.csv", "metrics.json", "notes.txt"]
+        assert (tmp_path.parent / "outside.png").is_file()
+        (tmp_path / "metrics.json").write_text("[1")
+        save_results(tmp_path, results, {})
+        assert json.loads((tmp_path / "metrics.json").read_text())["results"]
 
     def test_the_table_shows_figures_intervals_and_reasons(self):
         results = [
@@ -281,14 +311,25 @@ class TestComparison:
 
 def test_pictures_are_drawn_for_the_first_videos_and_for_a_lone_one(tmp_path):
     videos = embedded(perfect(5))
-    draw_task(tmp_path / "many", "make tea/milk", videos[:2], videos[2:], 2)
+    draw_task(tmp_path / "many", "make_tea", videos[:2], videos[2:], 2)
     assert sorted(path.name for path in (tmp_path / "many").iterdir()) == [
-        "progress_make-tea-milk_video2.png",
-        "progress_make-tea-milk_video3.png",
-        "similarity_make-tea-milk_video2_video3.png",
+        "progress+make_tea+video2.png",
+        "progress+make_tea+video3.png",
+        "similarity+make_tea+video2+video3.png",
     ]
     draw_task(tmp_path / "lone", "tea", videos[:4], videos[4:], 2)
-    assert (tmp_path / "lone" / "similarity_tea_video4_video0.png").is_file()
+    assert (tmp_path / "lone" / "similarity+tea+video4+video0.png").is_file()
+
+
+def test_tasks_that_differ_in_punctuation_alone_have_pictures_of_their_own(tmp_path):
+    videos = embedded(perfect(4))
+    pictures = [
+        picture.file
+        for task in ("make tea/milk", "make tea milk", "make-tea-milk", "make+tea+milk")
+        for picture in draw_task(tmp_path, task, videos[:2], videos[2:], 2)
+    ]
+    assert len(set(pictures)) == len(pictures) == 12
+    assert {path.name for path in tmp_path.iterdir()} == set(pictures)
 
 
 def test_results_lie_in_the_run_of_the_checkpoint(tmp_path):
@@ -296,6 +337,16 @@ def test_results_lie_in_the_run_of_the_checkpoint(tmp_path):
     assert evaluation_folder(checkpoint) == tmp_path / "run-001" / "EVAL" / "best_model_combined"
     assert evaluation_folder(checkpoint, "val").name == "best_model_combined-val"
     assert evaluation_folder(tmp_path / "x.pt") == tmp_path / "EVAL" / "x"
+
+
+def test_an_evaluation_of_some_tasks_leaves_that_of_all_alone(tmp_path):
+    checkpoint = tmp_path / "ckpt" / "best.pt"
+    chosen = [(), ("a",), ("b",), ("a", "b"), ("a+b",), ("a b",), ("a-b",), *((f"{'long ' * 30}{i}",) for i in "12")]
+    folders = {evaluation_folder(checkpoint, split, tasks) for split in ("test", "val") for tasks in chosen}
+    assert len(folders) == 2 * len(chosen)
+    assert {folder.parent for folder in folders} == {tmp_path / "EVAL"}
+    assert max(len(folder.name) for folder in folders) < 120
+    assert evaluation_folder(checkpoint, "val", ("a", "b")).name == "best-val+a+b"
 
 
 def test_the_untrained_network_is_always_the_same_and_leaves_the_generator_alone():
@@ -335,8 +386,8 @@ class TestEvaluateCheckpoint:
         tasks = {result.task for result in results} - {ALL_TASKS}
         assert len(tasks) == 2
         for task in tasks:
-            assert len(list(folder.glob(f"progress_{task}_*.png"))) == 1
-            assert len(list(folder.glob(f"similarity_{task}_*.png"))) == 1
+            assert len(list(folder.glob(f"progress+{task}+*.png"))) == 1
+            assert len(list(folder.glob(f"similarity+{task}+*.png"))) == 1
         assert {path.stem for path in folder.glob("*.csv")} == {result.metric for result in results}
         assert all(result.mean is not None or result.note for result in results)
 

@@ -1,11 +1,14 @@
 """The command: files and folders in, CSV files and pictures out; frames on standard input, progress at once."""
 
+import contextlib
 import csv
+import errno
 import io
 import logging
 import os
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -19,9 +22,10 @@ from models.json_dataset import load_data
 from tests.conftest import ROOT
 from tests.prediction_runs import recording, small_config, write_checkpoint
 from utils.checkpoint_evaluation import EvaluationRequest, evaluate_checkpoint
-from utils.ckpt_save import ckpt_save, load_checkpoint
+from utils.ckpt_save import ckpt_save, load_checkpoint, load_model, save_content
 from utils.command import BAD_INPUT, run_command
 from utils.predict import ProgressPredictor
+from utils.progress_normalizers import mean_path_lengths
 from utils.readouts import READOUTS
 from utils.readouts.training_embeddings import load_training_embeddings, training_embeddings_path
 
@@ -83,6 +87,13 @@ class TestFiles:
         assert command(tmp_path / "in") == 0
         assert {file.name for file in (tmp_path / "predictions").iterdir()} == {"a.csv", "a.png", "b.csv", "b.png"}
 
+    def test_any_name_and_no_warning_about_its_letters(self, command, tmp_path, recwarn):
+        names = ["mein Vidéo 茶 #1 $x_{$", "v" * 200]
+        assert command(*(save_recording(tmp_path / f"{name}.npy") for name in names)) == 0
+        written = {file.name for file in (tmp_path / "predictions").iterdir()}
+        assert written == {f"{name}.{suffix}" for name in names for suffix in ("csv", "png")}
+        assert not [w for w in recwarn if "Glyph" in str(w.message)]
+
     def test_one_frame_is_legal(self, command, tmp_path):
         assert command(save_recording(tmp_path / "one.npy", frames=1)) == 0
         assert read_progress(tmp_path / "predictions" / "one.csv") == [0.0]
@@ -139,6 +150,19 @@ class TestHostileInputs:
         assert "\n" not in errors[0]
         assert not (tmp_path / "predictions").exists()
 
+    def test_a_transposed_file_and_a_text_file_are_recognised(self, command, tmp_path, caplog):
+        np.save(tmp_path / "turned.npy", recording(1, 20).numpy().T)
+        assert command(tmp_path / "turned.npy") == BAD_INPUT
+        assert "transposed? the network was trained on files laid out frames_first" in caplog.text
+        (tmp_path / "frames.csv").write_text(as_lines(recording(1, 3)))
+        assert command(tmp_path / "frames.csv") == BAD_INPUT
+        assert "text is read from standard input" in caplog.text
+
+    def test_a_closed_standard_input(self, command, caplog, monkeypatch):
+        monkeypatch.setattr(sys, "stdin", None)
+        assert command("-") == BAD_INPUT
+        assert "standard input is closed" in caplog.text
+
     def test_results_that_would_overwrite_each_other(self, command, tmp_path, caplog):
         files = [save_recording(tmp_path / name / "x.npy") for name in "ab"]
         assert command(*files) == BAD_INPUT
@@ -146,7 +170,7 @@ class TestHostileInputs:
 
     @pytest.mark.parametrize(("arguments", "message"), [
         (("--checkpoint", "none.pt"), "none.pt"),
-        (("--checkpoint", __file__), "not a readable checkpoint"),
+        (("--checkpoint", __file__), "test_predict.py is "),
         (("--task", "dance"), "not trained on task 'dance'"),
     ])
     def test_a_wrong_checkpoint_or_task(self, command, run, tmp_path, caplog, arguments, message):
@@ -157,7 +181,8 @@ class TestHostileInputs:
     @pytest.mark.parametrize(("lines", "message"), [
         ("", "no frame"),
         ("\n\n", "no frame"),
-        ("1 2 3\n", r"shape (1, 3)"),
+        ("1 2 3\n", "line 1: 3 numbers; expected 5"),
+        ("1 2 3 4 5\n\n1 2 3 4", "line 3: 4 numbers; expected 5"),  # a line cut off by the end of the stream
         ("1 2 3 4 5\n1 2 nan 4 5\n", "nan at frame 1, feature 2"),
         ("1 2 3 4 5\n\n1 2 three 4 5\n", "line 3"),
         ("1 2 3 4 1e99\n", "inf at frame 0"),
@@ -187,19 +212,48 @@ class TestStandardInput:
         np.testing.assert_allclose([float(p) for p in progress], expected, atol=1e-5)
 
     def test_progress_comes_before_the_next_frame(self, run):
-        arguments = [sys.executable, ROOT / "predict.py", "--checkpoint", run / "ckpt" / "best_model_combined.pt", "-"]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        with subprocess.Popen(
-            arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT,
-            stderr=subprocess.DEVNULL,
-        ) as process:
-            assert process.stdout.readline() == "frame,progress\n"
-            for number, frame in enumerate(recording(1, 3)):
-                process.stdin.write(as_lines(frame[None]))
-                process.stdin.flush()
-                assert process.stdout.readline().startswith(f"{number},")
+        with streaming_process(run) as process:
+            read_three(process)
             process.stdin.close()
             assert process.wait(timeout=30) == 0
+
+    def test_ctrl_c_ends_it_in_one_line(self, run):
+        with streaming_process(run) as process:
+            read_three(process)
+            process.send_signal(signal.SIGINT)
+            rest, errors = process.communicate(timeout=30)
+            assert (process.returncode, rest) == (128 + signal.SIGINT, "")
+            assert len(errors.splitlines()) == 1
+            assert "stopped by SIGINT" in errors
+
+    def test_a_reader_that_has_seen_enough_ends_it_silently(self, run):
+        with streaming_process(run) as process:
+            read_three(process)
+            process.stdout.close()
+            for frame in recording(2, 3):
+                with contextlib.suppress(BrokenPipeError):
+                    process.stdin.write(as_lines(frame[None]))
+                    process.stdin.flush()
+            assert process.wait(timeout=30) == 0
+            assert process.stderr.read() == ""
+
+
+def streaming_process(run):
+    arguments = [sys.executable, ROOT / "predict.py", "--checkpoint", run / "ckpt" / "best_model_combined.pt", "-"]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    # Whatever started the tests may ignore Ctrl-C, and a child inherits that.
+    return subprocess.Popen(
+        arguments, **pipes, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, cwd=ROOT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+
+
+def read_three(process):
+    assert process.stdout.readline() == "frame,progress\n"
+    for number, frame in enumerate(recording(1, 3)):
+        process.stdin.write(as_lines(frame[None]))
+        process.stdin.flush()
+        assert process.stdout.readline().startswith(f"{number},")
 
 
 @pytest.fixture(scope="module")
@@ -217,8 +271,54 @@ def checkpoint(data_root, tmp_path_factory):
 
 
 class TestTrainingEmbeddings:
+    def test_a_checkpoint_without_normalisers_takes_them_from_the_training_videos(
+        self, command, checkpoint, data_root, tmp_path, caplog
+    ):
+        training_embeddings_path(checkpoint).unlink(missing_ok=True)
+        video = next((data_root / "synthetic" / "features").glob("*.npy"))
+        task = load_checkpoint(checkpoint)["tasks"][0]
+        arguments = ("--checkpoint", checkpoint, video, "--task", task)
+        assert command(*arguments) == BAD_INPUT
+        assert "holds no progress_normalizers" in caplog.text
+        assert command(*arguments, "--dataset-path", data_root) == 0
+        assert command(*arguments) == 0
+        content = load_checkpoint(checkpoint)
+        data = load_data(content["config"], standardization=content["standardization"])
+        normalizers = mean_path_lengths(load_model(content), data.train, torch.device("cpu"))
+        complete = tmp_path / "complete.pt"
+        save_content({**content, "progress_normalizers": normalizers}, complete)
+        expected = ProgressPredictor.from_checkpoint(complete, task).predict(np.load(video))
+        given = read_progress(tmp_path / "predictions" / f"{video.stem}.csv")
+        np.testing.assert_allclose(given, expected, atol=2e-6)
+
+    @pytest.mark.parametrize("readout", READOUTS)
+    def test_where_they_cannot_be_kept_they_are_used_all_the_same(
+        self, command, checkpoint, data_root, monkeypatch, caplog, readout, tmp_path
+    ):
+        def refuse(*_):
+            raise OSError(errno.EROFS, "Read-only file system")
+
+        training_embeddings_path(checkpoint).unlink(missing_ok=True)
+        monkeypatch.setattr(predict, "save_training_embeddings", refuse)
+        video = next((data_root / "synthetic" / "features").glob("*.npy"))
+        arguments = ("--checkpoint", checkpoint, video, "--dataset-path", data_root, "--readout", readout)
+        assert command(*arguments) == 0
+        assert "could not be kept for the next time" in caplog.text
+        assert not training_embeddings_path(checkpoint).exists()
+        without = read_progress(tmp_path / "predictions" / f"{video.stem}.csv")
+        monkeypatch.undo()
+        monkeypatch.chdir(tmp_path)
+        assert command(*arguments) == 0
+        assert read_progress(tmp_path / "predictions" / f"{video.stem}.csv") == without
+
+    def test_a_data_set_that_is_not_needed_is_said_to_be_so(self, command, tmp_path, caplog):
+        with caplog.at_level(logging.INFO):
+            assert command(save_recording(tmp_path / "x.npy"), "--dataset-path", "nowhere") == 0
+        assert "--dataset-path is not needed" in caplog.text
+
     def test_the_command_writes_what_an_evaluation_writes(self, command, checkpoint, data_root, tmp_path):
         file, content = training_embeddings_path(checkpoint), load_checkpoint(checkpoint)
+        file.unlink(missing_ok=True)
         video = next((data_root / "synthetic" / "features").glob("*.npy"))
         shutil.copy(video, tmp_path / "video.npy")
         arguments = ("--checkpoint", checkpoint, tmp_path / "video.npy", "--readout", "alignment")

@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 import logging
-import re
-import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from itertools import pairwise
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
-import matplotlib
 import numpy as np
 import torch
 from torch import nn
 
 from models.build_model import build_model
 from models.json_dataset import load_data
-from utils.baselines import online_action_progress, online_video_progress, task_statistics
 from utils.ckpt_save import load_checkpoint, load_model
 from utils.data.problems import DataError
-from utils.embedding import TRAINED, UNTRAINED, EmbeddedVideo, embed_videos
+from utils.embedding import TRAINED, UNTRAINED, embed_videos
 from utils.evaluation import evaluate_task
+from utils.evaluation_pictures import draw_map, draw_task
 from utils.evaluation_results import Result, mean_over_tasks, save_results
-from utils.figures.embedding_map import FEWEST_FRAMES, plot_embedding_map
-from utils.figures.progress_curve import ProgressPanel, plot_progress
-from utils.figures.similarity_matrix import plot_similarity
-from utils.metrics.segments import action_frames
+from utils.file_names import LONGEST, safe_name
 from utils.readouts.training_embeddings import TrainingVideos, keep_training_embeddings
 from utils.report import Picture, write_reports
 
 logger = logging.getLogger(__name__)
 
 UNTRAINED_SEED = 0
-LONGEST_NAME = 60  # bytes; a file name holds up to three names, and file systems end at 255
 
 
 @dataclass(frozen=True)
@@ -61,23 +54,32 @@ class EvaluationRequest:
 
     def as_description(self) -> dict[str, Any]:
         """What decides the figures, as plain values."""
-        content = asdict(self)
         return {
-            "split": content["split"],
+            "split": self.split,
             "tasks": list(self.tasks),
             "dataset_path": self.dataset_path,
             "classify": self.classify,
         }
 
+    def is_answered_by(self, description: Any) -> bool:
+        """Whether figures made for a request of this description answer this one too: they may hold PC besides."""
+        own = self.as_description()
+        return description == own or description == {**own, "classify": True}
 
-def evaluation_folder(checkpoint: Path, split: str = "test") -> Path:
-    """RUN/EVAL/<checkpoint stem>, with '-val' appended for the validation split.
 
-    RUN is the folder above `ckpt`; a checkpoint that lies elsewhere is its own folder's.
+def evaluation_folder(checkpoint: Path, split: str = "test", tasks: Sequence[str] = ()) -> Path:
+    """RUN/EVAL/<checkpoint stem>, with '-val' appended for the validation split, and '+<task>' for each task.
+
+    RUN is the folder above `ckpt`; a checkpoint that lies elsewhere is its own folder's. An evaluation of some
+    tasks alone has a folder of its own, lest it replace one of all tasks.
     """
     folder = checkpoint.resolve().parent
     run = folder.parent if folder.name == "ckpt" else folder
-    return run / "EVAL" / (checkpoint.stem if split == "test" else f"{checkpoint.stem}-{split}")
+    name = checkpoint.stem if split == "test" else f"{checkpoint.stem}-{split}"
+    if not tasks:
+        return run / "EVAL" / name
+    chosen = safe_name(*tasks)
+    return run / "EVAL" / f"{name}+{chosen if len(chosen) <= LONGEST else safe_name(chosen)}"
 
 
 def untrained_network(checkpoint: dict[str, Any]) -> nn.Module:
@@ -101,6 +103,7 @@ def evaluate_checkpoint(path: Path, request: EvaluationRequest, folder: Path) ->
 
     Raises:
         DataError: the data can't be read or isn't of the checkpoint's width, or the split has no video.
+        OSError: the folder can't be written to; said before anything is computed.
     """
     checkpoint = load_checkpoint(path)
     config = dict(checkpoint["config"])
@@ -108,6 +111,7 @@ def evaluate_checkpoint(path: Path, request: EvaluationRequest, folder: Path) ->
         config["DATASET_PATH"] = request.dataset_path
     if request.tasks:
         config["TASKS"] = request.tasks
+    _check_folders(Path(config["DATASET_PATH"]) / config["DATASET_NAME"], folder)
     data = load_data(config, standardization=checkpoint.get("standardization"))
     if data.feature_width != checkpoint["feature_width"]:
         raise DataError(
@@ -162,84 +166,15 @@ def evaluate_checkpoint(path: Path, request: EvaluationRequest, folder: Path) ->
     return results
 
 
-def draw_task(
-    folder: Path,
-    task: str,
-    train: Sequence[EmbeddedVideo],
-    test: Sequence[EmbeddedVideo],
-    number_of_videos: int,
-) -> list[Picture]:
-    """Progress curves of the first test videos, and similarity matrices of successive ones of them.
-
-    A lone test video is paired with the first training video.
-    """
-    statistics = task_statistics(train)
-    pictures = []
-    shown = list(test[:number_of_videos])
-    for video in shown:
-        over_video, in_actions = (
-            online_video_progress(video, statistics),
-            online_action_progress(video, statistics),
+def _check_folders(data_set: Path, folder: Path) -> None:
+    """Says what can be known to go wrong before the videos are embedded, and which option helps."""
+    if not data_set.is_dir():
+        raise DataError(
+            f"the data set {data_set} does not exist; --dataset-path names the folder that holds {data_set.name}"
         )
-        inside = action_frames(video.time_dict)
-
-        def gaps(values: np.ndarray, inside: np.ndarray = inside) -> np.ndarray:
-            return np.where(inside, values, np.nan)
-
-        panels = [
-            ProgressPanel("whole video, online", video.progress, over_video[TRAINED], over_video["clock"])
-        ]
-        if inside.any():
-            panels.append(
-                ProgressPanel(
-                    "inside each action, online",
-                    gaps(video.action_progress),
-                    gaps(in_actions[TRAINED]),
-                    gaps(in_actions["clock"]),
-                )
-            )
-        file = f"progress_{_file_name(task)}_{_file_name(video.handle)}.png"
-        with matplotlib.rc_context({"text.parse_math": False}):  # a name may hold dollar signs
-            plot_progress(folder / file, panels, video.time_dict, f"{task} · {video.handle}")
-        pictures.append(Picture(file, "progress", task, (video.handle,)))
-    partners = shown if len(shown) > 1 else [*shown, *(test[1:2] or train[:1])]
-    for first, second in pairwise(partners):
-        name = "_".join(map(_file_name, (task, first.handle, second.handle)))
-        file = f"similarity_{name}.png"
-        with matplotlib.rc_context({"text.parse_math": False}):  # a name may hold dollar signs
-            plot_similarity(
-                folder / file,
-                first.embeddings[TRAINED],
-                second.embeddings[TRAINED],
-                first.time_dict,
-                second.time_dict,
-                first.handle,
-                second.handle,
-                task,
-            )
-        pictures.append(Picture(file, "similarity", task, (first.handle, second.handle)))
-    return pictures
-
-
-def draw_map(folder: Path, task: str, test: Sequence[EmbeddedVideo], method: str = "pca") -> list[Picture]:
-    """The map of the test videos' frames, by the trained and by the untrained network."""
-    file = f"map_{_file_name(task)}.png"
-    number_of_frames = sum(len(video.progress) for video in test)
-    if number_of_frames < FEWEST_FRAMES[method]:
-        logger.warning("task %r: %d frames are too few for a map by %s", task, number_of_frames, method)
-        return []
-    networks = {
-        network: [video.embeddings[network] for video in test] for network in (TRAINED, UNTRAINED)
-    }
-    plot_embedding_map(folder / file, networks, [video.progress for video in test], task, method)
-    return [Picture(file, "map", task)]
-
-
-
-def _file_name(text: str) -> str:
-    """The text with everything but letters, digits, '.', '-' and '_' replaced by '-'; cut off if too long."""
-    clean = re.sub(r"[^\w.-]+", "-", text)
-    if len(clean.encode()) <= LONGEST_NAME:
-        return clean
-    start = clean.encode()[: LONGEST_NAME - 9].decode(errors="ignore")
-    return f"{start}-{zlib.crc32(text.encode()):08x}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=folder).close()
+    except OSError as error:
+        reason = f"cannot write to {folder} ({error.strerror}); --output names another folder"
+        raise OSError(error.errno, reason) from error

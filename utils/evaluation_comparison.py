@@ -10,12 +10,11 @@ from utils.data.problems import DataError
 from utils.evaluation_results import (
     ALL_TASKS,
     Result,
-    format_figure,
-    format_table,
     mean_over_tasks,
     summarise,
     task_counts,
 )
+from utils.evaluation_tables import format_figure, format_table
 
 
 def paired_differences(first: Sequence[Result], second: Sequence[Result], variant: str) -> list[Result]:

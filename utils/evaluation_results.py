@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import zlib
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from utils.metrics.bootstrap import FEWEST_VIDEOS, percentile_interval, resample
 
 ALL_TASKS = "mean of tasks"
 KNOWS_THE_END = "knows the end"
+METRICS = "metrics.json"
 COLUMNS = ("metric", "variant", "task", "mean", "low", "high", "number_of_videos", "note")
 
 
@@ -46,6 +48,11 @@ class Result:
     note: str = ""
     values: Mapping[str, float] = field(default_factory=dict)
     replicates: np.ndarray | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def note_beside_the_end(self) -> str:
+        """The note without that the end is known, which a table says once for all."""
+        return "; ".join(part for part in self.note.split("; ") if part != KNOWS_THE_END)
 
     def as_row(self) -> dict[str, Any]:
         """The line of a CSV file."""
@@ -110,7 +117,8 @@ def mean_over_tasks(results: Sequence[Result], seed: int = 0) -> list[Result]:
     """The mean of the tasks' figures, for every metric and variant, with an interval.
 
     The interval is over videos within each task if every task has one; else over tasks, if there are enough.
-    Tasks without a figure are left out and named.
+    Tasks without a figure are left out and named. What is said of every task is said of the mean, and so is what
+    was left out of one.
     """
     groups: dict[tuple[str, str], list[Result]] = {}
     for result in results:
@@ -134,7 +142,7 @@ def mean_over_tasks(results: Sequence[Result], seed: int = 0) -> list[Result]:
             notes.append("interval over tasks")
         else:
             notes.append(f"no interval: it needs {FEWEST_VIDEOS} videos a task or {FEWEST_VIDEOS} tasks")
-        notes += dict.fromkeys(r.note.split(";")[0] for r in having if r.note.startswith("lone"))
+        notes += _notes_of_tasks(having)
         means.append(
             Result(
                 metric,
@@ -150,77 +158,49 @@ def mean_over_tasks(results: Sequence[Result], seed: int = 0) -> list[Result]:
     return means
 
 
+def _notes_of_tasks(results: Sequence[Result]) -> list[str]:
+    """What a reader of the mean must know of its tasks, but for missing intervals, of which the mean speaks itself."""
+    notes = {
+        r.task: [part for part in r.note.split("; ") if part and not part.startswith("no interval")] for r in results
+    }
+    said = dict.fromkeys(part for parts in notes.values() for part in parts)
+    of_all = [p for p in said if p.startswith("lone") or all(p in parts for parts in notes.values())]
+    left_out = [f"{task}: {p}" for task, parts in notes.items() for p in parts if "left out" in p and p not in of_all]
+    return [*of_all, *left_out]
+
+
 def save_results(folder: Path, results: Sequence[Result], description: Mapping[str, Any]) -> None:
     """Write one CSV a metric and `metrics.json` with every figure and the figures per video.
+
+    What an earlier evaluation left in the folder and this one doesn't have is removed, lest its figures be taken
+    for this one's.
 
     Args:
         folder: where to write.
         results: figures per task and over tasks.
-        description: what was evaluated: checkpoint, split, tasks and the like, plain values.
+        description: what was evaluated: checkpoint, split, tasks and the like, plain values; the files that lie
+            in the folder besides are its `pictures`.
     """
+    content = {**description, "results": [{**r.as_row(), "values": dict(r.values)} for r in results]}
+    earlier = _files_of(folder)
     for metric in dict.fromkeys(r.metric for r in results):
         write_csv(folder / f"{metric}.csv", [r.as_row() for r in results if r.metric == metric], COLUMNS)
-    write_json(
-        folder / "metrics.json",
-        {**description, "results": [{**r.as_row(), "values": dict(r.values)} for r in results]},
-    )
+    write_json(folder / METRICS, content)
+    for name in earlier - _files_of(folder):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _files_of(folder: Path) -> set[str]:
+    """The files that the `metrics.json` of a folder speaks of; none if it can't be read."""
+    try:
+        content = json.loads((folder / METRICS).read_text(encoding="utf-8"))
+        pictures = [picture["file"] for picture in content.get("pictures", [])]
+        names = {*pictures, *(f"{row['metric']}.csv" for row in content["results"])}
+        return {name for name in names if Path(name).name == name}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return set()
 
 
 def read_results(description: Mapping[str, Any]) -> list[Result]:
     """The figures of a `metrics.json` that has been read; without replicates."""
     return [Result(**row) for row in description["results"]]
-
-
-def format_figure(result: Result | None) -> str:
-    """'0.123 [0.101, 0.145]', or a dash where there is no figure."""
-    if result is None or result.mean is None:
-        return "-"
-    interval = "" if result.low is None else f" [{result.low:.3f}, {result.high:.3f}]"
-    return f"{result.mean:.3f}{interval}"
-
-
-def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Plain text table: the first column to the left, the others to the right."""
-    lines = [list(header), *map(list, rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    texts = [
-        "  ".join(
-            cell.rjust(width) if column else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
-    ]
-    return "\n".join([texts[0], "-" * len(texts[0]), *texts[1:]])
-
-
-def results_table(results: Sequence[Result], task: str = ALL_TASKS) -> str:
-    """Figures of one task, or of the mean of tasks: progress errors by estimator, then the embedding's.
-
-    Every figure without a value is listed below the table with the reason.
-    """
-    chosen = {(r.metric, r.variant): r for r in results if r.task == task}
-    parts = []
-    for progress in (True, False):
-        metrics = list(dict.fromkeys(m for m, _ in chosen if m.startswith("OPE") == progress))
-        variants = list(dict.fromkeys(v for m, v in chosen if m in metrics))
-        if progress:
-            rows = [[v, *(format_figure(chosen.get((m, v))) for m in metrics)] for v in variants]
-            names = [metric.removeprefix("OPE_").replace("_", ", ") for metric in metrics]
-            header = [f"progress error ({task})", *names]
-        else:
-            rows = [[m, *(format_figure(chosen.get((m, v))) for v in variants)] for m in metrics]
-            header = [f"embedding ({task})", *variants]
-        parts.append(format_table(header, rows))
-    notes: dict[str, list[str]] = {}
-    for r in chosen.values():
-        if r.note and r.note != KNOWS_THE_END:  # the sentence below says that for all
-            notes.setdefault(r.note, []).append(r.metric)
-    parts.append(
-        "\n".join(
-            [
-                "Offline progress is told where the video or action ends; only online figures show learning.",
-                *(f"{', '.join(dict.fromkeys(metrics))}: {note}" for note, metrics in notes.items()),
-            ]
-        )
-    )
-    return "\n\n".join(parts)

@@ -15,6 +15,7 @@ from utils.ckpt_save import CheckpointError, load_checkpoint, load_model
 from utils.data.features import FEATURE_RANK, MAP_RANK
 from utils.data.problems import DataError, nearest_name, shown
 from utils.data.standardization import checked_standardization
+from utils.embedding import path_length
 from utils.progress_stream import ProgressStream
 from utils.readouts import (
     READOUTS,
@@ -24,7 +25,7 @@ from utils.readouts import (
     make_training_readout,
     run_readout,
 )
-from utils.readouts.training_embeddings import load_training_embeddings
+from utils.readouts.training_embeddings import TrainingVideos, load_training_embeddings
 
 
 class ProgressPredictor:
@@ -70,16 +71,18 @@ class ProgressPredictor:
         task: str | None = None,
         readout: str = "path",
         device: torch.device | str = "cpu",
+        training_videos: Mapping[str, TrainingVideos] | None = None,
     ) -> ProgressPredictor:
         """A predictor from a checkpoint, which holds all that it needs.
 
         Args:
             path: the checkpoint. Read-outs that compare with training videos need
-                `<stem>.train_embeddings.pt` beside it.
+                `<stem>.train_embeddings.pt` beside it, and so does 'path' where the checkpoint holds no normalisers.
             task: one of the training tasks. None: the mean of the tasks' normalisers, or the training videos
                 of all tasks.
             readout: 'path', 'neighbours' or 'alignment'.
             device: where to compute.
+            training_videos: by task, instead of those beside the checkpoint.
 
         Raises:
             FileNotFoundError: no such checkpoint, or no training embeddings beside it.
@@ -92,7 +95,7 @@ class ProgressPredictor:
         config = checkpoint["config"]
         return cls(
             load_model(checkpoint, device),
-            _make_readout(path, checkpoint, task, readout),
+            _make_readout(path, checkpoint, task, readout, training_videos),
             checkpoint["feature_width"],
             MAP_RANK if config["BASEARCH"]["ARCHITECTURE"] == "resnet50" else FEATURE_RANK,
             checkpoint.get("standardization"),
@@ -191,26 +194,45 @@ class ProgressPredictor:
         return frames
 
 
-def _make_readout(path: str | Path, checkpoint: Mapping[str, Any], task: str | None, name: str) -> Readout:
+def _make_readout(
+    path: str | Path,
+    checkpoint: Mapping[str, Any],
+    task: str | None,
+    name: str,
+    training_videos: Mapping[str, TrainingVideos] | None,
+) -> Readout:
     if name in READOUTS_OF_TRAINING_VIDEOS:
-        tasks = load_training_embeddings(path, checkpoint)
+        tasks = training_videos or load_training_embeddings(path, checkpoint)
         chosen = [tasks[_known(task, tasks)]] if task is not None else list(tasks.values())
         return make_training_readout(
             name,
             [embedding for videos in chosen for embedding in videos.embeddings],
             [truth for videos in chosen for truth in videos.progress],
         )
-    normalizers = checkpoint.get("progress_normalizers")
-    if not normalizers:
-        raise CheckpointError(
-            f"{path} holds no progress_normalizers, by which the path is divided; the end of the training "
-            f"writes them into best_model_combined.pt and best_model_alignment.pt"
-        )
+    normalizers = checkpoint.get("progress_normalizers") or _mean_paths(path, checkpoint, training_videos)
     values = [normalizers[_known(task, normalizers)]] if task is not None else list(normalizers.values())
     try:
         return PathReadout(sum(values) / len(values))
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: progress_normalizers: {error}") from error
+
+
+def _mean_paths(
+    path: str | Path, checkpoint: Mapping[str, Any], training_videos: Mapping[str, TrainingVideos] | None
+) -> dict[str, float]:
+    """The normalisers of a checkpoint that holds none, from the embeddings of its training videos."""
+    try:
+        tasks = training_videos or load_training_embeddings(path, checkpoint)
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{path} holds no progress_normalizers, by which the path is divided; the end of the training writes "
+            f"them into best_model_combined.pt and best_model_alignment.pt, and for any other checkpoint eval.py, "
+            f"or predict.py with --dataset-path, embeds the training videos"
+        ) from error
+    return {
+        task: float(np.mean([path_length(embedding)[-1] for embedding in videos.embeddings]))
+        for task, videos in tasks.items()
+    }
 
 
 def _known(task: str, tasks: Mapping[str, Any]) -> str:

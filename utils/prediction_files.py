@@ -9,14 +9,18 @@ from pathlib import Path
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from utils.data.features import FeatureFormat, open_features, read_features
+from utils.data.features import FEATURE_RANK, FeatureFormat, open_features, read_features
 from utils.data.problems import DataError, shown
 from utils.figures.palette import PREDICTION
-from utils.files import atomic_write, write_csv
+from utils.figures.saving import save_figure
+from utils.files import write_csv
 from utils.predict import ProgressPredictor
 
 DECIMALS = 6
+TEXT_SUFFIXES = (".txt", ".csv", ".tsv", ".dat")
+LONGEST_TITLE = 60
 
 
 def feature_files(paths: Sequence[str]) -> list[Path]:
@@ -53,11 +57,19 @@ def predict_file(predictor: ProgressPredictor, path: Path, features_first: bool 
     """
     file_format = FeatureFormat(predictor.rank, features_first)
     try:
-        view = open_features(path, file_format)
+        try:
+            view = open_features(path, file_format)
+        except DataError as error:
+            if path.suffix in TEXT_SUFFIXES and path.is_file():
+                raise DataError(f"{error}; text is read from standard input: predict.py ... - < {path}") from error
+            raise
         if view.shape[1] != predictor.feature_width or not len(view):
+            turned = view.shape[0] == predictor.feature_width and predictor.rank == FEATURE_RANK
+            layout = "features_first" if features_first else "frames_first"
             raise DataError(
                 f"has shape {view.shape}, frames first; expected at least 1 frame of width "
                 f"{predictor.feature_width}"
+                + (f" (transposed? the network was trained on files laid out {layout})" if turned else "")
             )
         with np.errstate(over="ignore"):
             features = read_features(path, file_format)
@@ -66,23 +78,26 @@ def predict_file(predictor: ProgressPredictor, path: Path, features_first: bool 
         raise DataError(f"{path}: {error}") from error
 
 
-def parse_frames(lines: Iterable[str]) -> Iterator[np.ndarray]:
-    """One frame a line, numbers separated by white space or commas: (D,) float64 each. Empty lines don't count.
+def parse_frames(lines: Iterable[str], width: int) -> Iterator[np.ndarray]:
+    """One frame a line, numbers separated by white space or commas: (width,) float64 each. Empty lines don't count.
 
     Raises:
-        DataError: a line that isn't numbers; gives its number.
+        DataError: a line that isn't `width` numbers; gives its number.
     """
     for number, line in enumerate(lines, start=1):
         words = [word for word in re.split(r"[\s,]+", line) if word]
         if not words:
             continue
         try:
-            yield np.array([float(word) for word in words])
+            frame = np.array([float(word) for word in words])
         except ValueError as error:
             raise DataError(
                 f"standard input, line {number}: {shown(line.strip())} is not a frame; expected numbers "
                 f"separated by spaces or commas"
             ) from error
+        if len(frame) != width:
+            raise DataError(f"standard input, line {number}: {len(frame)} numbers; expected {width}")
+        yield frame
 
 
 def stream_lines(predictor: ProgressPredictor, lines: Iterable[str]) -> Iterator[tuple[int, float]]:
@@ -91,11 +106,11 @@ def stream_lines(predictor: ProgressPredictor, lines: Iterable[str]) -> Iterator
     Raises:
         DataError: a line that isn't a frame of the network's width, or no frame at all; names standard input.
     """
-    if predictor.rank != 2:
+    if predictor.rank != FEATURE_RANK:
         raise DataError("standard input: this network reads convolution maps, which lines can't hold")
     stream = predictor.stream()
     try:
-        for frame in parse_frames(lines):
+        for frame in parse_frames(lines, predictor.feature_width):
             given = stream.frames_given
             yield from enumerate(stream.update(frame).tolist(), start=given)
         given = stream.frames_given
@@ -125,8 +140,14 @@ def plot_prediction(path: Path, progress: np.ndarray, title: str) -> None:
     axes.plot(np.arange(len(progress)), progress, color=PREDICTION, linewidth=1.8, marker=marker)
     axes.set(xlim=(-0.5, len(progress) - 0.5), ylim=(-0.02, 1.02), xlabel="frame", ylabel="predicted progress")
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
-    axes.set_title(title, loc="left", parse_math=False)
-    axes.set_title(f"{progress[-1]:.0%} at the last frame", loc="right", color=PREDICTION)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_title(shortened(title), loc="left", parse_math=False)
+    axes.set_title(f"{100 * progress[-1]:.0f} % at the last frame", loc="right", color=PREDICTION)
     axes.grid(alpha=0.25)
-    with atomic_write(path) as temporary:
-        figure.savefig(temporary, dpi=120)
+    save_figure(figure, path)
+
+
+def shortened(name: str, longest: int = LONGEST_TITLE) -> str:
+    """The name, with its middle left out if it is too long for a title."""
+    half = (longest - 1) // 2
+    return name if len(name) <= longest else f"{name[:half]}…{name[-half:]}"

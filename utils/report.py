@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.embedding import TRAINED
-from utils.evaluation_results import ALL_TASKS, Result, read_results
+from utils.evaluation_results import ALL_TASKS, METRICS, Result, read_results
 from utils.files import write_text
 from utils.report_style import PAGE, STYLE
 from utils.report_tables import (
@@ -78,13 +78,13 @@ def write_reports(folder: Path) -> Path:
         run = folder.parent.parent
         evaluations = {}
         for other in sorted(folder.parent.iterdir()):
-            if not (other / "metrics.json").is_file():
+            if not (other / METRICS).is_file():
                 continue
             try:
                 evaluations[other] = _read(other)
             except (ValueError, KeyError, TypeError) as error:
                 logger.warning(
-                    "%s: not read, left out of the run's report: %r", other / "metrics.json", error
+                    "%s: not read, left out of the run's report: %r", other / METRICS, error
                 )
         write_text(run / REPORT, report_page(f"Run {run.name}", evaluations, run / "loss_curves.png"))
     return path
@@ -125,7 +125,7 @@ def _read(folder: Path) -> dict[str, Any]:
     Raises:
         ValueError, KeyError, TypeError: it isn't JSON, or something that the report needs isn't there.
     """
-    description = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    description = json.loads((folder / METRICS).read_text(encoding="utf-8"))
     read_results(description)
     for picture in description.get("pictures", []):
         Picture(**picture)
@@ -199,7 +199,9 @@ def _figure(path: Path, caption: str, alternative: str, videos: Sequence[str] = 
     shape = "tall" if kind == "similarity" else "wide"
     if path.is_file():
         content = base64.b64encode(path.read_bytes()).decode("ascii")
-        shown = f'<img class="{shape}" alt="{escaped(alternative)}" src="data:image/png;base64,{content}">'
+        image = f'<img class="{shape}" alt="{escaped(alternative)}" src="data:image/png;base64,{content}">'
+        # In a narrow window it is moved rather than shrunk until nothing can be read.
+        shown = f'<div class="scroll" role="region" tabindex="0" aria-label="{escaped(caption)}">{image}</div>'
     else:
         shown = f'<p class="soft">The picture {name(path.name)} is no longer there.</p>'
     return f"<figure>{shown}<figcaption>{escaped(caption)}{named}</figcaption></figure>"

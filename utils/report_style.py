@@ -39,12 +39,14 @@ tr.ours > * { font-weight: 700; }
 td.bar { width: 38%; min-width: 6rem; }
 svg { display: block; width: 100%; height: 1rem; }
 figure { margin: 1rem 0 1.6rem; }
-img { display: block; max-width: 100%; height: auto; background: #ffffff; border-radius: 6px; }
+figure .scroll { border: 0; }
+img { display: block; width: 100%; min-width: 44rem; height: auto; background: #ffffff; border-radius: 6px; }
+img.tall { min-width: 34rem; }
 figcaption { margin-top: 0.4rem; }
 details { margin: 0.6rem 0; }
 summary { cursor: pointer; color: var(--link); }
 @media (min-width: 60rem) { .wide { max-width: 60rem; } .tall { max-width: 44rem; } }
-@media print { body { max-width: none; } .scroll { overflow: visible; } }
+@media print { body { max-width: none; } .scroll { overflow: visible; } img { min-width: 0; } }
 """
 
 # The policy forbids scripts and every request, so that no name in the data can cause either.

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from utils.embedding import TRAINED
-from utils.evaluation_results import ALL_TASKS, KNOWS_THE_END, Result
+from utils.evaluation_results import ALL_TASKS, Result
 from utils.readouts import READOUTS_OF_TRAINING_VIDEOS
 
 ONLINE = "OPE_video_online"
@@ -89,8 +89,8 @@ def headline_table(results: Sequence[Result], task: str) -> str:
     note = ""
     if readouts:
         note = (
-            f'<p class="soft">{" and ".join(map(name, sorted(readouts)))}: progress of the trained network '
-            "read by comparison with its training videos instead of from its path.</p>"
+            f'<p class="soft">{" and ".join(map(name, sorted(readouts)))}: progress read by comparison with the '
+            "training videos instead of from the path; of the trained network where no other is named.</p>"
         )
     content = table(
         f"Error of online progress ({task}); mean and 95 % interval, lower is better",
@@ -128,12 +128,16 @@ def task_tables(results: Sequence[Result], task: str) -> str:
             parts.append(table(caption, header, rows, [v == TRAINED for v in variants]))
         else:
             header = ["metric", *map(name, variants)]
-            rows = [[escaped(m), *(figure_cell(chosen.get((m, v))) for v in variants)] for m in metrics]
+            heads = [escaped(metric).replace("_", "_<wbr>") for metric in metrics]  # may be broken after a word
+            rows = [
+                [head, *(figure_cell(chosen.get((metric, v))) for v in variants)]
+                for head, metric in zip(heads, metrics, strict=True)
+            ]
             parts.append(table(f"Embedding, {task}", header, rows))
     notes: dict[str, list[str]] = {}
     for (metric, _), result in chosen.items():
-        if result.note and result.note != KNOWS_THE_END:
-            notes.setdefault(result.note, []).append(metric)
+        if result.note_beside_the_end:
+            notes.setdefault(result.note_beside_the_end, []).append(metric)
     if notes:
         lines = (f"<li>{escaped(', '.join(dict.fromkeys(m)))}: {escaped(n)}</li>" for n, m in notes.items())
         parts.append(f'<ul class="soft">{"".join(lines)}</ul>')

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from tests.utils.metrics.annotations import annotation
-from utils.checkpoint_evaluation import draw_map, draw_task
 from utils.embedding import RAW, TRAINED, UNTRAINED, EmbeddedVideo, path_length
+from utils.evaluation_pictures import draw_map, draw_task
 from utils.evaluation_results import ALL_TASKS, Result, mean_over_tasks, save_results
 from utils.report import Picture, write_reports
 from utils.report_tables import escaped, headline_table
@@ -37,7 +37,7 @@ HOSTILE = [
     "\"><img src=x onerror='document.title=1'> & <b>$title ${content} $x_{$",
     "\u202egnitirw thgir \x00\x1b[31m 茶を入れる " + "verylongword" * 20,
 ]
-VOID = {"meta", "img", "br", "hr"}
+VOID = {"meta", "img", "br", "hr", "wbr"}
 
 
 class Page(HTMLParser):

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
-from utils.files import atomic_write
+from utils.figures.saving import save_figure
 
 METHODS = ("pca", "tsne")
 COLOURS = "cividis"  # even in lightness, and made to look the same with any colour vision
@@ -125,8 +125,7 @@ def plot_embedding_map(
     )
     number = f"{len(values)} video{'s' if len(values) > 1 else ''}"
     figure.suptitle(f"{title} · {number}", parse_math=False)
-    with atomic_write(path) as temporary:
-        figure.savefig(temporary, dpi=120)
+    save_figure(figure, path)
 
 
 def _draw_map(axes: Axes, videos: Sequence[Tensor], progress: Sequence[np.ndarray]):

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from utils.figures.palette import CLOCK, PREDICTION
-from utils.files import atomic_write
+from utils.figures.saving import save_figure
 
 # The pair of colours that every figure here uses for two curves; line and marker differ as well.
 STYLES = {
@@ -47,8 +47,7 @@ def plot_loss_curves(rows: Sequence[Mapping[str, float]], path: str | Path) -> N
         _draw_curves(axes, rows, terms[0])
         names = [term.removesuffix("_loss").replace("_", " ") for term in terms]
         axes.set_title(f"{' = '.join(names)} loss", fontsize=11)
-    with atomic_write(path) as temporary:
-        figure.savefig(temporary, dpi=120)
+    save_figure(figure, path)
 
 
 def _draw_curves(axes: Axes, rows: Sequence[Mapping[str, float]], term: str) -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from utils.figures.action_bands import action_legend, draw_action_bands, video_action_styles
 from utils.figures.palette import CLOCK, PREDICTION, TRUTH
-from utils.files import atomic_write
+from utils.figures.saving import save_figure
 from utils.tensorops import is_background
 
 LEGEND_COLUMNS = 4
@@ -27,6 +29,7 @@ class ProgressPanel:
         title: what progress is meant.
         truth, prediction, clock: (T,) in [0, 1]; NaN leaves a gap.
         prediction_name: what made the prediction.
+        restarts: frames at which the curves begin anew, without a line from the frame before.
     """
 
     title: str
@@ -34,6 +37,7 @@ class ProgressPanel:
     prediction: np.ndarray
     clock: np.ndarray
     prediction_name: str = "predicted"
+    restarts: Sequence[int] = ()
 
 
 def plot_progress(path: Path, panels: Sequence[ProgressPanel], time_dict: Mapping, title: str) -> None:
@@ -62,49 +66,34 @@ def plot_progress(path: Path, panels: Sequence[ProgressPanel], time_dict: Mappin
         handles=entries, loc="outside lower center", ncols=LEGEND_COLUMNS, frameon=False, fontsize=8
     )
     figure.suptitle(title)
-    with atomic_write(path) as temporary:
-        figure.savefig(temporary, dpi=120)
+    save_figure(figure, path)
 
 
 def _draw_panel(axes: Axes, panel: ProgressPanel, number_of_frames: int) -> None:
-    frames = np.arange(number_of_frames)
     error = float(np.nanmean(np.abs(panel.prediction - panel.truth)))
     clock_error = float(np.nanmean(np.abs(panel.clock - panel.truth)))
-    axes.fill_between(
-        frames,
-        panel.truth,
-        panel.prediction,
-        color=PREDICTION,
-        alpha=0.18,
-        linewidth=0,
-        label="error of the prediction",
+    restarts = np.asarray(panel.restarts, dtype=np.int64)
+    frames = np.insert(np.arange(number_of_frames, dtype=np.float64), restarts, restarts - 0.5)
+    truth, prediction, clock = (
+        np.insert(np.asarray(values, dtype=np.float64), restarts, np.nan)
+        for values in (panel.truth, panel.prediction, panel.clock)
     )
-    axes.plot(
-        frames,
-        panel.clock,
-        color=CLOCK,
-        linestyle=(0, (5, 2)),
-        linewidth=1.2,
-        label=f"clock (error {clock_error:.3f})",
+    shade = axes.fill_between(
+        frames, truth, prediction, color=PREDICTION, alpha=0.18, linewidth=0, label="error of the prediction"
     )
-    axes.plot(frames, panel.truth, color=TRUTH, linewidth=1.6, label="truth")
-    axes.plot(
-        frames,
-        panel.prediction,
-        color=PREDICTION,
-        linewidth=1.8,
-        label=f"{panel.prediction_name} (error {error:.3f})",
-    )
+    # In the order in which they lie over each other.
+    dashes = {"color": CLOCK, "linestyle": (0, (5, 2)), "linewidth": 1.2}
+    clock_line = _draw_curve(axes, frames, clock, label=f"clock (error {clock_error:.3f})", **dashes)
+    truth_line = _draw_curve(axes, frames, truth, label="truth", color=TRUTH, linewidth=1.6)
+    label = f"{panel.prediction_name} (error {error:.3f})"
+    prediction_line = _draw_curve(axes, frames, prediction, label=label, color=PREDICTION, linewidth=1.8)
     axes.set(xlim=(-0.5, number_of_frames - 0.5), ylim=(-0.02, 1.02), ylabel="progress")
     axes.set_title(panel.title, loc="left", fontsize=10)
     axes.tick_params(labelbottom=False)
     axes.grid(alpha=0.25)
     # Outside, because a curve can be anywhere in a panel.
-    handles, labels = axes.get_legend_handles_labels()
-    order = [2, 3, 1, 0]
     axes.legend(
-        [handles[i] for i in order],
-        [labels[i] for i in order],
+        handles=[truth_line, prediction_line, clock_line, shade],
         loc="lower right",
         bbox_to_anchor=(1.0, 1.0),
         ncols=4,
@@ -112,3 +101,12 @@ def _draw_panel(axes: Axes, panel: ProgressPanel, number_of_frames: int) -> None
         fontsize=8,
         borderaxespad=0.2,
     )
+
+
+def _draw_curve(axes: Axes, frames: np.ndarray, values: np.ndarray, label: str, **style: Any) -> Line2D:
+    """The curve, with a dot for every frame that has no neighbour to be joined to."""
+    (line,) = axes.plot(frames, values, label=label, **style)
+    missing = np.isnan(np.concatenate([[np.nan], values, [np.nan]]))
+    alone = ~missing[1:-1] & missing[:-2] & missing[2:]
+    axes.plot(frames[alone], values[alone], linestyle="", marker="o", markersize=3, color=style["color"])
+    return line

@@ -15,7 +15,7 @@ from torch import Tensor
 from utils.dynamic_time_warping import dynamic_time_warping_path
 from utils.figures.action_bands import action_legend, draw_action_bands, video_action_styles
 from utils.figures.palette import FOUND, NEIGHBOUR, TRUE
-from utils.files import atomic_write
+from utils.figures.saving import save_figure
 from utils.metrics.nearest_neighbours import nearest_neighbours
 from utils.metrics.valid_alignment import valid_alignment
 from utils.tensorops import is_background
@@ -53,7 +53,7 @@ def plot_similarity(
     distance = torch.cdist(first[::stride], second[::stride], compute_mode=EXACT).numpy()
     similarity = 1 - distance / max(float(distance.max()), np.finfo(np.float32).tiny)
     found = dynamic_time_warping_path(distance) * stride
-    neighbours = nearest_neighbours(first, second)[0].numpy()
+    neighbours = nearest_neighbours(first.numpy(), second.numpy())[0]
     truth = valid_alignment(time_dict, other)
     true_rows, segment = np.nonzero(truth.valid)
 
@@ -111,5 +111,4 @@ def plot_similarity(
     figure.legend(
         handles=entries, loc="outside lower center", ncols=LEGEND_COLUMNS, frameon=False, fontsize=8
     )
-    with atomic_write(path) as temporary:
-        figure.savefig(temporary, dpi=120)
+    save_figure(figure, path)

@@ -9,7 +9,9 @@ import numpy as np
 from utils.metrics.valid_alignment import ValidAlignment
 
 
-def enclosed_area_error(neighbours: np.ndarray, alignment: ValidAlignment, monotonic: bool = False) -> float:
+def enclosed_area_error(
+    neighbours: np.ndarray, alignment: ValidAlignment, monotonic: bool = False
+) -> float | np.ndarray:
     """Area between found and true alignment of U with V, as a share of the area possible (GTCC, section 4).
 
         EAE = sum_i min_{j* valid for i} d(j_i, j*) / (A_U A_V)
@@ -20,19 +22,24 @@ def enclosed_area_error(neighbours: np.ndarray, alignment: ValidAlignment, monot
     d = |j - j*| over all M frames of V, and A_V = M. The two agree where every frame of V is alignable.
 
     Args:
-        neighbours: (N,) int, nearest neighbour in V of every frame of U.
+        neighbours: (N,) int, nearest neighbour in V of every frame of U; or (B, N), several of them.
         alignment: true alignment of U with V.
         monotonic: count every frame between instead of the alignable ones.
 
     Returns:
-        The error in [0, 1), 0 for a true alignment; NaN if no frame is alignable.
+        The error in [0, 1), 0 for a true alignment; NaN if no frame is alignable. For several, (B,) float64.
     """
-    if not len(alignment.alignable):
-        return math.nan
-    counted = np.ones_like(alignment.alignable_other) if monotonic else alignment.alignable_other
-    before = np.concatenate([[0], np.cumsum(counted)])  # counted frames of V with a smaller index
-    found = np.asarray(neighbours)[alignment.alignable][:, None]
-    true = alignment.position
-    between = np.where(found < true, before[true] - before[found], before[found + 1] - before[true + 1])
-    closest = np.where(alignment.valid, between, before[-1]).min(axis=1)
-    return float(closest.sum() / (len(closest) * before[-1]))
+    several = np.atleast_2d(neighbours)
+    error = np.full(len(several), math.nan)
+    if len(alignment.alignable):
+        found, true = several[:, alignment.alignable, None], alignment.position
+        if monotonic:
+            possible = len(alignment.alignable_other)
+            between = np.abs(found - true)
+        else:
+            before = alignment.counted_before
+            possible = int(before[-1])
+            between = np.where(found < true, before[true] - before[found], before[found + 1] - before[true + 1])
+        closest = np.where(alignment.valid, between, possible).min(axis=2)
+        error = closest.sum(axis=1) / (closest.shape[1] * possible)
+    return error if np.ndim(neighbours) == 2 else float(error[0])

@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 
+from utils.metrics.ordered_counts import count_smaller_before
 
-def kendalls_tau(neighbours: np.ndarray, block: int = 256) -> float:
+
+def kendalls_tau(neighbours: np.ndarray) -> float | np.ndarray:
     """Kendall's tau-b of the frames of U and their nearest neighbours in V (TCC, CVPR 2019, section 4.1).
 
         tau-b = (concordant - discordant) / sqrt(P (P - ties in neighbours)),  P = N (N - 1) / 2
@@ -16,27 +18,24 @@ def kendalls_tau(neighbours: np.ndarray, block: int = 256) -> float:
     `kendalls_tau_in_the_wild` for the others.
 
     Args:
-        neighbours: (N,) int >= 0, nearest neighbour in V of every frame of U.
-        block: rows of the comparison of pairs held at once.
+        neighbours: (N,) int >= 0, nearest neighbour in V of every frame of U; or (B, N), several of them.
 
     Returns:
         1 for the same order, -1 for the reverse, 0 if all neighbours are one frame; NaN for fewer than two
-        frames.
+        frames. For several, (B,) float64.
     """
-    neighbours = np.asarray(neighbours)
-    count = len(neighbours)
+    several = np.atleast_2d(neighbours)
+    number, count = several.shape
     if count < 2:
-        return math.nan
-    occurrences = np.bincount(neighbours)
-    pairs, ties = count * (count - 1) // 2, int((occurrences * (occurrences - 1) // 2).sum())
-    if ties == pairs:  # tau-b is 0 / 0; a collapsed embedding tells nothing about order
-        return 0.0
-    # Narrow integers: the comparisons below go through all pairs and are bound by memory.
-    found = neighbours.astype(np.int16 if len(occurrences) < np.iinfo(np.int16).max else np.int32)
-    concordant = 0
-    for start in range(0, count, block):
-        rows = found[start : start + block, None]
-        concordant += np.count_nonzero(np.triu(rows < found[start : start + block], 1))
-        concordant += np.count_nonzero(rows < found[start + block :])
+        return np.full(number, math.nan) if np.ndim(neighbours) == 2 else math.nan
+    bound = int(several.max()) + 1
+    row = np.arange(number)[:, None]
+    occurrences = np.bincount((row * bound + several).ravel(), minlength=number * bound).reshape(number, bound)
+    pairs, ties = count * (count - 1) // 2, (occurrences * (occurrences - 1) // 2).sum(axis=1)
+    before = np.broadcast_to(np.arange(count), several.shape)
+    (concordant,) = count_smaller_before(several, before, several[None], bound)
     discordant = pairs - ties - concordant
-    return (concordant - discordant) / math.sqrt(pairs * (pairs - ties))
+    # Where all neighbours are one frame tau-b is 0 / 0; a collapsed embedding tells nothing about order.
+    collapsed = ties == pairs
+    tau = (concordant - discordant) / np.sqrt(float(pairs) * np.where(collapsed, 1, pairs - ties))
+    return tau if np.ndim(neighbours) == 2 else float(tau[0])

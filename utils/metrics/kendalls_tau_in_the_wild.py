@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
+from collections.abc import Iterator
 
 import numpy as np
 
+from utils.metrics.ordered_counts import count_smaller_before
 from utils.metrics.valid_alignment import ValidAlignment
 
+MOST_PAIRS = 1 << 20  # listed at once
 
-def kendalls_tau_in_the_wild(neighbours: np.ndarray, alignment: ValidAlignment, block: int = 256) -> float:
+
+def kendalls_tau_in_the_wild(neighbours: np.ndarray, alignment: ValidAlignment) -> float | np.ndarray:
     """Kendall's tau over alignable frames, judged against the order that the true alignment allows.
 
         KTW = (concordant - discordant) / (A (A - 1) / 2)
@@ -22,48 +25,82 @@ def kendalls_tau_in_the_wild(neighbours: np.ndarray, alignment: ValidAlignment, 
     one side only is neither.
 
     Args:
-        neighbours: (N,) int, nearest neighbour in V of every frame of U.
+        neighbours: (N,) int, nearest neighbour in V of every frame of U; or (B, N), several of them.
         alignment: true alignment of U with V.
-        block: rows of the comparison of pairs held at once.
 
     Returns:
         1 for any valid alignment, -1 for the reverse of videos without repeats and ties; NaN for fewer than
-        two alignable frames.
+        two alignable frames. For several, (B,) float64.
     """
-    count = len(alignment.alignable)
-    if count < 2:
-        return math.nan
-    found = np.asarray(neighbours)[alignment.alignable]
-    # Narrow integers: the comparisons below go through all pairs and are bound by memory.
-    kind = np.int16 if len(alignment.alignable_other) < np.iinfo(np.int16).max else np.int32
-    found, earliest, latest = (a.astype(kind) for a in (found, alignment.earliest, alignment.latest))
-
-    score = 0
-    for start in range(0, count, block):
-        rows = slice(start, start + block)
-        # Every pair found in different frames appears once, oriented so that the row's neighbour is earlier.
-        earlier = found[rows, None] < found
-        score += np.count_nonzero(earlier & (earliest[rows, None] < latest))
-        score -= np.count_nonzero(earlier & (earliest[rows, None] > latest))
-    return float((score + _true_ties(found, alignment)) / (count * (count - 1) / 2))
+    several, count = np.atleast_2d(neighbours), len(alignment.alignable)
+    tau = np.full(len(several), math.nan)
+    if count >= 2:
+        found = several[:, alignment.alignable]
+        score = _strictly_ordered(found, alignment) + _true_ties(found, alignment)
+        tau = score / (count * (count - 1) / 2)
+    return tau if np.ndim(neighbours) == 2 else float(tau[0])
 
 
-def _true_ties(found: np.ndarray, alignment: ValidAlignment) -> int:
-    """Number of pairs with one and the same neighbour which a valid alignment puts on one frame too.
+def _strictly_ordered(found: np.ndarray, alignment: ValidAlignment) -> np.ndarray:
+    """Concordant minus discordant pairs among those with two different neighbours, (B,).
 
-    Two frames can share a valid aligned frame only inside a segment of V, and frames of one action share
-    their list of segments. So it is enough to count, for every set of frames of one action with one
-    neighbour, the pairs with an equal position in some segment.
+    In the order of their neighbours, the frames before the first of those with the same neighbour as a frame
+    are the ones found strictly earlier. The pair is concordant if the earlier one can lie before the latest
+    place of the later one, and discordant if even its earliest place lies behind.
     """
-    action = alignment.valid.argmax(axis=1)  # the first segment of V with the action stands for the action
-    order = np.lexsort((action, found))
-    key = np.stack([found[order].astype(np.int64), action[order]])
-    starts = np.concatenate([[0], np.flatnonzero((key[:, 1:] != key[:, :-1]).any(axis=0)) + 1, [len(order)]])
-    ties = 0
-    for first, last in pairwise(starts):  # one round per set, not per frame
-        if last - first > 1:
-            members = order[first:last]
-            position = alignment.position[members][:, alignment.valid[members[0]]]
-            equal = (position[:, None] == position).any(axis=2)
-            ties += (np.count_nonzero(equal) - len(members)) // 2
+    order = np.argsort(found, axis=1, kind="stable")
+    found = np.take_along_axis(found, order, axis=1)
+    first = np.zeros_like(order)
+    first[:, 1:] = np.where(found[:, 1:] != found[:, :-1], np.arange(1, found.shape[1]), 0)
+    strictly_earlier = np.maximum.accumulate(first, axis=1)
+    latest = alignment.latest[order]
+    concordant, not_discordant = count_smaller_before(
+        alignment.earliest[order],
+        strictly_earlier,
+        np.stack([latest, latest + 1]),
+        len(alignment.alignable_other),
+    )
+    return concordant - (strictly_earlier.sum(axis=1) - not_discordant)
+
+
+def _true_ties(found: np.ndarray, alignment: ValidAlignment) -> np.ndarray:
+    """Number of pairs with one and the same neighbour which a valid alignment puts on one frame too, (B,).
+
+    A frame of V belongs to one occurrence of one action, so two frames can share a valid aligned frame only in
+    the same column of `position`. A pair that shares several is counted by the first.
+    """
+    number, frames_of_other = len(found), len(alignment.alignable_other)
+    ties = np.zeros(number, dtype=np.int64)
+    row = np.arange(number)[:, None]
+    for column in range(alignment.position.shape[1]):
+        having = np.flatnonzero(alignment.valid[:, column])
+        key = (row * frames_of_other + found[:, having]) * frames_of_other + alignment.position[having, column]
+        if not column:
+            different, numbers = np.unique(key, return_counts=True)
+            pairs = numbers * (numbers - 1) // 2
+            ties += np.bincount(different // frames_of_other**2, pairs, minlength=number).astype(np.int64)
+            continue
+        before = alignment.position[having, :column]
+        for one, other in _equal_pairs(key.ravel()):
+            of_row, frame = np.divmod(one, len(having))
+            counts = (before[frame] != before[other % len(having)]).all(axis=1)
+            ties += np.bincount(of_row[counts], minlength=number)
     return ties
+
+
+def _equal_pairs(key: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Indices of all pairs of equal elements, each pair once, about MOST_PAIRS at a time."""
+    order = np.argsort(key, kind="stable")
+    ordered = key[order]
+    partners = np.searchsorted(ordered, ordered, side="right") - np.arange(len(key)) - 1
+    listed = np.cumsum(partners)
+    begin = 0
+    while begin < len(key):
+        before = int(listed[begin] - partners[begin])
+        end = max(begin + 1, int(np.searchsorted(listed, before + MOST_PAIRS, side="right")))
+        mine = partners[begin:end]
+        first = np.repeat(np.arange(begin, end), mine)
+        second = first + 1 + np.arange(len(first)) - np.repeat(listed[begin:end] - mine - before, mine)
+        if len(first):
+            yield order[first], order[second]
+        begin = end

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.svm import LinearSVC
+
+from utils.metrics.squared_hinge import fit_linear_machines
 
 FRACTIONS = (0.1, 0.5, 1.0)
 MAXIMUM_TRAINING_FRAMES = 2000
@@ -55,20 +56,24 @@ def phase_classification(
         raise ValueError("phase classification: the labelled training videos have no action frame")
     count = min(len(kept), maximum_training_frames)
     kept = kept[np.arange(count) * len(kept) // count]
-    frames, labels = np.concatenate([train_embeddings[i] for i in chosen])[kept], labels[kept]
+    labels = labels[kept]
+    # Only the frames that are kept are copied; their numbers increase, so that each video's are a stretch of them.
+    starts = np.cumsum([0, *(len(train_labels[i]) for i in chosen[:-1])])
+    stretches = np.split(kept, np.searchsorted(kept, starts[1:]))
+    frames = np.concatenate(
+        [train_embeddings[i][rows - start] for i, rows, start in zip(chosen, stretches, starts, strict=True)]
+    )
     mean, spread = frames.mean(axis=0), frames.std(axis=0)
     spread[spread == 0] = 1.0
     frames = (frames - mean) / spread
 
-    if (labels == labels[0]).all():  # a machine needs two classes; the one label is all it could learn
+    # With a single label there is nothing to tell apart, and its machine answers it always.
+    classes, weights = fit_linear_machines(frames, labels)
 
-        def predict(embedding: np.ndarray) -> np.ndarray:
-            return np.full(len(embedding), labels[0])
-    else:
-        # The primal problem (dual=False) has no random start and D + 1 unknowns a class.
-        predict = LinearSVC(dual=False, C=1.0, tol=1e-2).fit(frames, labels).predict
+    def predict(embedding: np.ndarray) -> np.ndarray:
+        return classes[((embedding - mean) / spread @ weights[:-1] + weights[-1]).argmax(axis=1)]
 
-    return _accuracies([predict((e - mean) / spread) for e in test_embeddings], test_labels)
+    return _accuracies([predict(embedding) for embedding in test_embeddings], test_labels)
 
 
 def majority_class(train_labels: Sequence[np.ndarray], test_labels: Sequence[np.ndarray]) -> np.ndarray:

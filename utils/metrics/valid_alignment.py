@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -19,8 +20,9 @@ class ValidAlignment:
 
     Attributes:
         alignable: (A,) int64, indices of the alignable frames of U, increasing.
-        position: (A, S) int64, valid aligned frame of V in each of its S segments; -1 where `valid` is False.
-        valid: (A, S) bool, whether that segment of V shows the action of the frame.
+        position: (A, S) int64, valid aligned frame of V in each occurrence of the frame's action, in order of
+            time; S is that of the action with most occurrences, and -1 stands where `valid` is False.
+        valid: (A, S) bool, whether the action of the frame occurs so often in V.
         alignable_other: (M,) bool, frames of V that lie in an action U contains too.
     """
 
@@ -32,13 +34,17 @@ class ValidAlignment:
     @property
     def earliest(self) -> np.ndarray:
         """(A,) int64, the first valid aligned frame of each alignable frame."""
-        end = len(self.alignable_other)
-        return np.where(self.valid, self.position, end).min(axis=1, initial=end)
+        return self.position[:, 0]
 
-    @property
+    @cached_property
     def latest(self) -> np.ndarray:
         """(A,) int64, the last valid aligned frame of each alignable frame."""
-        return self.position.max(axis=1, initial=-1)
+        return self.position.max(axis=1)
+
+    @cached_property
+    def counted_before(self) -> np.ndarray:
+        """(M + 1,) int64, how many of the frames of `alignable_other` come before each frame of V."""
+        return np.concatenate([[0], np.cumsum(self.alignable_other)])
 
 
 def valid_alignment(time_dict: Mapping, other: Mapping) -> ValidAlignment:
@@ -63,12 +69,22 @@ def valid_alignment(time_dict: Mapping, other: Mapping) -> ValidAlignment:
     segment = frame_segments(time_dict)
     alignable = np.flatnonzero(shared[segment])
     segment = segment[alignable]
-    valid = label[segment][:, None] == other_label
+    occurrence, valid = _occurrences(label, other_label)
+    occurrence, valid = occurrence[segment], valid[segment]
     # Integer arithmetic, so that the rounding of halves doesn't hang on the last bit of a quotient.
     within, steps = alignable - start[segment], length[segment] - 1
     within, steps = np.where(steps > 0, within, 1), np.where(steps > 0, steps, 2)
-    offset = (2 * within[:, None] * (other_length - 1) + steps[:, None]) // (2 * steps[:, None])
-    position = np.where(valid, other_start + offset, -1)
+    offset = (2 * within[:, None] * (other_length[occurrence] - 1) + steps[:, None]) // (2 * steps[:, None])
+    position = np.where(valid, other_start[occurrence] + offset, -1)
 
     shared_other = np.isin(other_label, label) & (other_label >= 0)
     return ValidAlignment(alignable, position, valid, shared_other[frame_segments(other)])
+
+
+def _occurrences(label: np.ndarray, other_label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each segment of U, the segments of V with its label in order of time: (segments of U, S) and whether
+    there are so many."""
+    same = (label[:, None] == other_label) & (label[:, None] >= 0)
+    number = same.sum(axis=1, keepdims=True)
+    most = max(1, int(number.max(initial=0)))
+    return np.argsort(~same, axis=1, kind="stable")[:, :most], np.arange(most) < number

@@ -9,6 +9,8 @@ from utils.readouts.protocol import as_double
 from utils.readouts.reference import TrainingReference
 
 BLOCK = 64
+GAP = 2  # cells before each video that no path reaches, so that none comes from the end of another
+LEAST_EXPONENT = -700.0
 
 
 class AlignmentReadout:
@@ -42,11 +44,11 @@ class AlignmentReadout:
         if not patience > 0:
             raise ValueError(f"patience is {patience}; expected more than 0")
         self.reference, self.patience = reference, patience
-        ends = np.cumsum(reference.lengths)
-        self.firsts = ends - reference.lengths
-        within = np.arange(ends[-1]) - np.repeat(self.firsts, reference.lengths)
-        # Cells that would be reached from another video's end.
-        self.no_single_step, self.no_double_step = np.flatnonzero(within < 1), np.flatnonzero(within < 2)
+        cells = reference.columns(GAP)
+        self.first_cells = cells[np.cumsum(reference.lengths) - reference.lengths]
+        # Sum of weights times progress, and of weights, by one product.
+        self.averaging = np.zeros((cells[-1] + 1, 2))
+        self.averaging[cells] = np.stack([reference.progress, np.ones(len(cells))], axis=1)
 
     def start(self) -> _AlignmentState:
         return _AlignmentState(self)
@@ -74,8 +76,9 @@ class _AlignmentState:
         return progress
 
     def _update_block(self, frames: np.ndarray) -> np.ndarray:
-        reference = self._readout.reference
-        columns = np.sqrt(reference.squared_distances(frames))
+        readout = self._readout
+        columns = readout.reference.squared_distances(frames, GAP)
+        np.sqrt(columns, out=columns)
         scales = np.empty((len(frames), 1))
         for column, scale in zip(columns, scales, strict=True):  # each needs the one before
             self._add_predecessors(column)
@@ -86,27 +89,24 @@ class _AlignmentState:
             self._column = column
             scale[0] = self._cost / self._frames
         self._column = columns[-1].copy()  # a view would keep the block alive
-        scales *= self._readout.patience
+        scales *= -readout.patience
         # A video that equals a training video costs nothing: its own cells alone count.
-        np.maximum(scales, np.finfo(np.float64).tiny, out=scales)
+        np.minimum(scales, -np.finfo(np.float64).tiny, out=scales)
         with np.errstate(over="ignore"):
-            weights = np.exp(-(columns / scales))
-        progress = weights @ reference.progress / weights.sum(axis=1)
-        return np.clip(progress, 0.0, 1.0)
+            columns /= scales
+        # A processor is many times slower where the exponential underflows.
+        np.maximum(columns, LEAST_EXPONENT, out=columns)
+        weighted, total = (np.exp(columns, out=columns) @ readout.averaging).T
+        return np.clip(weighted / total, 0.0, 1.0)
 
     def _add_predecessors(self, column: np.ndarray) -> None:
         """Adds the least of the predecessors to the frame's distances, in place."""
-        readout, before = self._readout, self._column
+        before = self._column
         if before is None:
-            begun = column[readout.firsts]
+            begun = column[self._readout.first_cells]
             column.fill(np.inf)
-            column[readout.firsts] = begun
+            column[self._readout.first_cells] = begun
             return
-        best = before.copy()
-        single, double = np.empty_like(before), np.empty_like(before)
-        single[1:], double[2:] = before[:-1], before[:-2]
-        single[readout.no_single_step] = np.inf
-        double[readout.no_double_step] = np.inf
-        np.minimum(best, single, out=best)
-        np.minimum(best, double, out=best)
-        column += best
+        best = np.minimum(before[2:], before[1:-1])
+        np.minimum(best, before[:-2], out=best)
+        column[2:] += best

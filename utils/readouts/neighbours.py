@@ -10,7 +10,8 @@ import torch
 from utils.readouts.protocol import as_double
 from utils.readouts.reference import TrainingReference
 
-BLOCK = 256
+BLOCK = 128  # frames at once; their distances fit into a processor's cache
+GROUPS = 4  # groups for each neighbour, see `_candidates`
 
 
 class NeighboursReadout:
@@ -21,7 +22,8 @@ class NeighboursReadout:
 
     d_i is the distance to training frame i, p_i its true progress, d_(k+1) the distance to the (k+1)-th
     nearest, so that k frames count and one that is about to leave counts for nothing: the result moves
-    smoothly with the embedding, which a plain mean of the k nearest does not.
+    smoothly with the embedding, which a plain mean of the k nearest does not. If no frame is nearer than that,
+    all those at this distance count the same.
 
     Args:
         reference: training videos of the task.
@@ -46,17 +48,46 @@ class NeighboursReadout:
 
     def regress(self, frames: np.ndarray) -> np.ndarray:
         """x_t of (n, D) frames, each alone: (n,) in [0, 1]."""
+        distances, own = self.reference.relative_squared_distances(frames)
         if not self.neighbours:  # a single training frame
             return np.full(len(frames), self.reference.progress[0])
-        distances = self.reference.squared_distances(frames)
-        nearest = np.argpartition(distances, self.neighbours, axis=1)[:, : self.neighbours + 1]
-        found = np.take_along_axis(distances, nearest, axis=1)
-        edge = found[:, -1:]  # argpartition puts the (k+1)-th smallest there
-        weights = np.where(edge > 0, 1 - found / np.where(edge > 0, edge, 1), 0.0)[:, :-1]
+        found, progress = self._candidates(distances)
+        edge = np.partition(found, self.neighbours, axis=1)[:, self.neighbours, None]
+        nearest = found <= edge
+        found, edge = np.maximum(found + own[:, None], 0), np.maximum(edge + own[:, None], 0)
+        weights = np.maximum(0, 1 - found / np.where(edge > 0, edge, 1)) * (edge > 0)
         total = weights.sum(axis=1, keepdims=True)
-        # All equally far: all count the same.
-        weights = np.where(total > 0, weights / np.where(total > 0, total, 1), 1 / self.neighbours)
-        return (weights * self.reference.progress[nearest[:, :-1]]).sum(axis=1)
+        # Nothing nearer than the edge: those on it all count the same.
+        weights = np.where(total > 0, weights, nearest)
+        return (weights * progress).sum(axis=1) / weights.sum(axis=1)
+
+    def _candidates(self, distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Few distances a row, among them the k + 1 smallest, and the progress that belongs to them.
+
+        The least distances of more than k groups of frames are distances of as many frames, so that the
+        (k + 1)-th smallest of them is a bound on the one that is sought. Frames that follow each other are put
+        into different groups, lest all the nearest share one.
+
+        Args:
+            distances: (n, N).
+
+        Returns:
+            (n, C) twice; where a row has fewer candidates, an infinite distance.
+        """
+        rows, columns = distances.shape
+        size = max(1, columns // (GROUPS * (self.neighbours + 1)))
+        groups = columns // size
+        least = distances[:, : size * groups].reshape(rows, size, groups).min(axis=1)
+        bound = np.partition(least, self.neighbours, axis=1)[:, self.neighbours, None]
+        cells = np.flatnonzero(distances <= bound)
+        row, column = np.divmod(cells, columns)
+        number = np.bincount(row, minlength=rows)
+        place = np.arange(len(cells)) - np.repeat(np.cumsum(number) - number, number)
+        found = np.full((rows, number.max()), np.inf)
+        progress = np.zeros_like(found)
+        found[row, place] = distances.ravel()[cells]
+        progress[row, place] = self.reference.progress[column]
+        return found, progress
 
 
 class _NeighboursState:

@@ -47,34 +47,58 @@ class TrainingReference:
         self.progress = np.concatenate([as_double(truth[:: self.step]) for truth in progress])
         self.lengths = -(-lengths // self.step)
         self.mean_length = float(lengths.mean())
+        self._prepared: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # by gap
 
     @cached_property
     def _centre(self) -> np.ndarray:
         return self.frames.mean(axis=0)
 
-    @cached_property
-    def _centred(self) -> tuple[np.ndarray, np.ndarray]:
-        frames = self.frames - self._centre
-        return frames, np.square(frames).sum(axis=1)
+    def columns(self, gap: int = 0) -> np.ndarray:
+        """(N,) int64, where each frame stands if `gap` empty columns come before each video."""
+        return np.arange(len(self.frames)) + gap * np.repeat(np.arange(1, len(self.lengths) + 1), self.lengths)
 
-    def squared_distances(self, embedding: np.ndarray) -> np.ndarray:
+    def squared_distances(self, embedding: np.ndarray, gap: int = 0) -> np.ndarray:
         """||x_i - y_j||^2 of frames x and the reference's y, through one matrix product.
 
         Both are centred first, so that an offset that all frames share costs no precision.
 
         Args:
             embedding: (n, D) float64.
+            gap: how many columns of infinite distance to put before each video.
 
         Returns:
-            (n, N) float64, at least 0.
+            (n, N + gap * V) float64, at least 0.
+        """
+        distances, own = self.relative_squared_distances(embedding, gap)
+        distances += own[:, None]
+        return np.maximum(distances, 0, out=distances)
+
+    def relative_squared_distances(self, embedding: np.ndarray, gap: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """What tells the reference's frames apart, ||x_i - y_j||^2 - ||x_i||^2, and the rest, ||x_i||^2.
+
+        Args:
+            embedding, gap: as for `squared_distances`.
+
+        Returns:
+            (n, N + gap * V) and (n,) float64; their sum, up to rounding, is at least 0.
         """
         if embedding.shape[1] != self.frames.shape[1]:
             raise ValueError(
                 f"the embedding has width {embedding.shape[1]}, the training embeddings {self.frames.shape[1]}"
             )
-        frames, squares = self._centred
+        if gap not in self._prepared:
+            self._prepared[gap] = self._prepare(gap)
+        minus_twice_frames, squares = self._prepared[gap]
         centred = embedding - self._centre
-        distances = centred @ (-2 * frames.T)
+        distances = centred @ minus_twice_frames
         distances += squares
-        distances += np.square(centred).sum(axis=1)[:, None]
-        return np.maximum(distances, 0, out=distances)
+        return distances, np.square(centred).sum(axis=1)
+
+    def _prepare(self, gap: int) -> tuple[np.ndarray, np.ndarray]:
+        """-2 y^T and ||y||^2 of the centred frames, with 0 and infinity in the empty columns."""
+        frames, columns = self.frames - self._centre, self.columns(gap)
+        minus_twice_frames = np.zeros((frames.shape[1], columns[-1] + 1))
+        minus_twice_frames[:, columns] = -2 * frames.T
+        squares = np.full(columns[-1] + 1, np.inf)
+        squares[columns] = np.square(frames).sum(axis=1)
+        return minus_twice_frames, squares

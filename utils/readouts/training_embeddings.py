@@ -56,18 +56,15 @@ def weights_digest(checkpoint: Mapping[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def write_training_embeddings(
+def embed_training_videos(
     checkpoint_path: str | Path, data: VideoData, device: torch.device | str = "cpu"
-) -> Path:
-    """Embeds the training videos of every task and writes them beside the checkpoint, whole or not at all.
+) -> dict[str, TrainingVideos]:
+    """Embeds the training videos of every task.
 
     Args:
         checkpoint_path: the checkpoint.
         data: loaded by the checkpoint's configuration and with its standardisation.
         device: where to compute.
-
-    Returns:
-        The file.
 
     Raises:
         CheckpointError: the checkpoint can't be read, the data's width isn't its own, or an embedding isn't
@@ -84,7 +81,7 @@ def write_training_embeddings(
     for task in data.train.tasks:
         videos = embed_videos(network, data.train, data.train.of_task(task), device, f"embedding {task}, train")
         tasks[task] = TrainingVideos.of(videos)
-    return save_training_embeddings(checkpoint_path, checkpoint, tasks)
+    return tasks
 
 
 def keep_training_embeddings(
@@ -110,7 +107,8 @@ def keep_training_embeddings(
         if set(embedded) == set(data.train.tasks):
             save_training_embeddings(checkpoint_path, checkpoint, embedded)
         else:
-            write_training_embeddings(checkpoint_path, data, device)
+            everything = embed_training_videos(checkpoint_path, data, device)
+            save_training_embeddings(checkpoint_path, checkpoint, everything)
     except OSError as error:
         logger.warning("%s could not be written: %s", training_embeddings_path(checkpoint_path), error)
 
@@ -118,7 +116,7 @@ def keep_training_embeddings(
 def save_training_embeddings(
     checkpoint_path: str | Path, checkpoint: Mapping[str, Any], tasks: Mapping[str, TrainingVideos]
 ) -> Path:
-    """Writes embeddings that exist already; see `write_training_embeddings`."""
+    """Writes embeddings beside the checkpoint that made them, whole or not at all; returns the file."""
     path = training_embeddings_path(checkpoint_path)
     content = {
         "weights": weights_digest(checkpoint),
@@ -143,7 +141,7 @@ def has_training_embeddings(checkpoint_path: str | Path, checkpoint: Mapping[str
 def load_training_embeddings(
     checkpoint_path: str | Path, checkpoint: Mapping[str, Any]
 ) -> dict[str, TrainingVideos]:
-    """Reads what `write_training_embeddings` wrote.
+    """Reads what `save_training_embeddings` wrote.
 
     Args:
         checkpoint_path: the checkpoint.
@@ -181,6 +179,7 @@ def load_training_embeddings(
         raise CheckpointError(f"{path} does not hold training embeddings of this project") from error
     if weights != weights_digest(checkpoint):
         raise CheckpointError(
-            f"{path} holds embeddings of other weights than {checkpoint_path}; delete it and write it anew"
+            f"{path} holds embeddings of other weights than {checkpoint_path}; eval.py, or predict.py with "
+            f"--dataset-path, replaces them"
         )
     return tasks

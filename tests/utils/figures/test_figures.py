@@ -71,6 +71,18 @@ def test_progress_figure_shows_its_curves_and_says_their_errors(tmp_path, drawn)
     assert imread(tmp_path / "progress.png").std() > 0.05
 
 
+def test_a_curve_that_begins_anew_is_not_joined_to_the_one_before(tmp_path, drawn):
+    truth = np.array([0.0, 0.5, 1.0, 0.5, 0.0, 1.0])
+    times = annotation(("a", 3), ("b", 1), ("c", 2))
+    panel = ProgressPanel("action", truth, truth, truth, restarts=times["start_frame"][1:])
+    plot_progress(tmp_path / "progress.png", [panel], times, "x")
+    lines = {line.get_label(): line.get_xydata() for line in drawn[0].axes[0].lines}
+    expected = [[0, 0], [1, 0.5], [2, 1], [2.5, np.nan], [3, 0.5], [3.5, np.nan], [4, 0], [5, 1]]
+    np.testing.assert_allclose(lines["truth"], expected)
+    dots = [line for line in drawn[0].axes[0].lines if line.get_marker() == "o"]
+    assert [line.get_xydata().tolist() for line in dots] == [[[3, 0.5]]] * 3
+
+
 def test_similarity_figure_shows_truth_path_and_neighbours(tmp_path, drawn):
     embedding = torch.linspace(0, 1, 56)[:, None] * torch.ones(1, 4)
     plot_similarity(

@@ -32,6 +32,18 @@ def test_matches_the_definition(seed, monotonic):
     assert math.isnan(error) or 0 <= error < 1
 
 
+@pytest.mark.parametrize("monotonic", [False, True])
+def test_several_at_once_are_as_one_by_one(monotonic):
+    rng = np.random.default_rng(3)
+    first, second = random_annotation(rng), random_annotation(rng)
+    alignment = valid_alignment(first, second)
+    several = rng.integers(len(frame_labels(second)), size=(5, len(frame_labels(first))))
+    expected = [enclosed_area_error(row, alignment, monotonic) for row in several]
+    np.testing.assert_array_equal(enclosed_area_error(several, alignment, monotonic), expected)
+    nothing = valid_alignment(annotation(("a", 3)), annotation(("b", 3)))
+    assert np.isnan(enclosed_area_error(np.zeros((2, 3), dtype=int), nothing, monotonic)).all()
+
+
 @pytest.mark.parametrize("seed", range(15))
 def test_any_choice_of_valid_frames_has_no_error(seed):
     rng = np.random.default_rng(seed)

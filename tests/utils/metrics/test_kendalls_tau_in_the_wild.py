@@ -1,10 +1,14 @@
+import importlib
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
 
 from tests.utils.metrics.annotations import annotation, frame_labels, random_annotation, valid_frames
 from utils.metrics import kendalls_tau, kendalls_tau_in_the_wild, valid_alignment
+
+in_the_wild = importlib.import_module("utils.metrics.kendalls_tau_in_the_wild")
 
 
 def naive(neighbours, first, second):
@@ -24,15 +28,40 @@ def naive(neighbours, first, second):
     return score / pairs if pairs else math.nan
 
 
-@pytest.mark.parametrize("block", [1, 5, 256])
+@pytest.mark.parametrize("pairs_at_once", [1, 7, 1 << 20])
 @pytest.mark.parametrize("seed", range(12))
-def test_matches_the_definition(seed, block):
+def test_matches_the_definition(seed, pairs_at_once, monkeypatch):
+    monkeypatch.setattr(in_the_wild, "MOST_PAIRS", pairs_at_once)
     rng = np.random.default_rng(seed)
-    first, second = random_annotation(rng), random_annotation(rng)
+    labels = "abcd" if seed % 2 else "ab"  # few labels, many repeats
+    first, second = random_annotation(rng, labels), random_annotation(rng, labels)
     # Few different neighbours, so that ties of every kind occur.
     neighbours = rng.integers(min(6, len(frame_labels(second))), size=len(frame_labels(first)))
-    tau = kendalls_tau_in_the_wild(neighbours, valid_alignment(first, second), block)
+    tau = kendalls_tau_in_the_wild(neighbours, valid_alignment(first, second))
     assert tau == pytest.approx(naive(neighbours, first, second), nan_ok=True)
+
+
+def test_a_collapsed_embedding_of_a_long_video_takes_no_memory_for_all_pairs():
+    first = annotation(("a", 6000), ("SIL", 10), ("a", 6000))
+    second = annotation(("a", 3000), ("SIL", 10), ("a", 40), ("a", 3000))
+    alignment = valid_alignment(first, second)
+    tracemalloc.start()
+    tau = kendalls_tau_in_the_wild(np.zeros(12010, dtype=np.int64), alignment)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert 0 < tau < 0.1  # the few pairs that the truth puts on one frame
+    assert peak < 100e6  # the 144 million pairs would take as many bytes at least
+
+
+def test_several_at_once_are_as_one_by_one():
+    rng = np.random.default_rng(3)
+    first, second = random_annotation(rng), random_annotation(rng)
+    alignment, length = valid_alignment(first, second), len(frame_labels(first))
+    several = rng.integers(min(6, len(frame_labels(second))), size=(5, length))
+    expected = [kendalls_tau_in_the_wild(row, alignment) for row in several]
+    np.testing.assert_array_equal(kendalls_tau_in_the_wild(several, alignment), expected)
+    nothing = valid_alignment(annotation(("a", 3)), annotation(("b", 3)))
+    assert np.isnan(kendalls_tau_in_the_wild(np.zeros((2, 3), dtype=int), nothing)).all()
 
 
 @pytest.mark.parametrize("seed", range(15))

@@ -102,6 +102,28 @@ class TestNeighbours:
         ref = TrainingReference([np.zeros((4, 2))], [np.full(4, 0.3)])
         np.testing.assert_allclose(run_readout(NeighboursReadout(ref), np.ones((3, 2))), 0.3)
 
+    @pytest.mark.filterwarnings("error")
+    @pytest.mark.parametrize("distance", [0.0, 2.0])
+    def test_copies_beyond_the_number_of_neighbours_all_count_the_same(self, distance):
+        copies = np.concatenate([np.zeros((30, 2)), 50 + walk(3, 20, 2)])
+        truth = np.concatenate([np.linspace(0, 1, 30), np.zeros(20)])
+        readout = NeighboursReadout(TrainingReference([copies], [truth]), neighbours=4)
+        np.testing.assert_allclose(run_readout(readout, np.full((3, 2), distance)), truth[:30].mean())
+
+    @pytest.mark.parametrize("frames", [2, 3, 50, 700])
+    @pytest.mark.parametrize("neighbours", [1, 4, 16, 1000])
+    def test_candidates_hold_the_nearest_whatever_the_sizes(self, frames, neighbours):
+        rng = np.random.default_rng(frames)
+        embeddings, truth = rng.normal(size=(frames, 2)).round(1), rng.random(frames)
+        readout = NeighboursReadout(TrainingReference([embeddings], [truth]), neighbours, smoothing=0.0)
+        video, k = rng.normal(size=(9, 2)), min(neighbours, frames - 1)
+        for given, frame in zip(readout.regress(video), video, strict=True):
+            squared = ((embeddings - frame) ** 2).sum(axis=1)
+            weights = np.maximum(0, 1 - squared / np.sort(squared)[k])
+            if not (weights > 1e-9).any():
+                weights = squared <= np.sort(squared)[k] + 1e-12
+            assert given == pytest.approx((weights * truth).sum() / weights.sum(), abs=1e-6)
+
     def test_a_single_training_frame(self):
         ref = TrainingReference([np.zeros((1, 2))], [np.array([0.7])])
         np.testing.assert_allclose(run_readout(NeighboursReadout(ref), np.ones((3, 2))), 0.7)
@@ -157,6 +179,17 @@ class TestReference:
         assert ref.lengths.sum() == len(ref.frames) == len(ref.progress)
         firsts = np.cumsum(ref.lengths) - ref.lengths
         assert (ref.progress[firsts] == 0).all()
+
+    def test_columns_leave_a_gap_of_infinite_distance_before_each_video(self):
+        ref = reference(3, most_frames=40)
+        frames = walk(9, 5)
+        plain, spaced = ref.squared_distances(frames), ref.squared_distances(frames, gap=2)
+        columns = ref.columns(gap=2)
+        assert spaced.shape == (5, plain.shape[1] + 2 * 3)
+        np.testing.assert_allclose(spaced[:, columns], plain)
+        assert np.isinf(np.delete(spaced, columns, axis=1)).all()
+        firsts = np.cumsum(ref.lengths) - ref.lengths
+        assert columns[firsts].tolist() == [first + 2 * (i + 1) for i, first in enumerate(firsts)]
 
     def test_distances_are_exact_far_from_the_origin(self):
         ref = TrainingReference([walk(0) + 1e6], [np.zeros(40)])
