@@ -26,6 +26,9 @@ logger = logging.getLogger("multitask_train")
 
 
 def main(arguments: Sequence[str]) -> int:
+    if {"-h", "--help"} & set(arguments):
+        print(__doc__)
+        return 0
     command = read_command_line(arguments)
     config = command.config
 

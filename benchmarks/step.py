@@ -23,6 +23,7 @@ import torch
 
 from configs.generic_config import get_generic_config
 from models.alignment_training_loop import AlignmentTraining
+from models.batch_loading import run_network
 from models.build_model import build_model
 
 FEATURE_WIDTH = 2048
@@ -56,14 +57,19 @@ class TwoVideos(torch.utils.data.Dataset):
         return []
 
 
-def build_training(number_of_frames: int, heads: int, loss: str, folder: Path) -> AlignmentTraining:
-    """A training as the command sets it up, default settings but for the number of heads and the loss."""
+def build_training(
+    number_of_frames: int, heads: int, loss: str, folder: Path, precision: str = "float32"
+) -> AlignmentTraining:
+    """A training as the command sets it up, default settings but for what is given."""
     config = get_generic_config()
+    config.PRECISION = precision
     config.LOSS_TYPE = {name: name == loss for name in config.LOSS_TYPE}
     config.ARCHITECTURE = {"num_heads": heads}
     config.PROGRESS_LOSS = {"enabled": True, "frames": "all"}
     videos = TwoVideos(number_of_frames)
-    data = SimpleNamespace(train=videos, val=videos, feature_width=FEATURE_WIDTH, standardization=None)
+    data = SimpleNamespace(
+        train=videos, val=videos, feature_width=FEATURE_WIDTH, standardization=None, fingerprint=dict
+    )
     torch.manual_seed(0)
     model = build_model(config.to_dict(), FEATURE_WIDTH, 1)
     return AlignmentTraining(model, data, config, folder, torch.device("cpu"))
@@ -87,13 +93,14 @@ def main() -> None:
     parser.add_argument("--heads", type=int, nargs="+", default=[2, 16], help="as many as lengths")
     parser.add_argument("--loss", default="GTCC", choices=["GTCC", "tcc", "LAV", "VAVA"])
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--seconds", type=float, default=5.0)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    print(f"{options.loss}, {options.threads} threads, milliseconds: median (10 % to 90 %)")
+    print(f"{options.loss}, {options.precision}, {options.threads} threads, milliseconds: median (10 % to 90 %)")
     for number_of_frames, heads in zip(options.lengths, options.heads, strict=True):
         with tempfile.TemporaryDirectory() as folder:
-            training = build_training(number_of_frames, heads, options.loss, Path(folder))
+            training = build_training(number_of_frames, heads, options.loss, Path(folder), options.precision)
         sequences, times = zip(*(training.data.train[index] for index in range(2)), strict=True)
 
         def step(training=training, sequences=sequences, times=times) -> None:
@@ -101,7 +108,7 @@ def main() -> None:
             training.optimizer.step()
 
         def network(training=training, sequences=sequences) -> None:
-            output_dict = training.model(list(sequences))
+            output_dict = run_network(training.model, sequences, training.device, options.precision)
             sum(output.sum() for output in (*output_dict["outputs"], *output_dict["dropouts"])).backward()
 
         fixed = {

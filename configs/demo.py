@@ -22,5 +22,5 @@ def get_config():
         'attn_layers': (64, 64, 64),
         'drop_layers': (64, 64, 64),
     }
-    CONFIG.PROGRESS_LOSS = {'enabled': True, 'frames': 'all', 'lambda_fixed': 1.0}
+    CONFIG.PROGRESS_LOSS = {'enabled': True, 'frames': 'all'}
     return CONFIG

@@ -20,6 +20,7 @@ CONFIG.EXPERIMENTNAME = 'experiment'   # runs are written to <OUTPUT_FOLDER>/<EX
 CONFIG.OUTPUT_FOLDER = 'output'
 CONFIG.SEED = 0                        # the one seed: weights, order of batches, anchors, random frames
 CONFIG.DEVICE = 'auto'                 # 'auto' takes a GPU where there is one; or 'cpu', 'cuda', 'cuda:1'
+CONFIG.PRECISION = 'float32'           # of the network in training steps; 'bfloat16' by autocast, losses in float32
 
 # ---- Data --------------------------------------------------------------------------------------------------
 CONFIG.DATASET_NAME = 'synthetic'      # <DATASET_PATH>/<DATASET_NAME>/ holds <DATASET_NAME>.json and features/
@@ -97,6 +98,7 @@ CONFIG.GTCC_PARAMS = {
     'gamma': 0.95,                         # the least keep probability is gamma^(epoch + 1); 1: no dropping
     'alignment_variance': 0.0,
     'anchors_per_video': 20,
+    'soft_neighbours': 'responsibilities', # or 'components', the paper's: see `GTCC_loss`
     'similarity': 'squared_per_dimension',
 }
 CONFIG.LAV_PARAMS = {

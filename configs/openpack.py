@@ -16,6 +16,8 @@ def get_config():
     CONFIG.TRAIN_SPLIT = (0.55, 0.22)  # of 20 boxes in order: 11 train, 2 validate, the last 7 test
     CONFIG.STANDARDIZE = True
     CONFIG.CAUSAL = True
+    # Narrow: 40 values a frame, and 11 training boxes.
+    CONFIG.BASEARCH = {'TEMPORAL_STACKING_ARCH': {'conv_num_channels': 128}}
     CONFIG.ARCHITECTURE = {'MCN': False}
     CONFIG.PROGRESS_LOSS = {'enabled': True, 'frames': 'all', 'lambda_fixed': 1.0}
     return CONFIG

@@ -1,28 +1,90 @@
-"""The configuration type: an `ml_collections.ConfigDict` into which a partial dict merges."""
+"""The configuration type: an `ml_collections.ConfigDict` into which a partial dict merges, every value typed."""
 
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, FieldReference
+
+LARGEST_WHOLE_NUMBER = 2**53 - 1  # up to here a whole number survives JSON and double precision
+LONGEST_KEY = 200
 
 
-def unknown_key_message(key: str, known: Iterable[str], prefix: str = "") -> str:
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message, one line, names the key and what was expected."""
+
+    def __init__(self, message: str):
+        super().__init__(" ".join(message.split()))
+
+
+def unknown_key_message(key: object, known: Iterable[str], prefix: str = "") -> str:
     """One line that names an unknown key and the nearest known one."""
-    known = sorted(known)
+    key, known = str(key)[:LONGEST_KEY], sorted(known)
     nearest = difflib.get_close_matches(key.upper(), [name.upper() for name in known], n=1, cutoff=0.5)
     matches = [name for name in known if nearest and name.upper() == nearest[0]]
     hint = f'did you mean "{prefix}{matches[0]}"?' if matches else f"known here: {', '.join(known)}"
     return f'unknown configuration key "{prefix}{key}"; {hint}'
 
 
+def shown(value: object) -> str:
+    """What a setting holds, for a message: its `repr`, on one line and cut short however long or deep it is."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = short.maxlong = 80
+    return " ".join(short.repr(value).split())
+
+
+def of_type_of(default: Any, value: Any, key: str) -> Any:
+    """The value as the plain type of its default, which a checkpoint can hold: no subclass of it.
+
+    A whole number may stand for a float, and a list for a tuple; the items of a tuple are of the type of the
+    default's first, of any plain type where the default is empty.
+
+    Raises:
+        ConfigError: it is of another type, a whole number of 2**53 or beyond, or text that isn't text.
+    """
+    if isinstance(default, tuple):
+        if not isinstance(value, (tuple, list)):
+            raise ConfigError(f"{key} is {shown(value)}; expected a tuple, as {default!r} is")
+        return tuple(
+            of_type_of(default[0] if default else _plain_type(item), item, f"{key}[{position}]")
+            for position, item in enumerate(value)
+        )
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise ConfigError(f"{key} is {shown(value)}; expected True or False")
+        return value
+    if isinstance(default, str):
+        if not isinstance(value, str):
+            raise ConfigError(f"{key} is {shown(value)}; expected text, as {default!r} is")
+        if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+            raise ConfigError(f"{key} is {shown(value)}; expected text that can be written in UTF-8")
+        return str(value)
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if whole and abs(value) > LARGEST_WHOLE_NUMBER:
+        raise ConfigError(f"{key} is {shown(value)}; expected a number below 2**53")
+    if isinstance(default, int):
+        if not whole:
+            raise ConfigError(f"{key} is {shown(value)}; expected a whole number, as {default!r} is")
+        return int(value)
+    if not whole and not isinstance(value, float):
+        raise ConfigError(f"{key} is {shown(value)}; expected a number, as {default!r} is")
+    return float(value)
+
+
+def _plain_type(item: Any) -> bool | int | float | str:
+    """A value of the plain type that the item is of; text where it is of none."""
+    return next((kind() for kind in (bool, int, float) if isinstance(item, kind)), "")
+
+
 class Settings(ConfigDict):
     """A `ConfigDict` in which assigning a dict to a group of settings merges instead of replacing.
 
     `CONFIG.PROGRESS_LOSS = {'enabled': True}` keeps the group's other defaults; once locked, an unknown key
-    is refused by name with the nearest known one, and a value of another type than the default's is refused.
+    is refused by name with the nearest known one, and a value of another type than the default's is refused
+    (`ConfigError`).
 
     Example:
         >>> settings = Settings()
@@ -35,28 +97,28 @@ class Settings(ConfigDict):
 
     def __setitem__(self, key: str, value: Any) -> None:
         if self.is_locked and key not in self:
-            raise KeyError(unknown_key_message(key, self.keys()))
+            raise ConfigError(unknown_key_message(key, self.keys()))
         current = self.get(key)
         if isinstance(current, Settings):
             if not isinstance(value, (Mapping, ConfigDict)):
-                raise TypeError(f'configuration key "{key}" is a group of settings, not {value!r}')
+                raise ConfigError(f"{key} is {shown(value)}; expected a group of settings")
             for inner_key, inner_value in value.items():
                 try:
                     current[inner_key] = inner_value
-                except (KeyError, TypeError) as error:
-                    raise type(error)(_with_group(key, error)) from None
+                except ConfigError as error:
+                    raise ConfigError(_with_group(key, error)) from None
             return
-        if isinstance(value, dict):
+        if isinstance(value, dict) and current is None:
             # Built key by key, so that the groups inside it merge too.
             group = Settings()
             for inner_key, inner_value in value.items():
                 group[inner_key] = inner_value
             value = group
-        if isinstance(current, tuple) and isinstance(value, list):
-            value = tuple(value)
+        elif current is not None and not isinstance(value, FieldReference):
+            value = of_type_of(current, value, str(key))
         super().__setitem__(key, value)
 
 
-def _with_group(group: str, error: Exception) -> str:
-    message = str(error.args[0] if error.args else error)
+def _with_group(group: str, error: ConfigError) -> str:
+    message = str(error)
     return message if message.startswith("in ") else f"in {group}: {message}"

@@ -4,34 +4,34 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
 import torch
 from ml_collections import ConfigDict
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from models.json_dataset import TaskBatchSampler, VideoData, collate_videos
+from models.batch_loading import make_loader, run_network, step_generator
+from models.json_dataset import TaskBatchSampler, VideoData
+from models.validation_epoch import run_validation_epoch
+from utils.files import write_json
 from utils.interruption import Interrupted, StopRequest
 from utils.loss_entry import (
-    LossFunction,
     get_loss_function,
     get_progress_lambda,
     get_validation_loss_function,
     gradient_sizes,
 )
 from utils.processes import Processes
-from utils.run_checkpoints import RunCheckpoints, TrainingState
-from utils.training_log import Averages, all_finite, epoch_row, write_training_log
+from utils.run_checkpoints import RunCheckpoints
+from utils.training_log import Averages, all_finite, epoch_row, log_epoch, write_training_log
+from utils.training_state import BEST_CRITERIA, TrainingState
 
 logger = logging.getLogger(__name__)
-
-# Checkpoint type -> the validation loss whose minimum it keeps.
-BEST_CRITERIA = {"combined": "total_loss", "alignment": "alignment_loss"}
 
 
 class TrainingDiverged(RuntimeError):
@@ -65,6 +65,7 @@ class AlignmentTraining:
         self.optimizer = torch.optim.Adam(
             model.parameters(), lr=config.LEARNING_RATE, weight_decay=config.WEIGHT_DECAY, fused=True
         )
+        leave_unused_parts_alone(model, config)
         self.trained = self.processes.wrap(model)
         self.sampler = TaskBatchSampler(data.train, config.BATCH_SIZE, config.SEED, shuffle=True)
         self.validation_videos = data.val
@@ -79,7 +80,33 @@ class AlignmentTraining:
 
     def resume(self, checkpoint: Mapping[str, Any]) -> None:
         """Continues from the content of a `last.pt`."""
-        self.state = self.checkpoints.restore(checkpoint)
+        self.state = self.checkpoints.restore(checkpoint, most_batches=len(self.sampler))
+        if checkpoint["config"]["NUM_EPOCHS"] != self.num_epochs:
+            self._measure_best_anew(checkpoint["config"]["NUM_EPOCHS"])
+        if self.processes.is_main:
+            # Its settings may have changed; and this is now the run that was worked on last.
+            write_json(self.run / "config.json", self.config.to_dict())
+
+    def _measure_best_anew(self, epochs_before: int) -> None:
+        """Validates the best checkpoints by the loss of the new length of training.
+
+        Lambda and the schedules stretch over it, so that their final values, at which the validation loss
+        stands, are others: a best loss of the old function would compare with none of the new.
+        """
+        logger.warning(
+            "NUM_EPOCHS was %d and is %d: lambda and the schedules of GTCC and VAVA stretch to the new length, and "
+            "the validation losses in the log so far stay those of the old one", epochs_before, self.num_epochs,
+        )
+        for kind, criterion in BEST_CRITERIA.items():
+            loaded = self.checkpoints.load_best(kind, self.device)
+            loss = float("inf")
+            if loaded is not None:
+                loss = self._validate(loaded.model, loaded.checkpoint["epoch"])[criterion]
+                logger.info("best %s loss: %.4f, measured anew", kind, loss)
+                if self.processes.is_main:
+                    self.checkpoints.rewrite(loaded, loss=loss)
+            self.state.best[kind] = loss
+        self.processes.wait()
 
     def run_to_the_end(self) -> None:
         """Trains until NUM_EPOCHS are done.
@@ -92,21 +119,36 @@ class AlignmentTraining:
             try:
                 while self.state.epoch < self.num_epochs:
                     self._train_epoch(stop)
-            finally:
-                if self.processes.is_main:
-                    write_training_log(self.run, self.state.history, curves=True)
+            except BaseException:
+                self._write_log_of_a_broken_run()
+                raise
+            if self.processes.is_main:
+                write_training_log(self.run, self.state.history, curves=True)
         if self.processes.is_main:
             self.checkpoints.add_progress_normalizers(self.device)
 
     def _train_epoch(self, stop: StopRequest) -> None:
         train_means = self._run_training_steps(stop)
-        batches = self._share(list(self.validation_sampler))
-        validation = run_validation_epoch(
-            self.model, make_loader(self.validation_videos, batches, self.config), self.validation_loss_fn,
-            self.state.epoch, self.device, plan_loss_fn=self.loss_fn, processes=self.processes,
-        )
+        validation = self._validate(self.model, self.state.epoch, stop)
         self._finish_epoch(train_means, validation)
         if signal_number := self.processes.highest(stop.signal_number or 0):
+            raise Interrupted(signal_number)
+
+    def _validate(self, model: nn.Module, epoch: int, stop: StopRequest | None = None) -> dict[str, float]:
+        """The validation losses; with `stop`, a signal ends it after a batch, and the resumed run validates anew."""
+        batches = list(self.validation_sampler)
+        own = self.processes.share(batches)
+        rounds = -(-len(batches) // self.processes.world_size)
+        loader = make_loader(self.validation_videos, own, self.config)
+        return run_validation_epoch(
+            model, chain(loader, repeat(None, rounds - len(own))), self.validation_loss_fn, epoch, self.device,
+            plan_loss_fn=self.loss_fn, processes=self.processes,
+            after_batch=lambda: self._leave_if_asked(stop) if stop is not None else None,
+        )
+
+    def _leave_if_asked(self, stop: StopRequest) -> None:
+        if signal_number := self.processes.highest(stop.signal_number or 0):
+            self._write_last()
             raise Interrupted(signal_number)
 
     def _run_training_steps(self, stop: StopRequest) -> dict[str, float]:
@@ -121,7 +163,7 @@ class AlignmentTraining:
         self.sampler.set_epoch(state.epoch)
         batches = list(self.sampler)
         loader = make_loader(
-            self.data.train.in_epoch(state.epoch), self._share(batches, state.batch, repeat=True), self.config
+            self.data.train.in_epoch(state.epoch), self.processes.share(batches, state.batch, repeat=True), self.config
         )
         bar = tqdm(
             loader, desc=f"epoch {state.epoch + 1}/{self.num_epochs}", leave=False,
@@ -145,16 +187,26 @@ class AlignmentTraining:
             else:
                 self._note_bad_step(sequences, times, {**loss_dict, "gradient_norm": norm}, culprit=not finite)
             state.batch += in_step
+            if state.bad_steps_in_a_row >= self.config.MAX_BAD_STEPS:
+                self._note_totals(averages, began)
+                self._write_last()
+                raise TrainingDiverged(
+                    f"{state.bad_steps_in_a_row} steps in a row were not finite (MAX_BAD_STEPS), the last on videos "
+                    f"{_names(times)}; the last good state is in {self.run / 'ckpt' / 'last.pt'}"
+                )
             if not bar.disable:
                 bar.set_postfix({name: f"{value:.4f}" for name, value in averages.means().items()})
-            signal_number = self.processes.highest(stop.signal_number or 0)
-            if signal_number and state.batch < len(batches):
-                state.totals = averages.gathered(self.processes).state()
-                state.seconds = time.perf_counter() - began
+            if signal_number := self.processes.highest(stop.signal_number or 0):
+                self._note_totals(averages, began)
                 self._write_last()
                 raise Interrupted(signal_number)
-        state.seconds = time.perf_counter() - began
-        return averages.means(self.processes)
+        self._note_totals(averages, began)
+        return Averages(**state.totals).means()
+
+    def _note_totals(self, averages: Averages, began: float) -> None:
+        """Puts what the epoch has added up, in all processes, and its seconds into the state."""
+        self.state.totals = averages.gathered(self.processes).state()
+        self.state.seconds = time.perf_counter() - began
 
     def _forward_backward(
         self, sequences: Sequence[Tensor], times: Sequence[Mapping[str, Any]], number: int, weight: float
@@ -162,7 +214,7 @@ class AlignmentTraining:
         """The losses of a batch and the norm of the gradient, which is left on the parameters, clipped."""
         # Random choices hang on the batch alone: the same whichever process takes it, and after a resume.
         generator = step_generator(self.config.SEED, self.state.epoch, number)
-        output_dict = self.trained(to_device(sequences, self.device))
+        output_dict = run_network(self.trained, sequences, self.device, self.config.PRECISION)
         loss_dict = self.loss_fn(output_dict, self.state.epoch, times_list=list(times), generator=generator)
         if number == 0 and "progress_loss" in loss_dict:
             progress_weight = get_progress_lambda(self.state.epoch, self.num_epochs, self.config.PROGRESS_LOSS)
@@ -170,15 +222,6 @@ class AlignmentTraining:
         self.optimizer.zero_grad(set_to_none=True)
         (loss_dict["total_loss"] * weight).backward()
         return loss_dict, nn.utils.clip_grad_norm_(self.model.parameters(), self.config.MAX_GRAD_NORM)
-
-    def _share(self, batches: list[list[int]], start: int = 0, repeat: bool = False) -> list[list[int]]:
-        """This process's batches from `start` on; with `repeat`, a process that runs out takes a stand-in."""
-        rank, world_size = self.processes.rank, self.processes.world_size
-        rounds = range(start, len(batches), world_size)
-        return [
-            batches[min(first + rank, len(batches) - 1)]
-            for first in rounds if repeat or first + rank < len(batches)
-        ]
 
     def _note_bad_step(
         self, sequences: Sequence[Tensor], times: Sequence[Mapping[str, Any]], losses: Mapping[str, Tensor],
@@ -188,24 +231,25 @@ class AlignmentTraining:
         state = self.state
         state.bad_steps += 1
         state.bad_steps_in_a_row += 1
-        names = ", ".join(time_dict["name"] for time_dict in times)
         if culprit:
             logger.warning(
-                "epoch %d: loss or gradient not finite on videos %s; step skipped", state.epoch + 1, names
+                "epoch %d: loss or gradient not finite on videos %s; step skipped", state.epoch + 1, _names(times)
             )
             self.checkpoints.dump_bad_step(state, sequences, times, losses)
-        if state.bad_steps_in_a_row >= self.config.MAX_BAD_STEPS:
-            self._write_last()
-            raise TrainingDiverged(
-                f"{state.bad_steps_in_a_row} steps in a row were not finite (MAX_BAD_STEPS), the last on videos "
-                f"{names}; the last good state is in {self.run / 'ckpt' / 'last.pt'}"
-            )
 
     def _write_last(self) -> None:
         """Writes `last.pt`; no process goes on before it lies there, for the first to leave ends the others."""
         if self.processes.is_main:
             self.checkpoints.write_last(self.state)
         self.processes.wait()
+
+    def _write_log_of_a_broken_run(self) -> None:
+        """Writes log and curves so far; where that fails too, what broke the run is what is reported."""
+        if self.processes.is_main:
+            try:
+                write_training_log(self.run, self.state.history, curves=True)
+            except OSError as error:
+                logger.warning("%s", error)
 
     def _finish_epoch(self, train_means: Mapping[str, float], validation: Mapping[str, float]) -> None:
         """Records the epoch, writes the checkpoints that it earned, and moves the state to the next one."""
@@ -220,7 +264,7 @@ class AlignmentTraining:
         }
         finished = state.epoch + 1
         if self.processes.is_main:
-            _log_epoch(row, self.num_epochs)
+            log_epoch(row, self.num_epochs)
             for kind, loss in improved.items():
                 logger.info("New best %s loss: %.4f", kind.upper(), loss)
                 self.checkpoints.write(f"best_model_{kind}.pt", state.epoch, loss)
@@ -234,65 +278,15 @@ class AlignmentTraining:
             write_training_log(self.run, state.history, curves=False)
 
 
-@torch.inference_mode()
-def run_validation_epoch(
-    model: nn.Module,
-    batches: Iterable[tuple[list[Tensor], list[dict]]],
-    loss_fn: LossFunction,
-    epoch: int,
-    device: torch.device,
-    plan_loss_fn: LossFunction | None = None,
-    processes: Processes | None = None,
-) -> dict[str, float]:
-    """The mean of every loss term over the validation batches of all processes, as a dict.
+def leave_unused_parts_alone(model: nn.Module, config: ConfigDict) -> None:
+    """Takes the drop network out of training where no loss reads it: only GTCC does, below gamma = 1.
 
-    Args:
-        model: the network.
-        batches: this process's pairs of sequences and their time_dicts.
-        loss_fn: the loss that chooses the best checkpoints, the same function at every epoch.
-        epoch: number of the epoch, from 0.
-        device: where to compute.
-        plan_loss_fn: the training loss, with lambda and the drop schedule of this epoch; its terms are reported
-            too, as `at_epoch_<term>`, and choose nothing.
-        processes: those that share the validation set.
+    Several processes would otherwise have to look, at every step, for the weights that got no gradient.
     """
-    model.eval()
-    averages = Averages()
-    for sequences, times in batches:
-        output_dict = model(to_device(sequences, device))
-        averages.add(loss_fn(output_dict, epoch, times_list=times))
-        if plan_loss_fn is not None:
-            at_epoch = plan_loss_fn(output_dict, epoch, times_list=times, generator=step_generator(0, epoch, 0))
-            averages.add({f"at_epoch_{name}": value for name, value in at_epoch.items()})
-    return averages.means(processes)
+    read = config.LOSS_TYPE.GTCC and config.GTCC_PARAMS.gamma < 1
+    if model.drop_network is not None and not read:
+        model.drop_network.requires_grad_(False)
 
 
-def make_loader(dataset: Dataset, batches: Sequence[list[int]], config: ConfigDict) -> DataLoader:
-    """Loads the given batches of videos, in order."""
-    return DataLoader(
-        dataset, batch_sampler=batches, collate_fn=collate_videos, num_workers=config.NUM_WORKERS,
-        # A loader draws a seed for its workers when iterated; not from the numbers that training draws.
-        generator=torch.Generator().manual_seed(config.SEED),
-    )
-
-
-def step_generator(seed: int, epoch: int, batch: int) -> torch.Generator:
-    """The source of a step's random choices, a function of where the step stands in the run."""
-    return torch.Generator().manual_seed(((seed * 1_000_003 + epoch) * 1_000_003 + batch) % 2**63)
-
-
-def to_device(sequences: Iterable[Tensor], device: torch.device) -> list[Tensor]:
-    """The sequences on the device; those already there are not copied."""
-    return [sequence.to(device, non_blocking=True) for sequence in sequences]
-
-
-def _loss_columns(row: Mapping[str, float]) -> Iterator[tuple[str, float]]:
-    return ((name, value) for name, value in row.items() if name.endswith("_loss") and "at_epoch" not in name)
-
-
-def _log_epoch(row: Mapping[str, float], num_epochs: int) -> None:
-    losses = ", ".join(f"{name} {value:.4f}" for name, value in _loss_columns(row))
-    logger.info("epoch %d/%d: %s (%.1f s)", row["epoch"] + 1, num_epochs, losses, row["train_seconds"])
-    if "train_progress_gradient" in row:
-        alignment, progress = row["train_alignment_gradient"], row["train_progress_gradient"]
-        logger.info("gradient on the embedding: alignment %.3g, lambda x progress %.3g", alignment, progress)
+def _names(times: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(time_dict["name"] for time_dict in times)

@@ -7,6 +7,8 @@ height, width), and an optional `split.json` (see `utils.data.splits`). `docs/da
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -136,7 +138,7 @@ class VideoDataset(Dataset):
         video = self.videos[index]
         try:
             return read_features(
-                video.path, self._file_format, self._standardization, frames, video.number_of_frames
+                video.path, self._file_format, self._standardization, frames, video.number_of_frames, video.stamp
             )
         except DataError as error:
             raise DataError(f"{place(video.path, video.task, video.handle)}{error}") from error
@@ -174,6 +176,14 @@ class VideoData:
     standardization: dict[str, Tensor] | None
     skipped_tasks: dict[str, str]
     notes: tuple[str, ...] = ()
+
+    def fingerprint(self) -> dict[str, str]:
+        """A digest of each split: which videos of which task, their lengths and segments; not the features."""
+        digests = {}
+        for split in SPLITS:
+            videos = [[video.task, video.time_dict] for video in getattr(self, split).videos]
+            digests[split] = hashlib.sha256(json.dumps(videos, sort_keys=True).encode()).hexdigest()
+        return digests
 
     def summary(self) -> str:
         """A table, one row per task: videos per split, frames, actions, background share, repeats.

@@ -2,12 +2,14 @@
 
     torchrun --nproc-per-node 2 --module tests.failing_process FAULT --config ...
 
-FAULT is 'error', 'SIGTERM' or 'SIGKILL'; it strikes process 1 in its second step.
+FAULT is 'error', 'SIGTERM' or 'SIGKILL', or 'wait' to say so and do nothing for two seconds; it strikes process 1,
+or the only one, in its second step. 'validation' is a SIGTERM in its first validation.
 """
 
 import os
 import signal
 import sys
+import time
 
 import models.alignment_training_loop as loop
 from multitask_train import main
@@ -22,15 +24,28 @@ def break_second_step(fault: str) -> None:
         steps.append(1)
         if len(steps) == 2 and fault == "error":
             raise AssertionError("broken on purpose")
-        if len(steps) == 2:
+        if len(steps) == 2 and fault == "wait":
+            print("waiting", file=sys.stderr, flush=True)
+            time.sleep(2)
+        elif len(steps) == 2:
             os.kill(os.getpid(), signal.Signals[fault])
         return original(self, *arguments, **settings)
 
     loop.AlignmentTraining._forward_backward = broken
 
 
+def signal_in_validation() -> None:
+    original = loop.run_validation_epoch
+
+    def interrupted(*arguments, **settings):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return original(*arguments, **settings)
+
+    loop.run_validation_epoch = interrupted
+
+
 if __name__ == "__main__":
     fault = sys.argv.pop(1)
-    if os.environ["RANK"] == "1":
-        break_second_step(fault)
+    if os.environ.get("RANK", "1") == "1":
+        signal_in_validation() if fault == "validation" else break_second_step(fault)
     sys.exit(run_command(main, sys.argv))

@@ -82,6 +82,16 @@ class TestTraining:
         )
         assert math.isfinite(read_log(run)[0][f"train_{loss}_loss"])
 
+    def test_bfloat16_trains_to_nearly_the_same_loss(self, data_root, tmp_path, finished_run):
+        rounded = train(data_root, tmp_path, "--config.PRECISION=bfloat16",
+                        "--config.PROGRESS_LOSS.lambda_curriculum.enabled=true")
+        exact = [row["val_total_loss"] for row in read_log(finished_run)]
+        found = [row["val_total_loss"] for row in read_log(rounded)]
+        assert found != exact
+        assert found == pytest.approx(exact, rel=0.1)
+        weights = load_checkpoint(rounded / "ckpt" / "best_model_combined.pt")["model_state_dict"].values()
+        assert {weight.dtype for weight in weights} == {torch.float32}
+
     def test_single_task_without_crosstask_network(self, data_root, tmp_path):
         tasks = sorted(json.loads((data_root / "synthetic" / "synthetic.json").read_text()))
         run = train(data_root, tmp_path, "--config.ARCHITECTURE.MCN=false", f"--config.TASKS=('{tasks[0]}',)")

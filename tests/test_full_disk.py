@@ -12,6 +12,7 @@ import multitask_train
 from tests.conftest import ROOT, training_arguments
 from utils.ckpt_save import load_checkpoint, load_model
 from utils.command import run_command as run_in_this_process
+from utils.files import atomic_write
 
 
 class FillingDisk:
@@ -66,6 +67,46 @@ def test_a_write_that_fails_in_mid_checkpoint(data_root, tmp_path, monkeypatch, 
 
     disk.bytes_left = 10**9
     assert multitask_train.main([*arguments, "--resume", "auto"]) == 0
+
+
+def test_a_picture_that_cannot_be_written_does_not_hide_what_broke_the_run(data_root, tmp_path, monkeypatch, caplog):
+    """On a full disk the curves fail after the checkpoint did; the checkpoint's error is the one that counts."""
+
+    disk = FillingDisk(10**9)
+    original = multitask_train.AlignmentTraining._finish_epoch
+
+    def full(*arguments, **settings):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def filling(self, *arguments):
+        original(self, *arguments)
+        disk.bytes_left = 0
+
+    monkeypatch.setattr("utils.ckpt_save.open", disk.open, raising=False)
+    monkeypatch.setattr(multitask_train.AlignmentTraining, "_finish_epoch", filling)
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
+    monkeypatch.setattr("utils.command.interrupt_on_sigterm", lambda: None)  # this process's handlers stay
+    arguments = ["train", *training_arguments(data_root, tmp_path)]
+    assert run_in_this_process(multitask_train.main, arguments) == 1
+    *_, curves, last = caplog.messages
+    assert "loss_curves.png: No space left on device" in curves
+    assert "cannot write" in last
+    assert ".pt: No space left on device; make room, then go on with --resume" in last
+
+
+def test_a_library_that_names_no_reason_is_asked_whether_the_disk_is_full(tmp_path, monkeypatch):
+    def write():
+        with atomic_write(tmp_path / "curves.png"):
+            raise OSError("encoder error -2 when writing image file")
+
+    with pytest.raises(OSError, match=r"cannot write .*curves\.png: encoder error") as raised:
+        write()
+    assert raised.value.errno == errno.EIO
+    monkeypatch.setattr("utils.files.open", FillingDisk(100).open, raising=False)
+    with pytest.raises(OSError, match=r"cannot write .*curves\.png: No space left on device") as raised:
+        write()
+    assert raised.value.errno == errno.ENOSPC
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_small_disk(data_root, tmp_path):

@@ -43,20 +43,23 @@ def run_ranks(number, *arguments):
     for process in started:
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
+        assert "unused" not in errors, "every weight that is trained gets a gradient"
 
 
 def train_alone(arguments):
     assert multitask_train.main(["multitask_train.py", *arguments]) == 0
 
 
-@pytest.mark.parametrize("number", [2, 3])
-def test_gradients_equal_those_of_one_process_on_the_same_batches(data_root, tmp_path, number):
-    arguments = training_arguments(data_root, tmp_path)
+@pytest.mark.parametrize(("number", "loss"), [(2, "GTCC"), (3, "GTCC"), (2, "tcc")])
+def test_gradients_equal_those_of_one_process_on_the_same_batches(data_root, tmp_path, number, loss):
+    """TCC leaves the drop network out, which then gets no gradient anywhere."""
+    arguments = training_arguments(data_root, tmp_path, *one_loss(loss))
     run_ranks(number, "-m", "tests.one_step", tmp_path / "gradients.pt", *arguments)
     got = torch.load(tmp_path / "gradients.pt")
     alone = make_training(arguments, Processes())
     each = [gradients_of(alone, batch) for batch in range(number)]
     assert got.keys() == each[0].keys()
+    assert any(name.startswith("drop_network") for name in got) == (loss == "GTCC")
     for name in got:
         expected = sum(gradients[name] for gradients in each) / number
         assert expected.abs().sum() > 0, name
@@ -100,6 +103,19 @@ def test_a_signal_to_one_process_saves_and_one_process_resumes_in_mid_epoch(data
     train_alone([*arguments, "--resume", "auto"])
     history = load_checkpoint(last)["training_state"]["history"]
     assert [row["epoch"] for row in history] == [0, 1, 2]
+
+
+def test_a_signal_to_one_process_in_validation_stops_all_after_a_batch_each(data_root, tmp_path):
+    arguments = training_arguments(data_root, tmp_path, *one_loss("tcc"))
+    done = torchrun(2, "--module", "tests.failing_process", "validation", *arguments)
+    assert done.returncode != 0
+    assert "stopped by SIGTERM; the state is saved" in done.stderr
+    last = tmp_path / "demo" / "run-001" / "ckpt" / "last.pt"
+    state = load_checkpoint(last)["training_state"]
+    assert (state["epoch"], state["history"]) == (0, [])
+    assert state["batch"] == state["totals"]["counts"]["tcc_loss"] > 0
+    train_alone([*arguments, "--resume", "auto"])
+    assert [row["epoch"] for row in load_checkpoint(last)["training_state"]["history"]] == [0, 1, 2]
 
 
 @pytest.mark.parametrize(("fault", "message"), [("error", "broken on purpose"), ("SIGKILL", "another process ended")])

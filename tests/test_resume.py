@@ -1,17 +1,31 @@
 """A run that was stopped goes on as if it had not been."""
 
+import json
+import os
 import random
+import shutil
 import signal
+import subprocess
+import sys
 
 import pytest
+import torch
 
 import multitask_train
 from configs.entry_config import ConfigError
-from tests.conftest import training_arguments
+from models.alignment_training_loop import AlignmentTraining
+from tests.conftest import ROOT, training_arguments
 from tests.interrupted_runs import command, difference, one_loss, run_with_kills
-from utils.ckpt_save import load_checkpoint
-from utils.interruption import Interrupted, StopRequest
+from tests.one_step import make_training
+from utils.ckpt_save import load_checkpoint, load_model
+from utils.data.problems import DataError
+from utils.interruption import Interrupted
+from utils.processes import Processes
 from utils.run_folder import open_run
+
+
+def stop_at_once(self, stop):
+    raise Interrupted(signal.SIGTERM)
 
 
 def train(data_root, output, *overrides):
@@ -87,9 +101,89 @@ class TestResume:
             train(data_root, tmp_path, "--resume", str(tmp_path / "demo" / "run-007"))
         assert train(data_root, tmp_path, "--resume", "auto", "--config.NUM_EPOCHS=1") == 0
 
+    def test_more_epochs_measure_the_best_checkpoints_anew(self, data_root, tmp_path, monkeypatch):
+        """The schedules stretch, so the validation loss is another function: best losses must be its values."""
+        settings = ["--config.PROGRESS_LOSS.lambda_curriculum.enabled=true", *one_loss("VAVA")]
+        assert train(data_root, tmp_path, *settings) == 0
+        folder = tmp_path / "demo" / "run-001" / "ckpt"
+        before = {kind: load_checkpoint(folder / f"best_model_{kind}.pt") for kind in ("combined", "alignment")}
+        longer = ["--config.NUM_EPOCHS=40", "--resume", "auto"]
+        monkeypatch.setattr(AlignmentTraining, "_train_epoch", stop_at_once)
+        with pytest.raises(Interrupted):
+            train(data_root, tmp_path, *settings, *longer)
+        monkeypatch.undo()
+        training = make_training([*training_arguments(data_root, tmp_path, *settings), longer[0]], Processes())
+        for kind, criterion in (("combined", "total_loss"), ("alignment", "alignment_loss")):
+            after = load_checkpoint(folder / f"best_model_{kind}.pt")
+            assert (after["epoch"], after["config"]["NUM_EPOCHS"]) == (before[kind]["epoch"], 40)
+            assert after["loss"] != before[kind]["loss"]
+            assert after["loss"] == pytest.approx(training._validate(load_model(after), 0)[criterion], rel=1e-5)
+
+    def test_other_data_under_the_same_settings_is_refused(self, data_root, finished, tmp_path):
+        copy = tmp_path / "data"
+        shutil.copytree(data_root, copy)
+        path = copy / "synthetic" / "synthetic.json"
+        content = json.loads(path.read_text())
+        first = next(iter(content.values()))
+        first["hdl_actions"][0][1] = "something else"
+        path.write_text(json.dumps(content))
+        with pytest.raises(DataError, match="the videos of train, their lengths or their annotation are not those"):
+            train(copy, finished, "--resume", "auto", "--config.NUM_EPOCHS=4")
+        del content[next(iter(content))]
+        path.write_text(json.dumps(content))
+        with pytest.raises(DataError, match="the data have the tasks"):
+            train(copy, finished, "--resume", "auto", "--config.NUM_EPOCHS=4")
+
+    def test_a_run_copied_to_another_place_resumes_there(self, data_root, tmp_path):
+        assert train(data_root, tmp_path / "here", "--config.NUM_EPOCHS=1") == 0
+        shutil.copytree(tmp_path / "here", tmp_path / "there")
+        shutil.copytree(data_root, tmp_path / "data")
+        shutil.rmtree(tmp_path / "here")
+        assert train(tmp_path / "data", tmp_path / "there", "--config.NUM_EPOCHS=2", "--resume", "auto") == 0
+        config = json.loads((tmp_path / "there" / "demo" / "run-001" / "config.json").read_text())
+        assert (config["NUM_EPOCHS"], config["DATASET_PATH"]) == (2, str(tmp_path / "data"))
+
+    def test_another_version_is_said_and_a_newer_setting_takes_its_default(self, data_root, tmp_path, caplog):
+        assert train(data_root, tmp_path, "--config.NUM_EPOCHS=1") == 0
+        path = tmp_path / "demo" / "run-001" / "ckpt" / "last.pt"
+        content = torch.load(path, weights_only=True)
+        content["versions"]["torch"] = "1.0"
+        del content["config"]["FEATURE_LAYOUT"], content["data_fingerprint"]
+        torch.save(content, path)
+        assert train(data_root, tmp_path, "--config.NUM_EPOCHS=2", "--resume", "auto") == 0
+        assert "but not to the last bit" in caplog.text
+        assert "FEATURE_LAYOUT" not in caplog.text
+
+    def test_a_log_cut_in_mid_line_is_written_whole_again(self, data_root, tmp_path):
+        assert train(data_root, tmp_path, "--config.NUM_EPOCHS=2") == 0
+        log = tmp_path / "demo" / "run-001" / "metrics.csv"
+        whole = log.read_bytes()
+        log.write_bytes(whole[: len(whole) - 30])
+        assert train(data_root, tmp_path, "--config.NUM_EPOCHS=2", "--resume", "auto") == 0
+        assert log.read_bytes() == whole
+
+    def test_two_commands_at_the_same_instant_never_share_a_run(self, data_root, tmp_path):
+        def start(*overrides):
+            arguments = training_arguments(data_root, tmp_path, *overrides)
+            return subprocess.Popen(
+                [sys.executable, str(ROOT / "multitask_train.py"), *arguments, "--resume", "auto"],
+                env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True,
+            )  # fmt: skip
+
+        # Nothing there yet: each makes a run of its own.
+        both = [start("--config.NUM_EPOCHS=1") for _ in range(2)]
+        errors = [process.communicate(timeout=120)[1] for process in both]
+        assert [process.returncode for process in both] == [0, 0], errors
+        assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == ["run-001", "run-002"]
+        # Both find the second: one goes on with it, the other is told so.
+        both = [start("--config.NUM_EPOCHS=40") for _ in range(2)]
+        errors = [process.communicate(timeout=120)[1] for process in both]
+        assert sorted(process.returncode for process in both) == [0, 2], errors
+        assert sum("another process is training into" in error for error in errors) == 1
+        assert load_checkpoint(tmp_path / "demo" / "run-002" / "ckpt" / "last.pt")["epoch"] == 40
+
     def test_two_processes_never_write_into_one_run(self, data_root, finished, run_command):
         from configs.entry_config import read_command_line
-        from utils.processes import Processes
         config = read_command_line(["train", *training_arguments(data_root, finished)]).config
         run = finished / "demo" / "run-001"
         with config.unlocked():
@@ -99,14 +193,6 @@ class TestResume:
                 data_root, finished, "--config.NUM_EPOCHS=4", "--resume", str(run)))
         assert done.returncode == 2
         assert "another process" in done.stderr
-
-
-def test_a_second_signal_acts_as_usual():
-    with StopRequest() as stop:
-        signal.raise_signal(signal.SIGINT)
-        assert stop.requested
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
 
 
 def test_what_a_killed_process_left_half_written_is_removed_at_resume(data_root, tmp_path):

@@ -18,11 +18,18 @@ import torch
 from torch import nn
 
 from models.build_model import build_model
+from utils.checkpoint_content import checked_content, compare_shapes, read_archive
 from utils.files import atomic_write
-from utils.legacy_checkpoint import CheckpointError, is_legacy_checkpoint, read_legacy_checkpoint
+from utils.legacy_checkpoint import is_legacy_checkpoint, read_legacy_checkpoint
+from utils.tensor_archive import CheckpointError
+
+__all__ = [
+    "CHECKPOINT_TYPES", "CheckpointError", "LoadedCheckpoint", "choose_checkpoint", "ckpt_save", "find_checkpoint",
+    "get_ckpt_MCN", "get_ckpt_basic", "get_ckpt_for_eval", "load_checkpoint", "load_model", "newest_run",
+    "save_content",
+]
 
 CHECKPOINT_TYPES = ("combined", "alignment")
-REQUIRED_KEYS = ("config", "epoch", "loss", "model_state_dict", "feature_width", "tasks")
 
 
 class LoadedCheckpoint(NamedTuple):
@@ -76,27 +83,30 @@ def save_content(content: Mapping[str, Any], filename: str | Path) -> None:
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """Reads a checkpoint onto the CPU, executing nothing from it; checkpoints of the original code are translated.
 
+    Every entry is checked (`utils.checkpoint_content`), and settings that the stored configuration lacks, because
+    they are newer, stand at their defaults.
+
     Raises:
         FileNotFoundError: if there is no such file.
-        CheckpointError: if it is not a whole checkpoint of this project (or of the original code).
+        CheckpointError: if it is not a whole checkpoint of this project (or of the original code), or an entry
+            cannot be.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"checkpoint {path} does not exist")
     if is_legacy_checkpoint(path):
-        return read_legacy_checkpoint(path)
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises half a dozen types here, by how the file is broken
-        raise CheckpointError(f"{path} is not a readable checkpoint: {_first_line(error)}") from error
-    missing = [key for key in REQUIRED_KEYS if not isinstance(checkpoint, dict) or key not in checkpoint]
-    if missing:
-        raise CheckpointError(f"{path} is not a checkpoint of this project: it lacks {', '.join(missing)}")
-    return checkpoint
+        return checked_content(path, read_legacy_checkpoint(path), of_original_code=True)
+    return checked_content(path, read_archive(path))
 
 
 def load_model(checkpoint: Mapping[str, Any], device: torch.device | str = "cpu") -> nn.Module:
     """Rebuilds the network from the checkpoint's own configuration and loads its weights strictly.
+
+    Draws no random numbers.
+
+    Args:
+        checkpoint: what `load_checkpoint` returned.
+        device: where to put the network.
 
     Returns:
         The network in evaluation mode on `device`.
@@ -104,14 +114,15 @@ def load_model(checkpoint: Mapping[str, Any], device: torch.device | str = "cpu"
     Raises:
         CheckpointError: if weights are missing, surplus, or of another shape than the configuration says.
     """
-    model = build_model(checkpoint["config"], checkpoint["feature_width"], len(checkpoint["tasks"]))
     try:
-        model.load_state_dict(checkpoint["model_state_dict"], strict=True)
-    except RuntimeError as error:
-        lines = [line.strip() for line in str(error).splitlines()[1:]]
-        raise CheckpointError(
-            f"the checkpoint's weights do not fit the network of its own configuration: {' '.join(lines)}"
-        ) from error
+        # Without memory at first: a configuration may name any size, the weights are what the file holds.
+        with torch.device("meta"):
+            model = build_model(checkpoint["config"], checkpoint["feature_width"], len(checkpoint["tasks"]))
+    except ValueError as error:
+        raise CheckpointError(f"the checkpoint's configuration describes no network: {error}") from error
+    compare_shapes(checkpoint["model_state_dict"], model.state_dict())
+    model = model.to_empty(device="cpu")
+    model.load_state_dict(checkpoint["model_state_dict"], strict=True)
     return model.to(device).eval()
 
 
@@ -220,7 +231,3 @@ def _first_existing(candidates: list[Path], also: Path | None = None) -> Path:
             return candidate
     looked_for = [str(path) for path in [*candidates, also] if path is not None]
     raise FileNotFoundError(f"no checkpoint found; looked for {', '.join(looked_for)}")
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

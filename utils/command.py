@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+
+import torch
 
 from configs.entry_config import ConfigError
 from models.alignment_training_loop import TrainingDiverged
@@ -19,6 +22,17 @@ logger = logging.getLogger(__name__)
 
 BAD_INPUT = 2
 FAILED = 1
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+def _beyond_the_program(error: MemoryError | RuntimeError) -> str | None:
+    """What went wrong around the program rather than in it, or None; torch says so only in its text."""
+    first_line = next(iter(str(error).splitlines()), "")
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in first_line:
+        return f"out of memory ({first_line}); smaller networks, BATCH_SIZE, MAX_FRAMES or SKIP_RATE need less"
+    if "DataLoader worker" in first_line:
+        return f"a loading process was ended from outside ({first_line}); NUM_WORKERS = 0 does without them"
+    return None
 
 
 def run_command(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
@@ -38,8 +52,17 @@ def run_command(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) 
     except (ConfigError, DataError, CheckpointError, FileNotFoundError, FileExistsError) as error:
         logger.error("error: %s", error)
         return BAD_INPUT
-    except (TrainingDiverged, ProcessLost, OSError) as error:  # of the system: a full disk, no permission
+    except (TrainingDiverged, ProcessLost) as error:
         logger.error("error: %s", error)
+        return FAILED
+    except OSError as error:  # of the system: a full disk, no permission
+        hint = "; make room, then go on with --resume" if error.errno in NO_ROOM else ""
+        logger.error("error: %s%s", error, hint)
+        return FAILED
+    except (MemoryError, RuntimeError) as error:
+        if (reason := _beyond_the_program(error)) is None:
+            raise
+        logger.error("error: %s", reason)
         return FAILED
     except Interrupted as stopped:
         logger.info("%s", stopped)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import re
@@ -45,19 +46,39 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        if error.errno is None:
-            raise
-        raise OSError(error.errno, f"cannot write {path}: {error.strerror}") from error
+        number, reason = error.errno, error.strerror
+        if number is None:  # as of a library that writes pictures; whether the disk is full can be found out
+            number = errno.ENOSPC if _is_full(path.parent) else errno.EIO
+            reason = os.strerror(number) if number == errno.ENOSPC else str(error)
+        raise OSError(number, f"cannot write {path}: {reason}") from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def remove_stale_temporaries(folder: str | os.PathLike) -> list[Path]:
-    """Removes, in a folder and those in it, what `atomic_write` left when its process was killed; returns it.
+def _is_full(folder: Path) -> bool:
+    """Whether a file in the folder can't grow by a block."""
+    probe = folder / f".probe-{uuid.uuid4().hex}"
+    try:
+        with open(probe, "wb") as file:
+            file.write(bytes(1 << 16))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    finally:
+        probe.unlink(missing_ok=True)
+    return False
 
-    Only for a folder that no living process writes into.
+
+def remove_stale_temporaries(folders: Iterable[str | os.PathLike], stems: str) -> list[Path]:
+    """Removes what `atomic_write` left in some folders when its process was killed; returns it.
+
+    Args:
+        folders: where to look, not in folders inside them.
+        stems: a regular expression for the names, without suffix, of files that no living process writes.
     """
-    stale = [path for path in Path(folder).rglob(".*") if re.fullmatch(r"\..+-[0-9a-f]{32}(\.\w+)?", path.name)]
+    pattern = re.compile(rf"\.({stems})-[0-9a-f]{{32}}(\.\w+)?")
+    stale = [path for folder in folders for path in Path(folder).glob(".*") if pattern.fullmatch(path.name)]
     for path in stale:
         path.unlink()
     return stale

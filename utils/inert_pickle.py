@@ -80,7 +80,7 @@ def read_pickle(content: bytes) -> Any:
     except PickleError:
         raise
     except Exception as error:  # pickletools raises several types, by how the pickle is broken
-        raise PickleError(f"its pickle is broken ({error})") from error
+        raise PickleError(f"its pickle is broken ({str(error)[:200]})") from error
     raise PickleError("its pickle has no end")
 
 

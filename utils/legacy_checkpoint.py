@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import math
 import reprlib
-import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +16,16 @@ import torch
 
 from configs.generic_config import get_generic_config
 from utils.inert_pickle import PickleError, TensorRecord, read_pickle
+from utils.tensor_archive import CheckpointError, TensorArchive
 
 # Sizes that the original code has as constants, not in its configuration.
 HEAD_LAYERS = (512, 128, 256)
 CONVOLUTIONS = 7
 KERNEL = 3
 
-# Both are far beyond any checkpoint, and keep a made-up file from taking minutes or all memory.
+# Both are far beyond any checkpoint of the original code, and keep a made-up file from taking minutes or all memory.
 _LARGEST_PICKLE = 4 << 20
 _MOST_LAYERS = 100
-
-
-class CheckpointError(ValueError):
-    """A file that isn't a whole checkpoint; the message names it and what is wrong with it."""
 
 
 def is_legacy_checkpoint(path: str | Path) -> bool:
@@ -42,7 +37,7 @@ def is_legacy_checkpoint(path: str | Path) -> bool:
         OSError: the file can't be opened.
     """
     try:
-        with _Archive(path) as archive:
+        with TensorArchive(path, _LARGEST_PICKLE) as archive:
             return b"ceasydict\nEasyDict\n" in archive.pickle
     except CheckpointError:
         return False
@@ -65,7 +60,7 @@ def read_legacy_checkpoint(path: str | Path) -> dict[str, Any]:
         CheckpointError: it is truncated or no such checkpoint, its pickle tries to run code, or its weights
             are missing, surplus, or don't fit its configuration.
     """
-    with _Archive(path) as archive:
+    with TensorArchive(path, _LARGEST_PICKLE) as archive:
         try:
             content = read_pickle(archive.pickle)
         except PickleError as error:
@@ -77,7 +72,7 @@ def read_legacy_checkpoint(path: str | Path) -> dict[str, Any]:
             "config": _translate_config(values, network),
             "epoch": values.get("epoch", int),
             "loss": float(values.get("loss", (int, float))),
-            "model_state_dict": network.translate(archive.tensors(network.weights)),
+            "model_state_dict": network.translate(_weights(archive, network.weights)),
             "optimizer_state_dict": None,
             "feature_width": network.feature_width,
             "tasks": [],
@@ -86,67 +81,16 @@ def read_legacy_checkpoint(path: str | Path) -> dict[str, Any]:
         }
 
 
-class _Archive:
-    """The zip archive that `torch.save` writes, with every read checked; a context manager."""
-
-    def __init__(self, path: str | Path):
-        self.path = path
-        self.file = open(path, "rb")  # noqa: SIM115 (closed by __exit__)
-        try:
-            with self._clear_errors():
-                self.size = self.file.seek(0, 2)
-                self.zip = zipfile.ZipFile(self.file)
-                pickles = [name for name in self.zip.namelist() if name.endswith("/data.pkl")]
-                if len(pickles) != 1:
-                    raise CheckpointError(f"{path} is no checkpoint: {len(pickles)} data.pkl in it, not one")
-                self.root = pickles[0].removesuffix("data.pkl")
-                if self.root + "byteorder" in self.zip.namelist() and self._read("byteorder", 8) != b"little":
-                    raise CheckpointError(f"{path} was written on a machine with another byte order")
-                self.pickle = self._read("data.pkl", _LARGEST_PICKLE)
-        except BaseException:
-            self.file.close()
-            raise
-
-    def __enter__(self) -> _Archive:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.file.close()
-
-    def tensors(self, records: Mapping[str, TensorRecord]) -> dict[str, torch.Tensor]:
-        """The described tensors, float32 on the CPU."""
-        # Records that share a storage, or a stride of 0, could ask for any amount of memory.
-        sizes = [math.prod(record.shape) * record.storage.dtype.itemsize for record in records.values()]
-        if sum(sizes) > self.size:
-            raise CheckpointError(f"{self.path} describes more weights than it holds")
-        return {name: self._tensor(name, record) for name, record in records.items()}
-
-    def _tensor(self, name: str, record: TensorRecord) -> torch.Tensor:
-        storage = record.storage
-        steps = zip(record.shape, record.strides, strict=True)
-        last = record.offset + sum((size - 1) * stride for size, stride in steps)
-        with self._clear_errors():
-            content = self._read(f"data/{storage.key}", self.size)
-        if len(content) != storage.elements * storage.dtype.itemsize or last >= storage.elements:
-            raise CheckpointError(f"{self.path}: the weight {name} reaches beyond the numbers stored for it")
-        numbers = torch.frombuffer(bytearray(content), dtype=storage.dtype)
-        return numbers.as_strided(record.shape, record.strides, record.offset).to(torch.float32, copy=True)
-
-    def _read(self, name: str, most_bytes: int) -> bytes:
-        entry = self.zip.getinfo(self.root + name)
-        # torch.save never compresses, so that no entry is larger than the file.
-        if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > most_bytes:
-            raise CheckpointError(f"{self.path}: {name} in it is compressed or too large for a checkpoint")
-        return self.zip.read(entry)
-
-    @contextmanager
-    def _clear_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except CheckpointError:
-            raise
-        except Exception as error:  # zipfile raises a dozen types, by how the archive is broken
-            raise CheckpointError(f"{self.path} is truncated or no checkpoint: {error}") from error
+def _weights(archive: TensorArchive, records: Mapping[str, TensorRecord]) -> dict[str, torch.Tensor]:
+    """The described tensors, float32 on the CPU."""
+    # Records that share a storage, or a stride of 0, could ask for any amount of memory.
+    sizes = [math.prod(record.shape) * record.storage.dtype.itemsize for record in records.values()]
+    if sum(sizes) > archive.size:
+        raise CheckpointError(f"{archive.path} describes more weights than it holds")
+    return {
+        name: archive.tensor(record, f"the weight {name}").to(torch.float32, copy=True)
+        for name, record in records.items()
+    }
 
 
 class _Values:
@@ -300,6 +244,7 @@ def _translate_config(values: _Values, network: _Network) -> dict[str, Any]:
             kind = type(config[group][key])
             accepted = (int, float) if kind is float else kind
             config[group][key] = kind(values.get(f"config.{group}.{key}", accepted))
+    config.GTCC_PARAMS.soft_neighbours = "components"
     config.STANDARDIZE = False
     plain = config.to_dict()
     plain["BASEARCH"]["TEMPORAL_STACKING_ARCH"]["num_layers"] = CONVOLUTIONS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -34,11 +34,19 @@ class Processes:
         return self.rank == 0
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """The network whose backward pass averages gradients over the processes."""
-        if self.world_size == 1:
-            return model
-        # A loss may leave a part of the network without gradient, the drop network under TCC for one.
-        return nn.parallel.DistributedDataParallel(model, find_unused_parameters=True)
+        """The network whose backward pass averages gradients over the processes.
+
+        Every weight that requires a gradient must get one at every step.
+        """
+        return model if self.world_size == 1 else nn.parallel.DistributedDataParallel(model)
+
+    def share(self, batches: Sequence[Value], start: int = 0, repeat: bool = False) -> list[Value]:
+        """This process's batches from `start` on; with `repeat`, a process that runs out takes a stand-in."""
+        rounds = range(start, len(batches), self.world_size)
+        return [
+            batches[min(first + self.rank, len(batches) - 1)]
+            for first in rounds if repeat or first + self.rank < len(batches)
+        ]
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is set in any process."""

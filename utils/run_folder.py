@@ -25,6 +25,9 @@ SAFE_TO_CHANGE = (
     "CKPT_EVERY", "MAX_BAD_STEPS",
 )
 
+# Stems of the files that a training writes.
+OWN_FILES = r"config|metrics|loss_curves|last|best_model_\w+|epoch-\d+|bad_step|probe"
+
 
 @contextmanager
 def open_run(resume: str, config: ConfigDict, processes: Processes) -> Iterator[tuple[Path, dict[str, Any] | None]]:
@@ -82,10 +85,10 @@ def _choose_run(resume: str, config: ConfigDict) -> tuple[Path, bool]:
 def _checkpoint_to_resume(run: Path, config: ConfigDict) -> dict[str, Any]:
     path = run / "ckpt" / "last.pt"
     checkpoint = load_checkpoint(path)
-    if "training_state" not in checkpoint:
+    if "training_state" not in checkpoint or "random_state" not in checkpoint:
         raise ConfigError(f"{path} holds no training state to resume from")
     _refuse_changes(run, checkpoint["config"], config.to_dict())
-    logger.info("resuming after %d epochs", checkpoint["training_state"]["epoch"])
+    logger.info("resuming after %d epochs", checkpoint["epoch"])
     return checkpoint
 
 
@@ -126,8 +129,9 @@ def _held(run: Path) -> Iterator[None]:
         try:
             # A lock of the process itself: its loading workers must not hold it when it is killed.
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except (BlockingIOError, PermissionError) as error:  # POSIX allows either
             raise FileExistsError(f"another process is training into {run}") from error
-        for path in remove_stale_temporaries(run):
+        # Only the training's own: an evaluation of the run may be writing into it.
+        for path in remove_stale_temporaries([run, run / "ckpt"], OWN_FILES):
             logger.info("removed %s, left by a killed process", path)
         yield

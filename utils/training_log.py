@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from utils.files import write_csv
 from utils.processes import Processes
 
 Row = dict[str, float]
+
+logger = logging.getLogger(__name__)
 
 
 class Averages:
@@ -31,7 +34,7 @@ class Averages:
     def gathered(self, processes: Processes) -> Averages:
         """The additions of all processes in one."""
         sums = processes.sum({name: float(total) for name, total in self.sums.items()})
-        counts = processes.sum(self.counts)
+        counts = {name: int(count) for name, count in processes.sum(self.counts).items()}
         return Averages({name: torch.tensor(total, dtype=torch.float64) for name, total in sums.items()}, counts)
 
     def means(self, processes: Processes | None = None) -> dict[str, float]:
@@ -50,6 +53,16 @@ def epoch_row(epoch: int, **groups: Mapping[str, float]) -> Row:
     for group, values in groups.items():
         row.update({f"{group}_{name}": float(value) for name, value in values.items()})
     return row
+
+
+def log_epoch(row: Row, num_epochs: int) -> None:
+    """Reports an epoch: its losses, its seconds, and how hard each part of the loss pulls at the embedding."""
+    losses = {name: value for name, value in row.items() if name.endswith("_loss") and "at_epoch" not in name}
+    text = ", ".join(f"{name} {value:.4f}" for name, value in losses.items())
+    logger.info("epoch %d/%d: %s (%.1f s)", row["epoch"] + 1, num_epochs, text, row["train_seconds"])
+    if "train_progress_gradient" in row:
+        alignment, progress = row["train_alignment_gradient"], row["train_progress_gradient"]
+        logger.info("gradient on the embedding: alignment %.3g, lambda x progress %.3g", alignment, progress)
 
 
 def write_training_log(run: Path, rows: list[Row], curves: bool) -> None:

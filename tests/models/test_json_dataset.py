@@ -240,13 +240,14 @@ def test_standardization_is_that_of_the_training_frames(folder):
         load_data(config_for(folder), standardization={"mean": torch.ones(4), "std": torch.ones(4)})
 
 
-def test_lazy_reads_the_file_each_time_and_eager_once(folder):
+def test_lazy_reads_the_file_each_time_and_eager_once_and_a_change_is_refused(folder):
     write_folder(folder, {"tea": names(4)})
     lazy, kept = load_data(config_for(folder)), load_data(config_for(folder, LAZY_LOAD=False))
     first = kept.train[0][0]
     assert torch.equal(lazy.train[0][0], first)
     write_features(folder, "v0", np.ones((10, 3), np.float32))
-    assert torch.equal(lazy.train[0][0], torch.ones(10, 3))
+    with pytest.raises(DataError, match=r"v0\.npy: task 'tea', video 'v0': was written anew after the data"):
+        lazy.train[0]
     assert kept.train[0][0] is first
     assert kept.test[kept.test.partner_indices("tea")[0]][0] is first
 

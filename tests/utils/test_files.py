@@ -48,13 +48,16 @@ def test_an_error_of_the_disk_names_the_file(tmp_path):
 
 
 def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
-    kept = [tmp_path / name for name in ("last.pt", ".lock", ".last-abc.pt", f"last-{32 * 'a'}.pt")]
-    stale = [tmp_path / f".last-{32 * 'a'}.pt", tmp_path / "folder" / f".notes-{32 * '0'}"]
     (tmp_path / "folder").mkdir()
+    (tmp_path / "other").mkdir()
+    of_another = f".last.train_embeddings-{32 * 'a'}.pt"
+    names = ("last.pt", ".lock", ".last-abc.pt", f"last-{32 * 'a'}.pt", of_another, f"other/.last-{32 * 'a'}.pt")
+    kept = [tmp_path / name for name in names]
+    stale = [tmp_path / f".last-{32 * 'a'}.pt", tmp_path / "folder" / f".epoch-12-{32 * '0'}"]
     for path in [*kept, *stale]:
         path.write_text("x")
-    assert sorted(remove_stale_temporaries(tmp_path)) == sorted(stale)
-    assert sorted(tmp_path.iterdir()) == sorted([*kept, tmp_path / "folder"])
+    assert sorted(remove_stale_temporaries([tmp_path, tmp_path / "folder"], r"last|epoch-\d+")) == sorted(stale)
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)
 
 
 def test_json_keeps_its_content_and_refuses_what_is_not_json(tmp_path):

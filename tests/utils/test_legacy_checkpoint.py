@@ -14,6 +14,9 @@ from torch.nn import functional
 
 from models.build_model import build_model
 from tests.real_data import data_root
+from tests.utils.data.mutation import EXAMPLES, note
+from utils.checkpoint_content import checked_content
+from utils.ckpt_save import load_model
 from utils.legacy_checkpoint import CheckpointError, is_legacy_checkpoint, read_legacy_checkpoint
 
 FEATURES, WIDTH, CHANNELS, HEADS = 5, 4, 6, 3
@@ -243,11 +246,14 @@ def test_pickle_that_runs_code_is_refused_and_runs_nothing(write, tmp_path, monk
 def read_or_refusal(path):
     """The checkpoint, or None where it is refused by an error that names the file."""
     try:
-        return read_legacy_checkpoint(path)
+        checkpoint = checked_content(path, read_legacy_checkpoint(path), of_original_code=True)
     except CheckpointError as error:
         if str(path) not in str(error):
             raise
+        note("refused")
         return None
+    note("loaded")
+    return checkpoint
 
 
 def edited_pickle(path, edit):
@@ -307,9 +313,9 @@ def test_mutated_files_load_the_same_or_fail_clearly(write):
     path = write(original_content(crosstask=False))
     whole = path.read_bytes()
     expected = read_legacy_checkpoint(path)["model_state_dict"]
-    chance = random.Random(0)
+    chance = random.Random(EXAMPLES)
     refused = 0
-    for _ in range(400):
+    for _ in range(max(400, EXAMPLES)):
         mutated = bytearray(whole)
         for _ in range(chance.choice([1, 4, 30])):
             mutated[chance.randrange(len(mutated))] = chance.randrange(256)
@@ -324,7 +330,7 @@ def test_mutated_files_load_the_same_or_fail_clearly(write):
 def test_mutated_pickles_load_or_fail_clearly(write):
     """As above with the archive's checksums right, so that the pickle itself is what is broken."""
     path = write(original_content(crosstask=False))
-    chance = random.Random(1)
+    chance = random.Random(EXAMPLES)
 
     def mutate(content):
         mutated = bytearray(content)
@@ -333,11 +339,11 @@ def test_mutated_pickles_load_or_fail_clearly(write):
         return bytes(mutated)
 
     refused = 0
-    for _ in range(150):
+    for _ in range(max(150, EXAMPLES)):
         checkpoint = read_or_refusal(edited_pickle(path, mutate))
         refused += checkpoint is None
         if checkpoint is not None:
-            assert build(checkpoint)([torch.randn(3, FEATURES)])["outputs"][0].shape == (3, WIDTH)
+            assert load_model(checkpoint)([torch.randn(3, FEATURES)])["outputs"][0].shape == (3, WIDTH)
     assert refused > 30
 
 

@@ -1,12 +1,11 @@
 """Feature files: `<handle>.npy`, (T, D) or declared as (D, T), or maps of (T, channels, height, width).
 
-Files are opened as read-only memory maps and read in blocks, so that checking a data set or measuring its
-features never holds all of it, and a few frames of a long video are read without the others.
+Files are read in blocks (`utils.data.npy_file`), so that checking a data set or measuring its features never
+holds all of it, and a few frames of a long video are read without the others.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from utils.data.npy_file import NpyFile, open_npy
 from utils.data.problems import DataError
 from utils.data.standardization import Moments
 
-BLOCK_ELEMENTS = 1 << 19  # 2 MB in single precision
 FEATURE_RANK, MAP_RANK = 2, 4
 LAYOUTS = ("frames_first", "features_first")
-
-# NumPy parses a header as a Python literal, and CPython's parser keeps its recursion depth in one counter for all
-# threads: two headers at once were seen to fail with "AST constructor recursion depth mismatch" on 3.11.
-_ONE_HEADER_AT_A_TIME = threading.Lock()
-
 
 @dataclass(frozen=True)
 class FeatureFormat:
@@ -50,6 +44,51 @@ class FeatureFormat:
 
 
 @dataclass(frozen=True)
+class FeatureFile:
+    """A feature file whose header is what it should be.
+
+    Attributes:
+        file: where its numbers lie.
+        shape: (T, D) or (T, channels, height, width), frames first whichever way the file is laid out.
+        frames_lie_together: whether the numbers of one frame lie side by side in the file; otherwise those of
+            one feature do.
+    """
+
+    file: NpyFile
+    shape: tuple[int, ...]
+    frames_lie_together: bool
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def read(self, frames: np.ndarray) -> np.ndarray:
+        """Some frames, strictly increasing: float32 (n, ...), contiguous and writable."""
+        if self.frames_lie_together:
+            return self.file.read(frames)
+        # Rows of the file are features: (D, T), or (width, height, channels, T) of maps in Fortran order.
+        result = np.empty((len(frames), *self.file.shape[:-1]), np.float32)
+        for part, block in self.file.rows(np.arange(self.file.shape[0])):
+            result[:, part] = np.moveaxis(block[..., frames], -1, 0)
+        return np.ascontiguousarray(result.transpose(0, *range(result.ndim - 1, 0, -1)) if result.ndim > 2 else result)
+
+    def strips(self, frames: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:
+        """All of some frames, a block at a time.
+
+        Yields:
+            The place of the block's first frame among `frames`, its first feature, and the block: float32
+            (n, ...) of all features of some frames, or (len(frames), k) of some features of all of them.
+        """
+        if self.frames_lie_together:
+            for part, block in self.file.rows(frames):
+                yield part.start, 0, block
+        elif len(self.shape) == FEATURE_RANK:
+            for part, block in self.file.rows(np.arange(self.file.shape[0])):
+                yield 0, part.start, block[:, frames].T
+        else:
+            yield 0, 0, self.read(frames)
+
+
+@dataclass(frozen=True)
 class FeatureScan:
     """What one pass over a feature file found.
 
@@ -58,12 +97,14 @@ class FeatureScan:
         frames: those that are used, every skip_rate-th.
         shape: the shape of one frame, (D,) or (channels, height, width).
         moments: of the used frames, where asked for.
+        stamp: the file's size and time of change, by which a later change is noticed.
     """
 
     file_frames: int
     frames: int
     shape: tuple[int, ...]
     moments: Moments | None = None
+    stamp: tuple[int, int] | None = None
 
 
 def feature_path(folder: Path, handle: str) -> Path:
@@ -71,8 +112,8 @@ def feature_path(folder: Path, handle: str) -> Path:
     return folder / f"{handle}.npy"
 
 
-def open_features(path: Path, file_format: FeatureFormat) -> np.ndarray:
-    """A read-only memory map of a feature file, frames first whichever way the file is laid out.
+def open_features(path: Path, file_format: FeatureFormat) -> FeatureFile:
+    """Looks at the header of a feature file.
 
     Nothing of the content is read, and nothing but an .npy array of numbers is opened: no archive, no pickle.
 
@@ -80,38 +121,17 @@ def open_features(path: Path, file_format: FeatureFormat) -> np.ndarray:
         path: an .npy file of real numbers.
         file_format: what it is expected to be.
 
-    Returns:
-        A view of shape (T, D) or (T, channels, height, width).
-
     Raises:
         DataError: no such file, not exactly one .npy array, not numbers, of another rank, or of no width.
     """
-    try:
-        if path.exists() and not path.is_file():
-            raise DataError("is not a regular file; expected an .npy array")
-        # errstate: of the size that a hostile shape multiplies up to.
-        with _ONE_HEADER_AT_A_TIME, np.errstate(over="raise"):
-            array = np.lib.format.open_memmap(path, mode="r")
-        surplus = path.stat().st_size - array.offset - array.nbytes
-    except DataError:
-        raise
-    except FileNotFoundError as error:
-        raise DataError("no such feature file") from error
-    except Exception as error:
-        # NumPy evaluates the header as a Python literal, and a damaged one fails in a dozen different ways.
-        raise DataError(f"cannot be read as an .npy array ({_one_line(error)})") from error
-    if surplus > 0:
-        raise DataError(
-            f"cannot be read as an .npy array ({surplus} bytes more than the {array.shape} of its header)"
-        )
-    if array.dtype.kind not in "fiu":
-        raise DataError(f"holds values of type {array.dtype}; expected real numbers")
-    if array.ndim != file_format.rank:
-        raise DataError(f"has shape {array.shape}; expected {file_format.rank} axes, {file_format.axes}")
-    view = array.T if file_format.features_first else array
-    if 0 in view.shape[1:]:
-        raise DataError(f"has shape {array.shape}; expected a width of at least 1, {file_format.axes}")
-    return view
+    file = open_npy(path)
+    shape = file.array_shape
+    if len(shape) != file_format.rank:
+        raise DataError(f"has shape {shape}; expected {file_format.rank} axes, {file_format.axes}")
+    frames_first = shape[::-1] if file_format.features_first else shape
+    if 0 in frames_first[1:]:
+        raise DataError(f"has shape {shape}; expected a width of at least 1, {file_format.axes}")
+    return FeatureFile(file, frames_first, frames_lie_together=file.fortran_order == file_format.features_first)
 
 
 def scan_features(path: Path, file_format: FeatureFormat, with_moments: bool = False) -> FeatureScan:
@@ -125,22 +145,32 @@ def scan_features(path: Path, file_format: FeatureFormat, with_moments: bool = F
         DataError: what `open_features` raises, fewer than two frames, or a value that isn't finite in
             single precision, with the first such frame and feature.
     """
-    array = open_features(path, file_format)
+    features = open_features(path, file_format)
     skip_rate = file_format.skip_rate
-    used = array[::skip_rate]
+    used = np.arange(0, len(features), skip_rate)
     if len(used) < 2:
         skipped = f" at SKIP_RATE {skip_rate}" if skip_rate > 1 else ""
         raise DataError(f"has {len(used)} frame{'s' * (len(used) != 1)}{skipped}; expected at least 2")
-    moments = None
-    for first, block in _blocks(used):
+    worst: tuple[tuple[int, ...], np.float32] | None = None
+    parts: list[Moments] = []
+    for first_frame, first_feature, block in features.strips(used):
         if (place := _first_non_finite(block)) is not None:
-            frame, *feature = place
-            where = f"frame {(first + frame) * skip_rate}, feature {', '.join(map(str, feature))}"
-            raise DataError(f"holds {block[place]} at {where}; expected finite single-precision values")
+            frame, feature, *rest = place
+            found = (first_frame + frame, first_feature + feature, *rest)
+            worst = min(worst or (found, block[place]), (found, block[place]))
+            if features.frames_lie_together:
+                break
         if with_moments:
             wide = np.moveaxis(block, 1, -1).reshape(-1, block.shape[1]).astype(np.float64)
-            moments = Moments.of(wide) if moments is None else moments.merge(Moments.of(wide))
-    return FeatureScan(len(array), len(used), tuple(array.shape[1:]), moments)
+            parts.append(Moments.of(wide))
+            if features.frames_lie_together and len(parts) == 2:
+                parts = [parts[0].merge(parts[1])]
+    if worst is not None:
+        (frame, *feature), value = worst
+        where = f"frame {frame * skip_rate}, feature {', '.join(map(str, feature))}"
+        raise DataError(f"holds {value} at {where}; expected finite single-precision values")
+    moments = Moments.side_by_side(parts) if parts else None
+    return FeatureScan(len(features), len(used), features.shape[1:], moments, features.file.stamp)
 
 
 def read_features(
@@ -149,41 +179,38 @@ def read_features(
     standardization: dict[str, Tensor] | None = None,
     frames: np.ndarray | None = None,
     expected_frames: int | None = None,
+    expected_stamp: tuple[int, int] | None = None,
 ) -> Tensor:
     """One video's features, ready for the model.
 
     Args:
         path, file_format: as for `open_features`.
         standardization: `{'mean', 'std'}` of (D,) or, for maps, (channels,); None leaves the values.
-        frames: which of the used frames to read, an array of indices; None reads all.
+        frames: which of the used frames to read, strictly increasing indices; None reads all.
         expected_frames: how many used frames the file had when it was checked, or None.
+        expected_stamp: its stamp then (`FeatureScan`), or None.
 
     Returns:
         float32 of shape (T, D) or (T, channels, height, width), a copy that owns its memory.
 
     Raises:
-        DataError: what `open_features` raises, or another number of frames than expected.
+        DataError: what `open_features` raises, another number of frames than expected, or another stamp: the
+            values were checked, and a run that reads other ones from some moment on trains on neither.
     """
-    used = open_features(path, file_format)[:: file_format.skip_rate]
+    features = open_features(path, file_format)
+    used = np.arange(0, len(features), file_format.skip_rate)
     if expected_frames not in (None, len(used)):
         raise DataError(
             f"gives {len(used)} frames; expected the {expected_frames} that were there when the data was "
             f"checked"
         )
-    chosen = used if frames is None else used[frames]
-    values = torch.from_numpy(np.array(chosen, dtype=np.float32, order="C"))
+    if expected_stamp not in (None, features.file.stamp):
+        raise DataError("was written anew after the data was checked; expected it to stay as it is")
+    values = torch.from_numpy(features.read(used if frames is None else used[frames]))
     if standardization is None:
         return values
     shape = (-1,) + (1,) * (file_format.rank - 2)
     return values.sub_(standardization["mean"].view(shape)).div_(standardization["std"].view(shape))
-
-
-def _blocks(used: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Blocks of frames in single precision, as the model will see them, each with its first frame."""
-    rows = max(1, BLOCK_ELEMENTS // int(np.prod(used.shape[1:])))
-    for start in range(0, len(used), rows):
-        with np.errstate(over="ignore"):
-            yield start, np.asarray(used[start : start + rows]).astype(np.float32, copy=False)
 
 
 def _first_non_finite(block: np.ndarray) -> tuple[int, ...] | None:
@@ -195,7 +222,3 @@ def _first_non_finite(block: np.ndarray) -> tuple[int, ...] | None:
             return None
     finite = np.isfinite(block)
     return None if finite.all() else tuple(int(index) for index in np.argwhere(~finite)[0])
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -22,7 +22,7 @@ from utils.data.problems import DataError, place
 from utils.data.segments import fit_to_length, lengths_agree, subsample_segments
 from utils.data.splits import FEWEST_TRAINING_VIDEOS, SPLITS, TaskSplit, read_split_file, split_task
 
-# Reading waits for the disk, so more threads than processors are of use; each maps one file at a time.
+# Reading waits for the disk, so more threads than processors are of use; each reads one file at a time.
 MOST_SCANNING_THREADS = 4
 
 
@@ -36,6 +36,7 @@ class Video:
         path: its feature file.
         number_of_frames: T, of the features and of `time_dict` alike.
         time_dict: its segments; never modified by anyone.
+        stamp: size and time of change of its feature file when it was checked.
     """
 
     task: str
@@ -43,6 +44,7 @@ class Video:
     path: Path
     number_of_frames: int
     time_dict: dict[str, Any]
+    stamp: tuple[int, int] | None = None
 
 
 @dataclass
@@ -194,7 +196,7 @@ def _fit(
         lost = len(segments["step"]) - len(time_dict["step"])
         reconciled += video.number_of_frames != scan.file_frames
         unseen, affected = unseen + lost, affected + (lost > 0)
-        fitted.append(Video(video.task, video.handle, paths[video.handle], scan.frames, time_dict))
+        fitted.append(Video(video.task, video.handle, paths[video.handle], scan.frames, time_dict, scan.stamp))
     if reconciled:
         how = "rescaled" if scaling == "proportional" else "cut or prolonged at the end"
         prepared.notes.append(f"annotations {how} to the length of their features: {reconciled} videos")

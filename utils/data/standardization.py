@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,13 @@ class Moments:
         return Moments(count, mean, squares)
 
 
+    @staticmethod
+    def side_by_side(parts: Sequence[Moments]) -> Moments:
+        """The moments of the same frames' features, measured some features at a time."""
+        mean = np.concatenate([part.mean for part in parts])
+        return Moments(parts[0].count, mean, np.concatenate([part.squares for part in parts]))
+
+
 def standardization_from_moments(moments: Iterable[Moments]) -> dict[str, Tensor]:
     """Mean and standard deviation of each feature over all frames (the population's, divided by N).
 
@@ -67,21 +74,26 @@ def checked_standardization(standardization: Any, width: int) -> dict[str, Tenso
     Raises:
         DataError: another width than the features', values that aren't finite, or a deviation of 0 or less.
     """
+    if not isinstance(standardization, Mapping):
+        kind = type(standardization).__name__
+        raise DataError(f"the standardization is unusable (a {kind}); expected {{'mean', 'std'}}")
     try:
-        result = {
-            key: torch.as_tensor(standardization[key], dtype=torch.float32).detach().cpu()
-            for key in ("mean", "std")
-        }
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        given = {key: torch.as_tensor(standardization[key]) for key in ("mean", "std")}
+    except (KeyError, TypeError, ValueError, RuntimeError, IndexError, OverflowError) as error:
         raise DataError(f"the standardization is unusable ({error}); expected {{'mean', 'std'}}") from error
-    for key, values in result.items():
+    result: dict[str, Tensor] = {}
+    for key, values in given.items():
         if values.shape != (width,):
             raise DataError(
                 f"the standardization's {key} has shape {tuple(values.shape)}; expected ({width},), "
                 f"the width of the features"
             )
+        if values.is_complex() or values.layout != torch.strided:
+            raise DataError(f"the standardization's {key} is {values.dtype}, {values.layout}; expected real numbers")
+        values = values.detach().to("cpu", torch.float32)
         if not bool(torch.isfinite(values).all()):
             raise DataError(f"the standardization's {key} is not finite everywhere")
+        result[key] = values
     if not bool((result["std"] > 0).all()):
         raise DataError("the standardization's std is not above 0 everywhere")
     return result

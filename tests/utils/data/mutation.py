@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from random import Random
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, currently_in_test_context, event, settings
 from hypothesis import strategies as st
 
-# More where FUZZ_EXAMPLES says so: FUZZ_EXAMPLES=5000 python -m pytest tests/utils/data/test_fuzzing.py
+# The same few cases at every run; `python -m tests.fuzz_readers --cases 20000` tries more, and others each time.
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
 # The deadline is what tells a hang from a slow test: no case takes more than a few milliseconds of work.
 fuzzing = settings(
     max_examples=EXAMPLES,
+    derandomize="FUZZ_EXAMPLES" not in os.environ,
     deadline=10_000,
     suppress_health_check=[
         HealthCheck.too_slow,
@@ -21,6 +23,17 @@ fuzzing = settings(
         HealthCheck.function_scoped_fixture,
     ],
 )
+
+
+# What became of the cases: (test, outcome) -> how many; `tests.fuzz_readers` prints it.
+OUTCOMES: Counter[tuple[str, str]] = Counter()
+
+
+def note(outcome: str) -> None:
+    """Counts a case of the running test, as 'loaded' or 'refused'."""
+    if currently_in_test_context():
+        event(outcome)
+    OUTCOMES[os.environ.get("PYTEST_CURRENT_TEST", "").split(" ")[0], outcome] += 1
 
 
 @st.composite
@@ -57,6 +70,22 @@ def mutated(draw, content: bytes, head: int = 0) -> bytes:
             del data[start:]
     return bytes(data)
 
+
+odd_numbers = st.sampled_from([
+    -(10**20), -(2**31), -1, 0, 1, 2, 3, 7, 2**31, 2**53, 10**30, 10**400, -0.0, 0.5, 1.0, 1.5, 1e-300, 1e300,
+    float("nan"), float("inf"), float("-inf"),
+]) | st.integers(-5, 5) | st.floats()  # fmt: skip
+odd_text = st.sampled_from(
+    ["", "a", "auto", "cpu", "cuda:9999999999", "video", "per_frame", "resnet50", "..", "/", "a/b", "\0", "\ud800",
+     "été", "a\nb", "x" * 5000]
+) | st.text(max_size=5)  # fmt: skip
+# Plain values of every kind, most of them out of place wherever they are put.
+odd_plain_values = st.recursive(
+    st.none() | st.booleans() | odd_numbers | odd_text,
+    lambda inner: st.lists(inner, max_size=3) | st.lists(inner, max_size=3).map(tuple)
+    | st.dictionaries(odd_text | st.integers(-2, 2), inner, max_size=3),
+    max_leaves=5,
+)  # fmt: skip
 
 # What a mutation puts in whole, because single bytes seldom add up to it.
 TOKENS = (

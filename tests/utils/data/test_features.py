@@ -10,8 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.data import features as module
-from utils.data.features import FeatureFormat, feature_path, read_features, scan_features
+from utils.data import npy_file
+from utils.data.features import FeatureFormat, feature_path, open_features, read_features, scan_features
 from utils.data.problems import DataError
 from utils.data.standardization import Moments, checked_standardization, standardization_from_moments
 
@@ -88,7 +88,7 @@ def test_pickled_objects_are_never_loaded(tmp_path):
 
 
 def test_the_place_of_a_bad_value_is_right_across_blocks_and_skips(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "BLOCK_ELEMENTS", 8)
+    monkeypatch.setattr(npy_file, "BLOCK_BYTES", 32)
     array = np.zeros((50, 3))
     array[42, 2] = np.nan
     with pytest.raises(DataError, match="frame 42, feature 2"):
@@ -122,7 +122,7 @@ def test_blocks_do_not_change_the_moments(tmp_path, monkeypatch):
     array = np.random.default_rng(0).normal(3, 2, size=(101, 4)).astype(np.float32)
     path = saved(tmp_path, array)
     whole = scan_features(path, FEATURES, with_moments=True).moments
-    monkeypatch.setattr(module, "BLOCK_ELEMENTS", 8)
+    monkeypatch.setattr(npy_file, "BLOCK_BYTES", 32)
     blocks = scan_features(path, FEATURES, with_moments=True).moments
     assert blocks.count == whole.count == 101
     np.testing.assert_allclose(blocks.mean, whole.mean, rtol=1e-12)
@@ -234,6 +234,45 @@ def test_a_file_that_changed_is_noticed(tmp_path):
     assert len(read_features(path, FeatureFormat(skip_rate=2), expected_frames=5)) == 5
     with pytest.raises(DataError, match="gives 9 frames; expected the 5"):
         read_features(path, FEATURES, expected_frames=5)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_file_cut_short_while_it_is_read_is_an_error_and_not_the_end_of_the_process(tmp_path, order):
+    """Of a memory map the system would say so by SIGBUS."""
+    path = saved(tmp_path, np.asarray(np.ones((2000, 300)), order=order))
+    features = open_features(path, FEATURES)
+    strips = features.strips(np.arange(2000))
+    next(strips)
+    os.truncate(path, 4096)
+    with pytest.raises(DataError, match="was cut short while it was read"):
+        list(strips)
+    with pytest.raises(DataError, match="was changed while it was read"):
+        features.read(np.arange(2000))
+
+
+def test_a_file_written_anew_with_the_same_shape_is_noticed(tmp_path):
+    path = saved(tmp_path, np.zeros((9, 3)))
+    stamp = scan_features(path, FEATURES).stamp
+    read_features(path, FEATURES, expected_stamp=stamp)
+    status = os.stat(path)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    with pytest.raises(DataError, match="was written anew after the data was checked"):
+        read_features(path, FEATURES, expected_stamp=stamp)
+
+
+@given(st.integers(1, 400), st.integers(1, 40), st.sampled_from(["<f4", ">f4", "<f8", "<i2"]), st.data())
+def test_any_choice_of_rows_is_read_as_numpy_would(tmp_path_factory, rows, width, dtype, data):
+    array = np.arange(rows * width).reshape(rows, width).astype(dtype)
+    path = saved(tmp_path_factory.getbasetemp(), array)
+    indices = np.array(sorted(data.draw(st.sets(st.integers(0, rows - 1)))), int)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(npy_file, "BLOCK_BYTES", data.draw(st.sampled_from([1, 64, 1 << 19])))
+        patch.setattr(npy_file, "LARGEST_GAP", data.draw(st.sampled_from([0, 100, 1 << 16])))
+        result = npy_file.open_npy(path).read(indices)
+    assert result.dtype == np.float32
+    assert result.flags.c_contiguous
+    assert result.flags.writeable
+    np.testing.assert_array_equal(result, array[indices].astype(np.float32))
 
 
 def npy(header, content=b""):

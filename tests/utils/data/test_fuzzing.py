@@ -1,6 +1,6 @@
 """Damaged and odd files: either they load and everything that must hold does, or there is one DataError.
 
-FUZZ_EXAMPLES=5000 python -m pytest tests/utils/data/test_fuzzing.py
+python -m tests.fuzz_readers --cases 20000
 """
 
 import contextlib
@@ -11,7 +11,7 @@ from itertools import groupby
 import numpy as np
 import pytest
 import torch
-from hypothesis import event, example, given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from models.json_dataset import collate_videos, load_data
@@ -24,7 +24,7 @@ from tests.utils.data.builders import (
     write_features,
     write_folder,
 )
-from tests.utils.data.mutation import fuzzing, mutated
+from tests.utils.data.mutation import fuzzing, mutated, note
 from tests.utils.data.test_mstcn import write_source
 from utils.data.annotation import read_annotation
 from utils.data.batches import TaskBatchSampler
@@ -38,7 +38,7 @@ BACKGROUND = ("SIL", "background", "0", "Null", "G0")
 
 def check_error(error):
     """An error that is of use: every problem is named, and the text can be written anywhere."""
-    event("refused")
+    note("refused")
     assert error.problems
     assert all(problem and len(problem) < 2000 for problem in error.problems)
     str(error).encode()
@@ -51,6 +51,7 @@ def check_annotation(path, tasks=()):
     except DataError as error:
         check_error(error)
         return None
+    note("loaded")
     content = json.loads(path.read_text(encoding="utf-8-sig"))
     videos = {(video.task, video.handle): video for video in annotation.videos}
     assert len(videos) == len(annotation.videos)
@@ -219,7 +220,8 @@ def test_changed_feature_files(folder, data):
             check_error(error)
             return
         result = read_features(path, file_format)
-    # NumPy's other way to read it, not through a memory map, must come to the same numbers.
+    note("loaded")
+    # NumPy's own way to read it must come to the same numbers.
     expected = np.load(path, allow_pickle=False)
     if file_format.features_first:
         expected = expected.T
@@ -256,6 +258,7 @@ def test_changed_splits(folder, data):
     except DataError as error:
         check_error(error)
         return
+    note("loaded")
     placed = [handle for part in found.values() for handle in part]
     assert len(placed) == len(set(placed))
     assert set(placed) <= known
@@ -296,6 +299,7 @@ def test_whole_data_sets_with_damaged_files(tmp_path_factory, data):
     except DataError as error:
         check_error(error)
         return
+    note("loaded")
     seen = []
     for dataset in (loaded.train, loaded.val, loaded.test):
         for video, (features, time_dict) in zip(dataset.videos, dataset, strict=True):
@@ -333,6 +337,7 @@ def test_changed_mstcn_folders(tmp_path_factory, data):
     except DataError as error:
         check_error(error)
         return
+    note("loaded")
     for dataset in (loaded.train, loaded.val, loaded.test):
         for features, time_dict in dataset:
             assert_valid(time_dict, len(features))

@@ -1,0 +1,74 @@
+"""Batches of videos on their way to the network."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterable, Sequence
+
+import torch
+from ml_collections import ConfigDict
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from models.json_dataset import collate_videos
+
+
+def make_loader(dataset: Dataset, batches: Sequence[list[int]], config: ConfigDict) -> DataLoader:
+    """Loads the given batches of videos, in order."""
+    return DataLoader(
+        dataset, batch_sampler=batches, collate_fn=collate_videos, num_workers=config.NUM_WORKERS,
+        worker_init_fn=leave_signals_to_the_main_process,
+        # A loader draws a seed for its workers when iterated; not from the numbers that training draws.
+        generator=torch.Generator().manual_seed(config.SEED),
+    )
+
+
+def leave_signals_to_the_main_process(worker: int) -> None:
+    """Makes a loading worker outlast a SIGTERM or Ctrl-C that is sent to the whole group of processes.
+
+    It must go on loading until the step under way is done. A SIGTERM of the main process itself, which ends the
+    workers that way where it leaves without having asked them to, still counts.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):  # not on every system; without it a worker ends at the first SIGTERM
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_at_the_main_process_s_word, daemon=True).start()
+
+
+def _end_at_the_main_process_s_word() -> None:
+    # Only who waits for a signal is told who sent it.
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)
+
+
+def step_generator(seed: int, epoch: int, batch: int) -> torch.Generator:
+    """The source of a step's random choices, a function of where the step stands in the run."""
+    return torch.Generator().manual_seed(((seed * 1_000_003 + epoch) * 1_000_003 + batch) % 2**63)
+
+
+def run_network(
+    network: nn.Module, sequences: Sequence[Tensor], device: torch.device, precision: str = "float32"
+) -> dict[str, list[Tensor]]:
+    """What the network makes of a batch, in float32.
+
+    Args:
+        network: a model of `models.build_model`.
+        sequences: features of the videos.
+        device: where the network is.
+        precision: 'float32', or 'bfloat16' for autocast: matrix products and convolutions round what goes into
+            them to eight bits, weights and sums stay in float32.
+    """
+    sequences = to_device(sequences, device)
+    if precision == "float32":
+        return network(sequences)
+    with torch.autocast(device.type, dtype=torch.bfloat16):
+        output_dict = network(sequences)
+    return {name: [value.float() for value in values] for name, values in output_dict.items()}
+
+
+def to_device(sequences: Iterable[Tensor], device: torch.device) -> list[Tensor]:
+    """The sequences on the device; those already there are not copied."""
+    return [sequence.to(device, non_blocking=True) for sequence in sequences]

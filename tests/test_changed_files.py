@@ -1,0 +1,86 @@
+"""What lies around a training changes under it: its features, the place where compiled code is kept."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+import models.alignment_training_loop as loop
+import multitask_train
+from tests.conftest import ROOT, training_arguments
+from utils.ckpt_save import load_checkpoint
+from utils.command import BAD_INPUT, FAILED, run_command
+from utils.loss_functions import LAV_loss
+
+
+@pytest.fixture
+def own_data(data_root, tmp_path):
+    shutil.copytree(data_root, tmp_path / "data")
+    return tmp_path / "data"
+
+
+@pytest.mark.parametrize("change", ["truncated", "written anew", "removed"])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_features_extracted_anew_during_a_training_stop_it(
+    own_data, tmp_path, monkeypatch, caplog, change, workers
+):
+    """One clear error that names the file, after the epochs that are done are saved."""
+    original = loop.AlignmentTraining._finish_epoch
+    features = sorted((own_data / "synthetic" / "features").iterdir())
+
+    def changing(self, *arguments):
+        original(self, *arguments)
+        for path in features:
+            if change == "truncated":
+                os.truncate(path, 1000)
+            elif change == "removed":
+                path.unlink()
+            else:
+                np.save(path, np.load(path) + 1)
+
+    monkeypatch.setattr(loop.AlignmentTraining, "_finish_epoch", changing)
+    monkeypatch.setattr("utils.command.interrupt_on_sigterm", lambda: None)  # this process's handlers stay
+    arguments = training_arguments(own_data, tmp_path / "output", f"--config.NUM_WORKERS={workers}")
+    assert run_command(multitask_train.main, ["train", *arguments]) == BAD_INPUT
+    said = {"truncated": "fewer than", "written anew": "was written anew", "removed": "no such feature file"}
+    assert said[change] in caplog.messages[-1]
+    assert any(str(path) in caplog.messages[-1] for path in features)
+    last = tmp_path / "output" / "demo" / "run-001" / "ckpt" / "last.pt"
+    assert load_checkpoint(last)["training_state"]["epoch"] == 1
+
+
+def test_out_of_memory_is_said_and_not_a_traceback(data_root, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("utils.command.interrupt_on_sigterm", lambda: None)  # this process's handlers stay
+    wide = ("--config.OUTPUT_DIMENSIONALITY=1000000", "--config.ARCHITECTURE.drop_layers=(1000000,)")
+    arguments = training_arguments(data_root, tmp_path, *wide)
+    assert run_command(multitask_train.main, ["train", *arguments]) == FAILED
+    assert "out of memory" in caplog.messages[-1]
+
+
+def test_compiles_where_nothing_compiled_can_be_kept(tmp_path):
+    """A read-only image and no home, as in many a container; a file in a folder's place stops root as well."""
+    for name in ("utils", "configs", "models"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in [path for path in tmp_path.rglob("*") if path.is_dir()]:
+        (folder / "__pycache__").touch()
+    environment = {
+        **{key: value for key, value in os.environ.items() if key not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")},
+        "HOME": "/proc/no-home", "PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1",
+    }  # fmt: skip
+    program = (
+        "import torch; from utils.loss_functions import LAV_loss\n"
+        "frames = torch.arange(12.0).reshape(6, 2).requires_grad_()\n"
+        "loss = LAV_loss([frames, frames[1:]]); loss.backward(); print(loss.item(), frames.grad.norm().item())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    frames = torch.arange(12.0).reshape(6, 2).requires_grad_()
+    loss = LAV_loss([frames, frames[1:]])
+    loss.backward()
+    assert [float(word) for word in done.stdout.split()] == pytest.approx([loss.item(), frames.grad.norm().item()])

@@ -1,0 +1,75 @@
+"""Signals: during training, during validation, and to a whole group of processes."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+import models.validation_epoch as validation
+import multitask_train
+from tests.conftest import ROOT, training_arguments
+from tests.interrupted_runs import difference
+from utils.ckpt_save import load_checkpoint
+from utils.interruption import Interrupted, StopRequest
+
+
+def train(data_root, output, *overrides):
+    return multitask_train.main(["multitask_train.py", *training_arguments(data_root, output, *overrides)])
+
+
+@pytest.mark.parametrize(("batch", "number"), [(1, signal.SIGTERM), (2, signal.SIGINT), (3, signal.SIGTERM)])
+def test_a_stop_during_validation_comes_after_its_batch_and_resumes_bit_identical(
+    data_root, tmp_path, monkeypatch, batch, number
+):
+    assert train(data_root, tmp_path / "whole") == 0
+    original = validation.to_device
+    calls = []
+
+    def counted(*arguments):
+        calls.append(1)
+        if len(calls) == batch:
+            signal.raise_signal(number)
+        return original(*arguments)
+
+    monkeypatch.setattr(validation, "to_device", counted)
+    with pytest.raises(Interrupted) as stopped:
+        train(data_root, tmp_path / "stopped")
+    assert stopped.value.exit_code == 128 + number
+    assert len(calls) == batch
+    run = tmp_path / "stopped" / "demo" / "run-001"
+    checkpoint = load_checkpoint(run / "ckpt" / "last.pt")
+    state = checkpoint["training_state"]
+    # Two validation batches an epoch: the epoch's steps are done, and its validation is done anew.
+    assert (state["epoch"], len(state["history"])) == ((batch - 1) // 2,) * 2
+    assert state["batch"] > 0
+    assert state["totals"]["counts"]["total_loss"] == state["batch"]
+    assert train(data_root, tmp_path / "stopped", "--resume", str(run)) == 0
+    assert difference(run, tmp_path / "whole" / "demo" / "run-001") == ""
+
+
+def test_a_second_signal_acts_as_usual():
+    with StopRequest() as stop:
+        signal.raise_signal(signal.SIGINT)
+        assert stop.requested
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_whole_group_leaves_the_loading_workers_to_finish_the_step(data_root, tmp_path, number):
+    """As a cluster's scheduler and a terminal send it: to the command and its loading processes at once."""
+    arguments = training_arguments(data_root, tmp_path, "--config.NUM_WORKERS=2")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.failing_process", "wait", *arguments], start_new_session=True, cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    before = list(iter(process.stderr.readline, "waiting\n"))
+    os.killpg(process.pid, number)
+    rest = process.communicate(timeout=60)[1]
+    assert process.returncode == 128 + number, "".join(before) + rest
+    assert "the state is saved" in rest
+    assert "Traceback" not in rest
+    state = load_checkpoint(tmp_path / "demo" / "run-001" / "ckpt" / "last.pt")["training_state"]
+    assert (state["epoch"], state["batch"]) == (0, 2)
