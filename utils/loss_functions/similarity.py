@@ -61,26 +61,29 @@ def scaling_of(similarity: str, temperature: float, width: int) -> Scaling:
     )
 
 
-def logits_of(queries: Tensor, keys: Tensor, scaling: Scaling) -> tuple[Tensor, Tensor | None]:
+def logits_of(
+    queries: Tensor, keys: Tensor, scaling: Scaling, out: Tensor | None = None
+) -> tuple[Tensor, Tensor | None]:
     """Logits (..., A, M) of queries (..., A, D) against keys (..., M, D), up to a constant for each query.
 
     The squared distance leaves ||query||^2 out, since a softmax over the keys removes it. Second result, for
     `gradient_to_queries`: - d logit / d (squared distance) where that varies (euclidean), else None.
-    Subtract the same vector from queries and keys beforehand where they may lie far from the origin.
+    Subtract the same vector from queries and keys beforehand where they may lie far from the origin. The logits
+    are written to `out` where it is given.
     """
     key_norms = keys.square().sum(-1).unsqueeze(-2)
     if not scaling.rooted:
         product = torch.addmm if queries.dim() == 2 else torch.baddbmm
         scales = {"beta": -scaling.factor, "alpha": 2 * scaling.factor}
-        return product(key_norms, queries, keys.mT, **scales), None
+        return product(key_norms, queries, keys.mT, **scales, out=out), None
     query_norms = queries.square().sum(-1, keepdim=True)
-    squared = torch.matmul(queries, keys.mT).mul_(-2.0).add_(key_norms).add_(query_norms)
+    squared = torch.matmul(queries, keys.mT, out=out).mul_(-2.0).add_(key_norms).add_(query_norms)
     # Below rounding a distance is noise: there it counts as constant, and equal frames have a zero gradient.
     # The tiny number keeps a division by zero out when every embedding is zero.
     noise = 4 * torch.finfo(squared.dtype).eps * (key_norms.amax() + query_norms.amax())
     noise = noise.clamp_min(1e-3 * torch.finfo(squared.dtype).eps ** 2)
     is_noise = squared <= noise
-    distance = torch.maximum(squared, noise).sqrt_()
+    distance = torch.maximum(squared, noise, out=out).sqrt_()
     slope = (0.5 * scaling.factor / distance).masked_fill_(is_noise, 0.0)
     return distance.mul_(-scaling.factor), slope
 
@@ -105,15 +108,15 @@ def gradient_factor(scaling: Scaling) -> float:
     return 2.0 if scaling.rooted else 2.0 * scaling.factor
 
 
-def softmax_of(logits: Tensor) -> Tensor:
+def softmax_of(logits: Tensor, out: Tensor | None = None) -> Tensor:
     """Softmax over the last axis of logits that carry no gradient, without denormal weights.
 
     Logits are raised to the largest of their row less 60. Weights below e^-60 count for nothing, and the
     slow arithmetic of denormal numbers otherwise makes some softmaxes twenty times slower. `logits` is
-    overwritten.
+    overwritten; the result is written to `out`, another tensor, where it is given.
     """
     logits = torch.maximum(logits, logits.amax(-1, keepdim=True) - 60.0, out=logits)
-    return torch.softmax(logits, -1)
+    return torch.softmax(logits, -1, out=out)
 
 
 class _Logits(torch.autograd.Function):

@@ -81,10 +81,11 @@ class _CycleConsistency(torch.autograd.Function):
         sequences = [sequence - centre for sequence in sequences]
         pairs = ordered_pairs(len(sequences))
         total = sequences[0].new_zeros(())
+        blocks = _Blocks(sequences)
         for i, j in pairs:
             weight = 1.0 / (len(pairs) * len(sequences[i]))
             into = (gradients[i], gradients[j]) if needs_gradient else None
-            total += _add_pair(sequences[i], sequences[j], alignment_variance, scaling, weight, into)
+            total += _add_pair(sequences[i], sequences[j], alignment_variance, scaling, weight, into, blocks)
         if needs_gradient:
             ctx.save_for_backward(*gradients)
         return total
@@ -95,6 +96,30 @@ class _CycleConsistency(torch.autograd.Function):
         return None, None, None, *(upstream * gradient for gradient in ctx.saved_tensors)
 
 
+class _Blocks:
+    """Room for tensors of a block of anchors by all frames of a video, used again and again.
+
+    A block fresh from the system has to be cleared by it page by page, which costs as much as a matrix product;
+    memory allocators give blocks of this size back when they are freed.
+    """
+
+    NUMBER = 4
+
+    def __init__(self, sequences: list[Tensor]):
+        longest = max(len(sequence) for sequence in sequences)
+        self.elements = _BLOCK_ELEMENTS.get(sequences[0].device.type, _BLOCK_ELEMENTS_ELSEWHERE)
+        room = min(longest**2, max(self.elements, _SMALLEST_BLOCK * longest))
+        self.rooms = sequences[0].new_empty(self.NUMBER, room)
+
+    def rows(self, own: Tensor, other: Tensor) -> int:
+        """How many frames of `own` make a block."""
+        return max(_SMALLEST_BLOCK, self.elements // max(len(own), len(other)))
+
+    def of_shape(self, rows: int, columns: int) -> list[Tensor]:
+        """The rooms as tensors (rows, columns), with whatever is in them."""
+        return [room[: rows * columns].view(rows, columns) for room in self.rooms]
+
+
 def _add_pair(
     own: Tensor,
     other: Tensor,
@@ -102,6 +127,7 @@ def _add_pair(
     scaling: Scaling,
     weight: float,
     gradients: tuple[Tensor, Tensor] | None,
+    blocks: _Blocks,
 ) -> Tensor:
     """weight * the sum of L_cbr over the frames of `own` (N, D), with cycles through `other` (M, D).
 
@@ -109,19 +135,22 @@ def _add_pair(
     """
     positions = positions_of(len(own), own)
     factor = gradient_factor(scaling)
-    elements = _BLOCK_ELEMENTS.get(own.device.type, _BLOCK_ELEMENTS_ELSEWHERE)
-    block = max(_SMALLEST_BLOCK, elements // max(len(own), len(other)))
+    block = blocks.rows(own, other)
     total, own_sums, other_sums = own.new_zeros(()), own.new_zeros(len(own)), own.new_zeros(len(other))
     for start in range(0, len(own), block):
         anchors = own[start : start + block]
-        logits, slope_out = logits_of(anchors, other, scaling)
-        alpha = softmax_of(logits)
+        to_other, alpha = blocks.of_shape(len(anchors), len(other))[:2]
+        first, _, beta, last = blocks.of_shape(len(anchors), len(own))
+        logits, slope_out = logits_of(anchors, other, scaling, out=to_other)
+        softmax_of(logits, out=alpha)
         neighbours = alpha @ other
-        logits, slope_back = logits_of(neighbours, own, scaling)
-        beta = softmax_of(logits)
+        logits, slope_back = logits_of(neighbours, own, scaling, out=first)
+        softmax_of(logits, out=beta)
         mean = (beta @ positions).unsqueeze(1)
-        offset = positions - mean
-        variance = torch.linalg.vecdot(beta * offset, offset).unsqueeze(1) if alignment_variance else mean
+        offset = torch.sub(positions, mean, out=first)
+        variance = mean
+        if alignment_variance:
+            variance = torch.linalg.vecdot(torch.mul(beta, offset, out=last), offset).unsqueeze(1)
         error = positions[start : start + block].unsqueeze(1) - mean
         total += cycle_back_regression(error, variance, alignment_variance).sum()
         if gradients is None:
@@ -131,13 +160,13 @@ def _add_pair(
         if to_variance is None:
             to_logits = beta.mul_(offset.mul_(weight * to_mean))
         else:
-            polynomial = torch.addcmul(weight * to_mean, weight * to_variance, offset).mul_(offset)
+            polynomial = torch.addcmul(weight * to_mean, weight * to_variance, offset, out=last).mul_(offset)
             to_logits = beta.mul_(polynomial.sub_(weight * to_variance * variance))
         to_neighbours, weighted = gradient_to_queries(to_logits, slope_back, neighbours, own, scaling)
         gradients[0].addmm_(weighted.T, neighbours, alpha=factor)
         own_sums += weighted.sum(0)
         # Through v~ = alpha @ other to `other` and to the logits of alpha.
-        to_alpha = to_neighbours @ other.T
+        to_alpha = torch.mm(to_neighbours, other.T, out=to_other)
         gradients[1].addmm_(alpha.T, to_neighbours)
         to_logits = to_alpha.sub_(torch.linalg.vecdot(alpha, to_alpha).unsqueeze(1)).mul_(alpha)
         to_anchors, weighted = gradient_to_queries(to_logits, slope_out, anchors, other, scaling)
