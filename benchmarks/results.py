@@ -20,18 +20,19 @@ import multitask_train
 from utils.evaluation_results import ALL_TASKS
 from utils.files import write_text
 
-METRIC = "OPE_video_online"
-TRAINED, UNTRAINED = "trained network", "untrained network"
+PROGRESS, ALIGNMENT = "OPE_video_online", "KTW"
+TRAINED, UNTRAINED, CLOCK = "trained network", "untrained network", "clock"
 CHECKPOINTS = ("combined", "alignment")
 LOSSES = ("GTCC", "tcc", "LAV", "VAVA")
 
-Figures = dict[str, dict[str, float]]
+# Metric -> variant -> mean, low, high.
+Figures = dict[str, dict[str, dict[str, float]]]
 
 
 def run_experiment(
     experiment: str, loss: str, progress: bool, seed: int, options: argparse.Namespace
 ) -> dict[str, Figures]:
-    """Trains and evaluates one setting; returns each checkpoint's figures, variant -> mean, low, high."""
+    """Trains and evaluates one setting; returns each checkpoint's figures."""
     name = f"{experiment}-{loss}-progress_{'on' if progress else 'off'}-seed{seed}"
     arguments = [
         "multitask_train.py",
@@ -54,13 +55,14 @@ def run_experiment(
             evaluate.main(
                 ["eval.py", "--checkpoint", f"best_model_{kind}.pt", "--folder", str(run), "--no-classifier"]
             )
-        figures[kind] = online_figures(json.loads(results.read_text())["results"])
+        rows = json.loads(results.read_text())["results"]
+        figures[kind] = {metric: figures_of(metric, rows) for metric in (PROGRESS, ALIGNMENT)}
     return figures
 
 
-def online_figures(results: Sequence[Mapping]) -> Figures:
-    """Online video-level error of every variant, over tasks where there are several."""
-    rows = [row for row in results if row["metric"] == METRIC and row["mean"] is not None]
+def figures_of(metric: str, results: Sequence[Mapping]) -> dict[str, dict[str, float]]:
+    """A metric of every variant, over tasks where there are several."""
+    rows = [row for row in results if row["metric"] == metric and row["mean"] is not None]
     over_all = [row for row in rows if row["task"] == ALL_TASKS] or rows
     return {row["variant"]: {key: row[key] for key in ("mean", "low", "high")} for row in over_all}
 
@@ -72,23 +74,32 @@ def spread(values: Sequence[float]) -> str:
 
 
 def losses_table(runs: Mapping[tuple[str, bool], list[dict[str, Figures]]]) -> list[str]:
-    """The trained network by loss and progress term."""
+    """The trained network by loss and progress term: progress, then alignment."""
+    kinds = [f"best {kind} checkpoint" for kind in CHECKPOINTS]
     lines = [
-        "| loss | progress term | best combined checkpoint | best alignment checkpoint | untrained network |",
-        "|---|---|---|---|---|",
+        f"| loss | progress term | error, {kinds[0]} | error, {kinds[1]} | KTW, {kinds[0]} | KTW, {kinds[1]} |",
+        "|---|---|---|---|---|---|",
     ]
+
+    def row(loss: str, term: str, seeds: Sequence[dict[str, Figures]], variant: str) -> str:
+        cells = [
+            spread([seed[kind][metric][variant]["mean"] for seed in seeds])
+            for metric in (PROGRESS, ALIGNMENT)
+            for kind in CHECKPOINTS
+        ]
+        return f"| {loss} | {term} | {' | '.join(cells)} |"
+
     for (loss, progress), seeds in runs.items():
-        cells = [spread([seed[kind][TRAINED]["mean"] for seed in seeds]) for kind in CHECKPOINTS]
-        untrained = spread([seed["combined"][UNTRAINED]["mean"] for seed in seeds])
-        lines.append(f"| {loss} | {'on' if progress else 'off'} | {' | '.join(cells)} | {untrained} |")
-    return lines
+        lines.append(row(loss, "on" if progress else "off", seeds, TRAINED))
+    _, seeds = next(iter(runs.items()))
+    return [*lines, row("untrained network", "", seeds[:1], UNTRAINED), row("clock", "", seeds[:1], CLOCK)]
 
 
 def variants_table(seeds: Sequence[dict[str, Figures]]) -> list[str]:
     """Every read-out and baseline beside the trained network, for one setting."""
     lines = ["| variant | error, mean over seeds | 95 % interval over videos, first seed |", "|---|---|---|"]
-    for variant in seeds[0]["combined"]:
-        figures = [seed["combined"][variant] for seed in seeds if variant in seed["combined"]]
+    for variant in seeds[0]["combined"][PROGRESS]:
+        figures = [seed["combined"][PROGRESS][variant] for seed in seeds]
         first = figures[0]
         interval = "none" if first["low"] is None else f"{first['low']:.3f} to {first['high']:.3f}"
         lines.append(f"| {variant} | {spread([each['mean'] for each in figures])} | {interval} |")
