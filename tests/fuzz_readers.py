@@ -4,7 +4,8 @@
     python -m tests.fuzz_readers --cases 2000 checkpoint       # the tests whose name holds this word
 
 Prints, for every test, how many cases loaded soundly, how many were refused with a clear error, and whether one of
-them did neither. The tests themselves try a few fixed cases whenever they run; here they are others each time.
+them did neither, or took ten seconds. The tests themselves try a few fixed cases whenever they run; here they are
+others each time.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Table:
         from tests.utils.data.mutation import OUTCOMES
 
         if report.failed:
-            self.failures.append(report.nodeid)
+            self.failures.append(f"{report.nodeid}\n{report.longreprtext}")
         if report.when != "call":
             return
         loaded, refused = (OUTCOMES[report.nodeid, outcome] for outcome in ("loaded", "refused"))
@@ -58,7 +59,8 @@ def main() -> int:
     code = pytest.main(arguments, plugins=[table])
     from tests.utils.data.mutation import OUTCOMES
 
-    print(f"{sum(OUTCOMES.values())} cases, {time.perf_counter() - began:.0f} s, failed: {table.failures or 'none'}")
+    print(f"{sum(OUTCOMES.values())} cases, {time.perf_counter() - began:.0f} s, {len(table.failures)} tests failed")
+    print(*table.failures, sep="\n\n")
     return int(code)
 
 

@@ -11,6 +11,7 @@ import argparse
 import csv
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -28,14 +29,15 @@ from utils.data.synthetic import write_synthetic_dataset
 LOSSES = ("GTCC", "tcc", "LAV", "VAVA")
 # What a finished run must share with an uninterrupted one; seconds differ.
 TIMED_COLUMNS = ("train_seconds",)
+LONGEST_WAIT = 0.2  # seconds, an epoch or two of these small runs
 
 
 @dataclass(frozen=True)
 class Kill:
-    """One killed process: by which signal, after how many seconds of training, and how it ended."""
+    """One killed process: by which signal, after how many epochs at least, and how it ended."""
 
     signal_number: int
-    seconds: float
+    epoch: int
     exit_code: int
 
 
@@ -47,32 +49,32 @@ def command(data_root: Path, output: Path, *overrides: str) -> list[str]:
 
 
 def run_with_kills(
-    arguments: list[str], kills: int, generator: random.Random, longest: float
+    arguments: list[str], kills: int, generator: random.Random, epochs: int
 ) -> tuple[list[Kill], subprocess.CompletedProcess]:
     """Starts the command, kills it, starts it again, `kills` times; then lets it finish.
 
-    A run that ends before its kill comes is not counted, and ends the killing.
+    The kills are spread over the epochs, and each comes at a random moment of a random one of its own share. A run
+    that ends before its kill comes is not counted.
 
     Args:
         arguments: a command that resumes its own run.
         kills: how many times to kill.
         generator: draws the moments and the signals (SIGKILL, SIGTERM, SIGINT).
-        longest: seconds after the training's start within which a kill comes.
+        epochs: how many the run has.
     """
     done = []
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    while len(done) < kills:
+    for share in range(kills):
+        epoch = int((share + generator.random()) * (epochs - 3) / kills)
         process = subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE, text=True)
-        _wait_for_training(process)
-        seconds = generator.uniform(0, longest)
-        time.sleep(seconds)
+        _wait_for_training(process, epoch)
+        time.sleep(generator.uniform(0, LONGEST_WAIT))
         number = generator.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
         if process.poll() is None:
             process.send_signal(number)
         process.communicate(timeout=60)
-        if process.returncode == 0:
-            break
-        done.append(Kill(number, seconds, process.returncode))
+        if process.returncode != 0:
+            done.append(Kill(number, epoch, process.returncode))
     finished = subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=300, check=False)
     return done, finished
 
@@ -95,12 +97,17 @@ def difference(run: Path, reference: Path) -> str:
     return "" if rows == expected else "metrics.csv"
 
 
-def _wait_for_training(process: subprocess.Popen) -> None:
-    """Returns when the process says that it has its run folder."""
+def _wait_for_training(process: subprocess.Popen, epoch: int) -> None:
+    """Returns when the process has its run folder, and the run so many epochs."""
+    finished, has_folder, lines = 0, False, []
     for line in process.stderr:
-        if "run folder" in line:
+        lines.append(line)
+        if match := re.search(r"resuming after (\d+) epochs| epoch (\d+)/", line):
+            finished = int(match[1] or match[2])
+        has_folder |= "run folder" in line
+        if has_folder and finished >= epoch:
             return
-    raise AssertionError(f"the command ended with {process.wait()} before it trained")
+    raise AssertionError(f"the command ended with {process.wait()} before its kill: {''.join(lines)}")
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -133,12 +140,11 @@ def main() -> None:
         for loss in LOSSES:
             overrides = [f"--config.NUM_EPOCHS={options.epochs}", *one_loss(loss)]
             arguments = command(root / "data", root / loss / "reference", *overrides)
-            _, reference = run_with_kills(arguments, 0, generator, 0)
+            _, reference = run_with_kills(arguments, 0, generator, options.epochs)
             assert reference.returncode == 0, reference.stderr
             whole = max((root / loss / "reference" / "demo").glob("run-*"))
-            seconds = (whole / "metrics.csv").stat().st_mtime - (whole / "config.json").stat().st_mtime
             arguments = command(root / "data", root / loss / "killed", *overrides)
-            kills, finished = run_with_kills(arguments, each, generator, longest=1.5 * seconds / each)
+            kills, finished = run_with_kills(arguments, each, generator, options.epochs)
             assert finished.returncode == 0, finished.stderr
             runs = [max((root / loss / "killed" / "demo").glob("run-*")), whole]
             counts = "/".join(

@@ -34,15 +34,17 @@ def train(data_root, output, *overrides):
 
 @pytest.mark.parametrize(("loss", "number"), [("GTCC", 2), ("LAV", 1)])
 def test_killed_at_random_and_resumed_ends_bit_identical(data_root, tmp_path, loss, number):
-    overrides = ["--config.NUM_EPOCHS=4", *one_loss(loss)]
+    epochs = 12
+    overrides = [f"--config.NUM_EPOCHS={epochs}", *one_loss(loss)]
     generator = random.Random(loss)
     # Both in processes of the same kind: another number of threads rounds otherwise.
-    _, uninterrupted = run_with_kills(command(data_root, tmp_path / "whole", *overrides), 0, generator, longest=0)
+    _, uninterrupted = run_with_kills(command(data_root, tmp_path / "whole", *overrides), 0, generator, epochs)
     assert uninterrupted.returncode == 0, uninterrupted.stderr
     arguments = command(data_root, tmp_path / "killed", *overrides)
-    kills, finished = run_with_kills(arguments, kills=number, generator=generator, longest=0.6)
+    kills, finished = run_with_kills(arguments, kills=number, generator=generator, epochs=epochs)
     assert finished.returncode == 0, finished.stderr
     expected = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}
+    assert len(kills) > 0
     assert [kill.exit_code for kill in kills] == [expected[kill.signal_number] for kill in kills]
     killed, whole = (max((tmp_path / name / "demo").glob("run-*")) for name in ("killed", "whole"))
     assert difference(killed, whole) == ""

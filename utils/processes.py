@@ -103,6 +103,8 @@ def join_processes(device: torch.device) -> Iterator[Processes]:
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Processes(distributed.get_rank(), world_size)
+        # All leave together: the first may still have files to write.
+        distributed.barrier()
     except RuntimeError as error:
         # gloo raises a plain RuntimeError.
         if isinstance(error, distributed.DistError) or "gloo" in str(error):

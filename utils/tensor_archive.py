@@ -1,8 +1,9 @@
 """The zip archive that `torch.save` writes, read without torch: every byte checked, nothing in it executed.
 
-`torch.load` verifies no checksum, so that a weight with a flipped bit loads as another number, and where a record
-is shorter than its tensor it hands over whatever lay in memory. Here a checksum that doesn't match, or a record of
-another length than its tensor's, is an error; and the pickle is read as data (`utils.inert_pickle`).
+`torch.load` (2.13) verifies no checksum, so that a weight with a flipped bit loads as another number; and one flipped
+bit in the archive's directory makes it hand over a tensor of whatever lay in memory. Here a checksum that doesn't
+match, or a record of another length than its tensor's, is an error; and the pickle is read as data
+(`utils.inert_pickle`).
 """
 
 from __future__ import annotations

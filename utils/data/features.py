@@ -160,7 +160,7 @@ def scan_features(path: Path, file_format: FeatureFormat, with_moments: bool = F
             worst = min(worst or (found, block[place]), (found, block[place]))
             if features.frames_lie_together:
                 break
-        if with_moments:
+        if with_moments and worst is None:
             wide = np.moveaxis(block, 1, -1).reshape(-1, block.shape[1]).astype(np.float64)
             parts.append(Moments.of(wide))
             if features.frames_lie_together and len(parts) == 2:

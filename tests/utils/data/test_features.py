@@ -2,6 +2,7 @@ import functools
 import io
 import os
 import tracemalloc
+import warnings
 import zipfile
 
 import numpy as np
@@ -204,9 +205,13 @@ def test_a_features_first_file_reads_as_the_transposed_one(tmp_path_factory, fra
 def test_the_place_of_a_bad_value_is_right_in_either_layout(tmp_path):
     array = np.zeros((50, 3))
     array[42, 2] = np.inf
+    array[42, 0] = -np.inf
     path = saved(tmp_path, array.T.copy())
-    with pytest.raises(DataError, match="inf at frame 42, feature 2"):
-        scan_features(path, FeatureFormat(features_first=True))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for with_moments in (False, True):
+            with pytest.raises(DataError, match="-inf at frame 42, feature 0"):
+                scan_features(path, FeatureFormat(features_first=True), with_moments)
 
 
 def test_finite_values_whose_sum_is_not_are_fine(tmp_path):
