@@ -19,16 +19,16 @@ from configs.settings import (
     shown,
     unknown_key_message,
 )
+from models.model_multiprong import ATTENTION_LAYOUTS
+from utils.data.features import LAYOUTS
+from utils.data.segments import SCALINGS
+from utils.loss_functions.gtcc import SOFT_NEIGHBOURS
+from utils.loss_functions.similarity import SIMILARITIES
 
 ENCODERS = ("temporal_stacking", "resnet50", "naive")
-ATTENTION_LAYOUTS = ("per_frame", "interleaved")
-FEATURE_LAYOUTS = ("frames_first", "features_first")
-SCALINGS = ("none", "proportional")
 PROGRESS_LEVELS = ("video", "action")
 PROGRESS_FRAMES = ("single", "all")
 PRECISIONS = ("float32", "bfloat16")
-SOFT_NEIGHBOURS = ("components", "responsibilities")
-SIMILARITIES = ("squared", "squared_per_dimension", "euclidean")
 
 # Far beyond any use; they keep a slip of the keyboard from taking all memory, or for ever.
 LARGEST_SIZE = 1 << 20
@@ -157,7 +157,7 @@ NETWORK_AND_DATA: dict[str, Rule] = {
     "DATASET_PATH": FOLDER,
     "FEATURES_FOLDER": FOLDER,
     "ANNOTATION_SCALING": _one_of(SCALINGS),
-    "FEATURE_LAYOUT": _one_of(FEATURE_LAYOUTS),
+    "FEATURE_LAYOUT": _one_of(LAYOUTS),
     "SKIP_RATE": _at_least(1),
     "MAX_FRAMES": (lambda value: value == 0 or value >= 2, "0 for all frames, or 2 or more"),
     "SEED": _at_least(0, LARGEST_SEED),

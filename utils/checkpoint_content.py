@@ -132,11 +132,6 @@ def compare_shapes(
         raise CheckpointError(f"{what} do not fit the network of its own configuration: {'; '.join(complaints)}")
 
 
-def first_line(error: Exception) -> str:
-    """What an error says, on one line."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
-
-
 def _checked_config(path: str | Path, config: Any) -> dict[str, Any]:
     try:
         complete = complete_config(config)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from configs.settings import shown
 from models.json_dataset import VideoData
-from utils.checkpoint_content import CheckpointError, compare_shapes, first_line
+from utils.checkpoint_content import CheckpointError, compare_shapes
 from utils.ckpt_save import (
     CHECKPOINT_TYPES,
     LoadedCheckpoint,
@@ -24,7 +24,7 @@ from utils.ckpt_save import (
     load_model,
     save_content,
 )
-from utils.data.problems import DataError
+from utils.data.problems import DataError, first_line
 from utils.progress_normalizers import mean_path_lengths
 from utils.reproducibility import random_state, restore_random_state
 from utils.training_state import TrainingState, check_random_state, load_moments

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from utils.data.problems import first_line
 from utils.inert_pickle import PickleError, Storage, TensorRecord, read_pickle
 
 LARGEST_PICKLE = 16 << 20  # bytes; the numbers of tensors lie beside it, not in it
@@ -150,5 +151,4 @@ class TensorArchive:
         except CheckpointError:
             raise
         except Exception as error:  # zipfile raises a dozen types, by how the archive is broken
-            text = next(iter(str(error).splitlines()), "") or type(error).__name__
-            raise CheckpointError(f"{self.path} is truncated or no checkpoint: {text}") from error
+            raise CheckpointError(f"{self.path} is truncated or no checkpoint: {first_line(error)}") from error

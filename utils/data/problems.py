@@ -56,6 +56,11 @@ def shown(value: object) -> str:
     return _SHORT.repr(value)
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, on one line; its type where it says nothing."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
 def nearest_name(name: object, known: Iterable[str]) -> str | None:
     """The known name that is most like this one, or None where none is much like it.
 

@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 from models.json_dataset import VideoData
+from utils.checkpoint_content import read_archive
 from utils.ckpt_save import CheckpointError, load_checkpoint, load_model, save_content
+from utils.data.problems import first_line
 from utils.embedding import TRAINED, EmbeddedVideo, embed_videos
 from utils.readouts.reference import TrainingReference
 
@@ -158,10 +160,9 @@ def load_training_embeddings(
             f"eval.py writes it when it evaluates all tasks, and so does predict.py with --dataset-path"
         )
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises half a dozen types here, by how the file is broken
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise CheckpointError(f"{path} does not hold readable training embeddings: {reason}") from error
+        content = read_archive(path)
+    except (CheckpointError, OSError) as error:
+        raise CheckpointError(f"{path} does not hold readable training embeddings: {first_line(error)}") from error
     try:
         if not isinstance(content, dict):
             raise TypeError(type(content).__name__)
