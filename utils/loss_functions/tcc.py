@@ -1,6 +1,8 @@
 """Temporal cycle-consistency (Dwibedi et al., CVPR 2019), regression form."""
 
+import itertools
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,7 +12,6 @@ from utils.loss_functions.cycle_back import (
     checked_sequences,
     cycle_back_regression,
     cycle_back_slopes,
-    ordered_pairs,
     positions_of,
     zero_with_gradient,
 )
@@ -70,24 +71,29 @@ def TCC_loss(
         return _CycleConsistency.apply(float(alignment_variance), scaling, needs_gradient, *sequences)
 
 
+class _Video(NamedTuple):
+    """A video's frames (N, D), less the common centre, their positions (N,), and where to add its gradient."""
+
+    frames: Tensor
+    positions: Tensor
+    gradient: Tensor | None
+
+
 class _CycleConsistency(torch.autograd.Function):
     """The loss and, in the same pass, its gradient: the backward pass needs no block a second time."""
 
     @staticmethod
     def forward(ctx, alignment_variance: float, scaling: Scaling, needs_gradient: bool, *sequences: Tensor):
-        gradients = [torch.zeros_like(sequence) for sequence in sequences] if needs_gradient else None
         # One shift for all videos: distances don't see it, rounding does.
         centre = sequences[0].mean(0)
-        sequences = [sequence - centre for sequence in sequences]
-        pairs = ordered_pairs(len(sequences))
-        total = sequences[0].new_zeros(())
-        blocks = _Blocks(sequences)
-        for i, j in pairs:
-            weight = 1.0 / (len(pairs) * len(sequences[i]))
-            into = (gradients[i], gradients[j]) if needs_gradient else None
-            total += _add_pair(sequences[i], sequences[j], alignment_variance, scaling, weight, into, blocks)
+        videos = [
+            _Video(each - centre, positions_of(len(each), each), torch.zeros_like(each) if needs_gradient else None)
+            for each in sequences
+        ]
+        cycles = _Cycles(videos, alignment_variance, scaling)
+        total = sum(cycles.add_pair(own, other) for own, other in itertools.combinations(videos, 2))
         if needs_gradient:
-            ctx.save_for_backward(*gradients)
+            ctx.save_for_backward(*(video.gradient for video in videos))
         return total
 
     @staticmethod
@@ -96,84 +102,106 @@ class _CycleConsistency(torch.autograd.Function):
         return None, None, None, *(upstream * gradient for gradient in ctx.saved_tensors)
 
 
-class _Blocks:
-    """Room for tensors of a block of anchors by all frames of a video, used again and again.
+class _Cycles:
+    """Cycles between the videos of a batch, a block of anchors at a time, in memory that is used again.
 
     A block fresh from the system has to be cleared by it page by page, which costs as much as a matrix product;
     memory allocators give blocks of this size back when they are freed.
     """
 
-    NUMBER = 4
+    ROOMS = 5
 
-    def __init__(self, sequences: list[Tensor]):
-        longest = max(len(sequence) for sequence in sequences)
-        self.elements = _BLOCK_ELEMENTS.get(sequences[0].device.type, _BLOCK_ELEMENTS_ELSEWHERE)
-        room = min(longest**2, max(self.elements, _SMALLEST_BLOCK * longest))
-        self.rooms = sequences[0].new_empty(self.NUMBER, room)
+    def __init__(self, videos: list[_Video], alignment_variance: float, scaling: Scaling):
+        self.alignment_variance, self.scaling = alignment_variance, scaling
+        self.number_of_pairs = len(videos) * (len(videos) - 1)
+        longest = max(videos, key=lambda video: len(video.frames)).frames
+        self.elements = _BLOCK_ELEMENTS.get(longest.device.type, _BLOCK_ELEMENTS_ELSEWHERE)
+        self.rooms = longest.new_empty(
+            self.ROOMS, min(len(longest) ** 2, max(self.elements, _SMALLEST_BLOCK * len(longest)))
+        )
 
-    def rows(self, own: Tensor, other: Tensor) -> int:
-        """How many frames of `own` make a block."""
-        return max(_SMALLEST_BLOCK, self.elements // max(len(own), len(other)))
+    def add_pair(self, first: _Video, second: _Video) -> Tensor:
+        """The share of the loss of the cycles from each of two videos through the other."""
+        if max(len(first.frames), len(second.frames)) ** 2 <= self.elements:
+            return self._add_both_ways(first, second)
+        return self._add_one_way(first, second) + self._add_one_way(second, first)
 
-    def of_shape(self, rows: int, columns: int) -> list[Tensor]:
-        """The rooms as tensors (rows, columns), with whatever is in them."""
-        return [room[: rows * columns].view(rows, columns) for room in self.rooms]
+    def _add_both_ways(self, first: _Video, second: _Video) -> Tensor:
+        """Where all frames make one block: the distances, and the products of their gradient, serve both ways."""
+        logits, turned = self._room(0, first.frames, second.frames), self._room(1, second.frames, first.frames)
+        _, slope = logits_of(first.frames, second.frames, self.scaling, out=logits)
+        # The logits of squared distances leave out what is constant for an anchor; turned, that is no constant.
+        norms = 0.0 if self.scaling.rooted else self.scaling.factor * first.frames.square().sum(1)
+        torch.sub(logits.T, norms, out=turned)
+        everything = slice(0, None)
+        loss = self._add_cycles(0, everything, first, second) + self._add_cycles(1, everything, second, first)
+        if first.gradient is not None:
+            if not self.scaling.rooted:
+                _add_gradient_of_norms(turned, first, self.scaling)
+            first.gradient.add_(self._add_gradients(logits.add_(turned.T), slope, first.frames, second))
+        return loss
 
+    def _add_one_way(self, own: _Video, other: _Video) -> Tensor:
+        """The cycles from `own` through `other`, a block of anchors at a time."""
+        rows = max(_SMALLEST_BLOCK, self.elements // max(len(own.frames), len(other.frames)))
+        loss = own.frames.new_zeros(())
+        for start in range(0, len(own.frames), rows):
+            block = slice(start, start + rows)
+            anchors = own.frames[block]
+            logits = self._room(0, anchors, other.frames)
+            _, slope = logits_of(anchors, other.frames, self.scaling, out=logits)
+            loss += self._add_cycles(0, block, own, other)
+            if own.gradient is not None:
+                own.gradient[block] += self._add_gradients(logits, slope, anchors, other)
+        return loss
 
-def _add_pair(
-    own: Tensor,
-    other: Tensor,
-    alignment_variance: float,
-    scaling: Scaling,
-    weight: float,
-    gradients: tuple[Tensor, Tensor] | None,
-    blocks: _Blocks,
-) -> Tensor:
-    """weight * the sum of L_cbr over the frames of `own` (N, D), with cycles through `other` (M, D).
+    def _add_cycles(self, room: int, block: slice, own: _Video, other: _Video) -> Tensor:
+        """The share of the loss of the anchors `block` of `own`, whose logits against `other` are in a room.
 
-    Adds its gradient to the two tensors of `gradients`, shaped like `own` and `other`.
-    """
-    positions = positions_of(len(own), own)
-    factor = gradient_factor(scaling)
-    block = blocks.rows(own, other)
-    total, own_sums, other_sums = own.new_zeros(()), own.new_zeros(len(own)), own.new_zeros(len(other))
-    for start in range(0, len(own), block):
-        anchors = own[start : start + block]
-        to_other, alpha = blocks.of_shape(len(anchors), len(other))[:2]
-        first, _, beta, last = blocks.of_shape(len(anchors), len(own))
-        logits, slope_out = logits_of(anchors, other, scaling, out=to_other)
-        softmax_of(logits, out=alpha)
-        neighbours = alpha @ other
-        logits, slope_back = logits_of(neighbours, own, scaling, out=first)
+        Adds the gradients of the cycles from the neighbours in `other` on; the room then holds that of the logits.
+        """
+        anchors = own.frames[block]
+        weight = 1.0 / (self.number_of_pairs * len(own.frames))
+        alpha = softmax_of(self._room(room, anchors, other.frames), out=self._room(2, anchors, other.frames))
+        # The logits aren't needed any more.
+        scratch = self._room(room, anchors, own.frames)
+        neighbours = alpha @ other.frames
+        offset, beta = self._room(3, anchors, own.frames), self._room(4, anchors, own.frames)
+        logits, slope = logits_of(neighbours, own.frames, self.scaling, out=offset)
         softmax_of(logits, out=beta)
-        mean = (beta @ positions).unsqueeze(1)
-        offset = torch.sub(positions, mean, out=first)
-        variance = mean
-        if alignment_variance:
-            variance = torch.linalg.vecdot(torch.mul(beta, offset, out=last), offset).unsqueeze(1)
-        error = positions[start : start + block].unsqueeze(1) - mean
-        total += cycle_back_regression(error, variance, alignment_variance).sum()
-        if gradients is None:
-            continue
+        mean = (beta @ own.positions).unsqueeze(1)
+        torch.sub(own.positions, mean, out=offset)
+        variance = torch.mul(beta, offset, out=scratch).mul_(offset).sum(1, keepdim=True)
+        error = own.positions[block].unsqueeze(1) - mean
+        loss = weight * cycle_back_regression(error, variance, self.alignment_variance).sum()
+        if own.gradient is None:
+            return loss
         # Through mean and variance to the logits of beta: beta_l (a (t_l - mu) + b ((t_l - mu)^2 - sigma^2)).
-        to_mean, to_variance = cycle_back_slopes(error, variance, alignment_variance)
+        to_mean, to_variance = cycle_back_slopes(error, variance, self.alignment_variance)
         if to_variance is None:
-            to_logits = beta.mul_(offset.mul_(weight * to_mean))
+            polynomial = offset.mul_(weight * to_mean)
         else:
-            polynomial = torch.addcmul(weight * to_mean, weight * to_variance, offset, out=last).mul_(offset)
-            to_logits = beta.mul_(polynomial.sub_(weight * to_variance * variance))
-        to_neighbours, weighted = gradient_to_queries(to_logits, slope_back, neighbours, own, scaling)
-        gradients[0].addmm_(weighted.T, neighbours, alpha=factor)
-        own_sums += weighted.sum(0)
-        # Through v~ = alpha @ other to `other` and to the logits of alpha.
-        to_alpha = torch.mm(to_neighbours, other.T, out=to_other)
-        gradients[1].addmm_(alpha.T, to_neighbours)
-        to_logits = to_alpha.sub_(torch.linalg.vecdot(alpha, to_alpha).unsqueeze(1)).mul_(alpha)
-        to_anchors, weighted = gradient_to_queries(to_logits, slope_out, anchors, other, scaling)
-        gradients[0][start : start + block] += to_anchors
-        gradients[1].addmm_(weighted.T, anchors, alpha=factor)
-        other_sums += weighted.sum(0)
-    if gradients is not None:
-        gradients[0].addcmul_(own, own_sums.unsqueeze(1), value=-factor)
-        gradients[1].addcmul_(other, other_sums.unsqueeze(1), value=-factor)
-    return weight * total
+            polynomial = torch.mul(offset, weight * to_variance, out=scratch).add_(weight * to_mean).mul_(offset)
+            polynomial.sub_(weight * to_variance * variance)
+        to_neighbours = self._add_gradients(beta.mul_(polynomial), slope, neighbours, own)
+        # Through v~ = alpha @ other to `other`, and to the logits of alpha, of which v~ keeps the mean.
+        other.gradient.addmm_(alpha.T, to_neighbours)
+        to_alpha = torch.mm(to_neighbours, other.frames.T, out=self._room(room, anchors, other.frames))
+        to_alpha.sub_(torch.linalg.vecdot(to_neighbours, neighbours).unsqueeze(1)).mul_(alpha)
+        return loss
+
+    def _add_gradients(self, to_logits: Tensor, slope: Tensor | None, queries: Tensor, keys: _Video) -> Tensor:
+        """Pulls a gradient of logits (A, M) back: adds that of the keys, returns that of the queries (A, D)."""
+        to_queries, weighted = gradient_to_queries(to_logits, slope, queries, keys.frames, self.scaling)
+        keys.gradient.addmm_(weighted.T, queries, alpha=gradient_factor(self.scaling))
+        _add_gradient_of_norms(weighted, keys, self.scaling)
+        return to_queries
+
+    def _room(self, number: int, rows: Tensor, columns: Tensor) -> Tensor:
+        """A room as a tensor (frames of rows, frames of columns), with whatever is in it."""
+        return self.rooms[number, : len(rows) * len(columns)].view(len(rows), len(columns))
+
+
+def _add_gradient_of_norms(weighted: Tensor, keys: _Video, scaling: Scaling) -> None:
+    """The part of the gradient of the keys that comes through their ||key||^2 in the logits (A, M)."""
+    keys.gradient.addcmul_(keys.frames, weighted.sum(0).unsqueeze(1), value=-gradient_factor(scaling))

@@ -18,9 +18,11 @@ from utils.loss_functions.tcc import TCC_loss
 
 @pytest.mark.parametrize("similarity", SIMILARITIES)
 @pytest.mark.parametrize("alignment_variance", [0, 0.001, 0.5])
-def test_value_and_gradient_are_those_of_the_formula(similarity, alignment_variance, monkeypatch):
-    monkeypatch.setitem(tcc._BLOCK_ELEMENTS, "cpu", 1)
-    monkeypatch.setattr(tcc, "_SMALLEST_BLOCK", 3)  # several blocks, the last one incomplete
+@pytest.mark.parametrize("elements", [1, 25, 2**20])
+def test_value_and_gradient_are_those_of_the_formula(similarity, alignment_variance, elements, monkeypatch):
+    """In several blocks, the last one incomplete; in one block; and with one pair of videos in one block."""
+    monkeypatch.setitem(tcc._BLOCK_ELEMENTS, "cpu", elements)
+    monkeypatch.setattr(tcc, "_SMALLEST_BLOCK", 3)
     sequences = random_walks([7, 5, 4], 6, 0.3, seed=1)
     loss = TCC_loss(sequences, alignment_variance, 0.2, similarity)
     expected = naive_tcc(sequences, alignment_variance, 0.2, similarity)
