@@ -20,12 +20,13 @@ from datetime import datetime
 from pathlib import Path
 
 from utils.checkpoint_evaluation import EvaluationRequest, evaluate_checkpoint, evaluation_folder
-from utils.ckpt_save import find_checkpoint
+from utils.ckpt_save import find_checkpoint, load_checkpoint
 from utils.command import run_command
 from utils.embedding import TRAINED
 from utils.evaluation_comparison import comparison_table
 from utils.evaluation_results import ALL_TASKS, METRICS, Result, read_results
 from utils.evaluation_tables import results_table
+from utils.readouts.training_embeddings import weights_digest
 from utils.report import REPORT
 from utils.reproducibility import choose_device
 
@@ -38,7 +39,7 @@ def argument_parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--checkpoint", required=True, help="a path, or the name of a file in the ckpt folder of the run"
+        "--checkpoint", required=True, help="a path, a run, or the name of a file in the ckpt folder of the run"
     )
     parser.add_argument("-f", "--folder", help="the run; by default the newest one")
     parser.add_argument("--split", choices=("test", "val"), default="test")
@@ -104,16 +105,17 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def evaluated(path: Path, request: EvaluationRequest) -> list[Result]:
-    """Figures of a checkpoint: those on disk if they are newer and answer the request, else new ones.
+    """Figures of a checkpoint: those on disk if they are of its weights and answer the request, else new ones.
 
     Figures on disk have a report beside them, written with them; a comparison adds nothing to it.
     """
     folder = evaluation_folder(path, request.split, request.tasks)
     written = folder / METRICS
-    if written.is_file() and written.stat().st_mtime >= path.stat().st_mtime:
+    if written.is_file():
+        weights = weights_digest(load_checkpoint(path))
         try:
             description = json.loads(written.read_text(encoding="utf-8"))
-            if request.is_answered_by(description.get("request")):
+            if description.get("weights") == weights and request.is_answered_by(description.get("request")):
                 results = read_results(description)
                 logger.info("%s: figures of %s, delete them to evaluate anew", written, _time_of(written))
                 return [r for r in results if request.classify or not r.metric.startswith("PC_")]

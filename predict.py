@@ -49,7 +49,7 @@ def argument_parser() -> argparse.ArgumentParser:
         "features", nargs="+", help=".npy files, folders of them, or '-' for frames on standard input"
     )
     parser.add_argument(
-        "--checkpoint", required=True, help="a path, or the name of a file in the ckpt folder of the run"
+        "--checkpoint", required=True, help="a path, a run, or the name of a file in the ckpt folder of the run"
     )
     parser.add_argument("-f", "--folder", help="the run; by default the newest one")
     parser.add_argument("--task", help="the task of the recordings; without it, what holds for all tasks")

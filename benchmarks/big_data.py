@@ -6,8 +6,7 @@
 
 Makes a data set of sparse files in a temporary folder (they take no disk space; reading gives zeros), checks
 it as training does, then loads one epoch of batches. Prints seconds and the peak of resident memory after
-each part. The peak counts the file pages that are mapped at that moment, and with workers the largest of them
-stands beside the main process.
+each part; with workers, that of the largest of them beside that of the main process.
 """
 
 from __future__ import annotations

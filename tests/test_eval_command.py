@@ -15,7 +15,7 @@ from tests.prediction_runs import small_config
 from utils import checkpoint_evaluation
 from utils.ckpt_save import CheckpointError, ckpt_save, load_checkpoint
 from utils.command import BAD_INPUT, FAILED, run_command
-from utils.readouts.training_embeddings import load_training_embeddings
+from utils.readouts.training_embeddings import load_training_embeddings, weights_digest
 
 
 @pytest.fixture(scope="module")
@@ -157,9 +157,11 @@ class TestCompare:
         assert "metrics.json: figures of" in caplog.text
         assert [report.stat().st_mtime_ns for report in reports] == times
 
-        now = os.stat(paths[0]).st_mtime + 100
-        os.utime(paths[1], (now, now))  # trained on since
-        (run / "EVAL" / "best_model_combined" / "metrics.json").write_text("[")
+        unreadable, of_other_weights = (run / "EVAL" / path.stem / "metrics.json" for path in paths)
+        unreadable.write_text("[")
+        digest = weights_digest(load_checkpoint(paths[1]))
+        assert digest in of_other_weights.read_text()
+        of_other_weights.write_text(of_other_weights.read_text().replace(digest, "0" * len(digest)))
         assert command("--compare", *paths) == 0
         assert evaluations == paths
         assert capsys.readouterr().out == first

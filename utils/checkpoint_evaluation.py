@@ -22,7 +22,7 @@ from utils.evaluation import evaluate_task
 from utils.evaluation_pictures import draw_map, draw_task
 from utils.evaluation_results import Result, mean_over_tasks, save_results
 from utils.file_names import LONGEST, safe_name
-from utils.readouts.training_embeddings import TrainingVideos, keep_training_embeddings
+from utils.readouts.training_embeddings import TrainingVideos, keep_training_embeddings, weights_digest
 from utils.report import Picture, write_reports
 
 logger = logging.getLogger(__name__)
@@ -154,6 +154,7 @@ def evaluate_checkpoint(path: Path, request: EvaluationRequest, folder: Path) ->
         results,
         {
             "checkpoint": path.name,
+            "weights": weights_digest(checkpoint),
             "epoch": checkpoint["epoch"],
             "data_set": config["DATASET_NAME"],
             "frames_ahead": frames_ahead if np.isfinite(frames_ahead) else None,

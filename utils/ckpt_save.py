@@ -130,7 +130,8 @@ def find_checkpoint(checkpoint: str, folder: str | Path | None = None, output_fo
     """The file that a `--checkpoint` argument means.
 
     Args:
-        checkpoint: a path, or the name of a file in the run's `ckpt` folder.
+        checkpoint: a path, or the name of a file in the run's `ckpt` folder. A folder means the best
+            checkpoint of the run that it holds.
         folder: the run's folder; None takes the newest run.
         output_folder: where runs lie.
 
@@ -139,6 +140,8 @@ def find_checkpoint(checkpoint: str, folder: str | Path | None = None, output_fo
     """
     if folder is None and Path(checkpoint).is_file():
         return Path(checkpoint)
+    if folder is None and Path(checkpoint).is_dir():
+        return choose_checkpoint(checkpoint)
     name = Path(checkpoint)
     if folder is None and name.name != checkpoint:
         raise FileNotFoundError(f"checkpoint {checkpoint} does not exist")

@@ -83,6 +83,8 @@ class TestChoice:
         first = output / "demo" / "run-001"
         path = first / "ckpt" / "best_model_combined.pt"
         assert find_checkpoint(str(path), output_folder=output) == path
+        assert find_checkpoint(str(first), output_folder=output) == path
+        assert find_checkpoint(str(first / "ckpt"), output_folder=output) == path
         assert find_checkpoint("best_model_combined.pt", folder=first) == path
         newest = find_checkpoint("best_model_combined.pt", output_folder=output)
         assert newest == output / "demo" / "run-002" / "ckpt" / "best_model_combined.pt"
@@ -90,6 +92,8 @@ class TestChoice:
             find_checkpoint("best_model_combined.pt", output_folder=tmp_path / "empty")
         with pytest.raises(FileNotFoundError, match=r"other\.pt"):
             find_checkpoint("other.pt", folder=first)
+        with pytest.raises(FileNotFoundError, match=r"demo.*best_model_combined\.pt"):
+            find_checkpoint(str(output / "demo"))
 
 
 class TestReading:
