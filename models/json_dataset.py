@@ -178,12 +178,19 @@ class VideoData:
     notes: tuple[str, ...] = ()
 
     def fingerprint(self) -> dict[str, str]:
-        """A digest of each split: which videos of which task, their lengths and segments; not the features."""
-        digests = {}
-        for split in SPLITS:
-            videos = [[video.task, video.time_dict] for video in getattr(self, split).videos]
-            digests[split] = hashlib.sha256(json.dumps(videos, sort_keys=True).encode()).hexdigest()
-        return digests
+        """Digests of what a run depends on.
+
+        Under the name of each split, which videos of which task it has, their lengths and segments; under
+        'features', the values of the features that are trained and validated on.
+        """
+        contents = {
+            split: [[video.task, video.time_dict] for video in getattr(self, split).videos] for split in SPLITS
+        }
+        contents["features"] = [video.checksum for split in (self.train, self.val) for video in split.videos]
+        return {
+            name: hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+            for name, content in contents.items()
+        }
 
     def summary(self) -> str:
         """A table, one row per task: videos per split, frames, actions, background share, repeats.

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -134,6 +135,16 @@ class TestResume:
         del content[next(iter(content))]
         path.write_text(json.dumps(content))
         with pytest.raises(DataError, match="the data have the tasks"):
+            train(copy, finished, "--resume", "auto", "--config.NUM_EPOCHS=4")
+
+    def test_one_other_feature_value_is_refused(self, data_root, finished, tmp_path):
+        copy = tmp_path / "data"
+        shutil.copytree(data_root, copy)
+        path = sorted((copy / "synthetic" / "features").glob("*.npy"))[0]
+        features = np.load(path)
+        features[1, 2] += 1
+        np.save(path, features)
+        with pytest.raises(DataError, match="the features hold other values"):
             train(copy, finished, "--resume", "auto", "--config.NUM_EPOCHS=4")
 
     def test_a_run_copied_to_another_place_resumes_there(self, data_root, tmp_path):

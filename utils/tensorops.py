@@ -15,8 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from utils.compiled import runs_compiled
-
-BACKGROUND = ("SIL", "background")
+from utils.data.segments import ALWAYS_BACKGROUND
 
 
 def get_cum_matrix(features: Tensor) -> Tensor:
@@ -155,7 +154,7 @@ def get_trueprogress_per_action(time_dict: Mapping[str, Any]) -> Tensor:
 
 def is_background(step: str) -> bool:
     """Whether a step's label is background, which earns no progress."""
-    return step in BACKGROUND
+    return step in ALWAYS_BACKGROUND
 
 
 def action_frames(time_dict: Mapping[str, Any], number_of_frames: int) -> Tensor:

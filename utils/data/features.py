@@ -6,6 +6,7 @@ holds all of it, and a few frames of a long video are read without the others.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +97,7 @@ class FeatureScan:
         file_frames: frames in the file.
         frames: those that are used, every skip_rate-th.
         shape: the shape of one frame, (D,) or (channels, height, width).
+        checksum: CRC-32 of the used frames' values, in single precision and in the order of the file.
         moments: of the used frames, where asked for.
         stamp: the file's size and time of change, by which a later change is noticed.
     """
@@ -103,6 +105,7 @@ class FeatureScan:
     file_frames: int
     frames: int
     shape: tuple[int, ...]
+    checksum: int
     moments: Moments | None = None
     stamp: tuple[int, int] | None = None
 
@@ -153,6 +156,7 @@ def scan_features(path: Path, file_format: FeatureFormat, with_moments: bool = F
         raise DataError(f"has {len(used)} frame{'s' * (len(used) != 1)}{skipped}; expected at least 2")
     worst: tuple[tuple[int, ...], np.float32] | None = None
     parts: list[Moments] = []
+    checksum = 0
     for first_frame, first_feature, block in features.strips(used):
         if (place := _first_non_finite(block)) is not None:
             frame, feature, *rest = place
@@ -160,6 +164,8 @@ def scan_features(path: Path, file_format: FeatureFormat, with_moments: bool = F
             worst = min(worst or (found, block[place]), (found, block[place]))
             if features.frames_lie_together:
                 break
+        in_file_order = block if features.frames_lie_together else block.T
+        checksum = zlib.crc32(np.ascontiguousarray(in_file_order), checksum)
         if with_moments and worst is None:
             wide = np.moveaxis(block, 1, -1).reshape(-1, block.shape[1]).astype(np.float64)
             parts.append(Moments.of(wide))
@@ -170,7 +176,7 @@ def scan_features(path: Path, file_format: FeatureFormat, with_moments: bool = F
         where = f"frame {frame * skip_rate}, feature {', '.join(map(str, feature))}"
         raise DataError(f"holds {value} at {where}; expected finite single-precision values")
     moments = Moments.side_by_side(parts) if parts else None
-    return FeatureScan(len(features), len(used), features.shape[1:], moments, features.file.stamp)
+    return FeatureScan(len(features), len(used), features.shape[1:], checksum, moments, features.file.stamp)
 
 
 def read_features(

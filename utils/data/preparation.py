@@ -37,6 +37,7 @@ class Video:
         number_of_frames: T, of the features and of `time_dict` alike.
         time_dict: its segments; never modified by anyone.
         stamp: size and time of change of its feature file when it was checked.
+        checksum: of its features (`FeatureScan`).
     """
 
     task: str
@@ -45,6 +46,7 @@ class Video:
     number_of_frames: int
     time_dict: dict[str, Any]
     stamp: tuple[int, int] | None = None
+    checksum: int | None = None
 
 
 @dataclass
@@ -196,7 +198,10 @@ def _fit(
         lost = len(segments["step"]) - len(time_dict["step"])
         reconciled += video.number_of_frames != scan.file_frames
         unseen, affected = unseen + lost, affected + (lost > 0)
-        fitted.append(Video(video.task, video.handle, paths[video.handle], scan.frames, time_dict, scan.stamp))
+        path = paths[video.handle]
+        fitted.append(
+            Video(video.task, video.handle, path, scan.frames, time_dict, scan.stamp, scan.checksum)
+        )
     if reconciled:
         how = "rescaled" if scaling == "proportional" else "cut or prolonged at the end"
         prepared.notes.append(f"annotations {how} to the length of their features: {reconciled} videos")

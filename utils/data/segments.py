@@ -22,7 +22,7 @@ from typing import Any
 from utils.data.problems import DataError, shown
 
 BACKGROUND = "SIL"
-# The rest of the project takes these two for background whatever the settings say.
+# What the project takes for background whatever the settings say.
 ALWAYS_BACKGROUND = frozenset({BACKGROUND, "background"})
 SCALINGS = ("none", "proportional")
 # No video is that long; up to here every whole number is exact in double precision too, as JSON may be read.

@@ -130,6 +130,20 @@ def test_blocks_do_not_change_the_moments(tmp_path, monkeypatch):
     np.testing.assert_allclose(blocks.squares, whole.squares, rtol=1e-12)
 
 
+@pytest.mark.parametrize("features_first", [False, True])
+def test_the_checksum_is_of_every_used_value_whatever_the_blocks(tmp_path, monkeypatch, features_first):
+    file_format = FeatureFormat(features_first=features_first, skip_rate=2)
+    array = np.random.default_rng(0).normal(size=(21, 21)).astype(np.float32)
+    whole = scan_features(saved(tmp_path, array), file_format).checksum
+    assert scan_features(saved(tmp_path, array.astype(np.float64)), file_format).checksum == whole
+    monkeypatch.setattr(npy_file, "BLOCK_BYTES", 100)
+    assert scan_features(saved(tmp_path, array), file_format).checksum == whole
+    for frame, is_used in ((19, False), (20, True)):
+        changed = array.copy()
+        changed[(3, frame) if features_first else (frame, 3)] += 1e-6
+        assert (scan_features(saved(tmp_path, changed), file_format).checksum != whole) == is_used
+
+
 def test_a_scan_holds_a_block_not_the_file(tmp_path):
     path = saved(tmp_path, np.ones((4096, 2048), np.float32))
     tracemalloc.start()
