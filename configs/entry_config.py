@@ -25,10 +25,9 @@ OVERRIDE = re.compile(r"--?(no)?config\.([^=]*)(=.*)?", re.DOTALL)
 
 @dataclass(frozen=True)
 class CommandLine:
-    """What a training command asks for: the validated settings, where they came from, and the other flags."""
+    """What a training command asks for: the validated settings and the other flags."""
 
     config: Settings
-    config_file: str
     check: bool
     resume: str
 
@@ -58,7 +57,7 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
         raise ConfigError(f"unexpected argument {shown(rest[1])}; settings are given as --config.KEY=VALUE")
     config = complete_config(config)
     validate_config(config)
-    return CommandLine(config=config, config_file=config_file, check=values.check, resume=values.resume)
+    return CommandLine(config=config, check=values.check, resume=values.resume)
 
 
 def load_experiment(path: str) -> Settings:

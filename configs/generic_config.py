@@ -33,7 +33,7 @@ CONFIG.MAX_FRAMES = 0                  # train on so many frames of a longer vid
 CONFIG.STANDARDIZE = False             # features to zero mean, unit variance, by the training split
 CONFIG.TRAIN_SPLIT = (0.65, 0.5)       # without split.json: share for training; share of the rest for validation
 CONFIG.VALIDATION_FRACTION = 0.15      # with a split.json that names no "val": share of its training videos
-CONFIG.LAZY_LOAD = True                # read features when they are needed; False keeps them in memory
+CONFIG.LAZY_LOAD = True                # read features when they are needed; False keeps them (NUM_WORKERS = 0)
 CONFIG.FEATURE_LAYOUT = 'frames_first' # feature files are (T, D); 'features_first': (D, T), as of MS-TCN
 CONFIG.FEATURES_FOLDER = 'features'    # folder of the feature files, from the data set's folder or absolute
 
@@ -111,7 +111,7 @@ CONFIG.LAV_PARAMS = {
 CONFIG.VAVA_PARAMS = {
     'zeta': 0.25,                          # cost of leaving a frame unmatched
     'regularization': 0.1,                 # of the optimal transport
-    'prior_width': 0.1,                    # of both priors, as a share of the diagonal
+    'prior_width': 0.1,                    # of both priors, as a share of the video
     'consistency_decay': 0.95,             # the weight of the consistency prior shrinks by it every epoch
     'intra_weight': 1.0,
     'inter_weight': 1.0,

@@ -33,6 +33,9 @@ from utils.training_state import BEST_CRITERIA, TrainingState
 
 logger = logging.getLogger(__name__)
 
+# Showing the losses so far waits for the device.
+STEPS_PER_DISPLAY = 20
+
 
 class TrainingDiverged(RuntimeError):
     """Too many non-finite losses in a row; `ckpt/last.pt` holds the last good state."""
@@ -122,9 +125,9 @@ class AlignmentTraining:
             except BaseException:
                 self._write_log_of_a_broken_run()
                 raise
-            if self.processes.is_main:
-                write_training_log(self.run, self.state.history, curves=True)
+        # From here on a signal acts at once: whatever it cuts off is done when the run is resumed.
         if self.processes.is_main:
+            write_training_log(self.run, self.state.history, curves=True)
             self.checkpoints.add_progress_normalizers(self.device)
 
     def _train_epoch(self, stop: StopRequest) -> None:
@@ -185,7 +188,7 @@ class AlignmentTraining:
                 if takes_part:
                     averages.add({**loss_dict, "gradient_norm": norm})
             else:
-                self._note_bad_step(sequences, times, {**loss_dict, "gradient_norm": norm}, culprit=not finite)
+                self._note_bad_step(sequences, times, loss_dict, norm)
             state.batch += in_step
             if state.bad_steps_in_a_row >= self.config.MAX_BAD_STEPS:
                 self._note_totals(averages, began)
@@ -194,7 +197,7 @@ class AlignmentTraining:
                     f"{state.bad_steps_in_a_row} steps in a row were not finite (MAX_BAD_STEPS), the last on videos "
                     f"{_names(times)}; the last good state is in {self.run / 'ckpt' / 'last.pt'}"
                 )
-            if not bar.disable:
+            if not bar.disable and bar.n % STEPS_PER_DISPLAY == 0:
                 bar.set_postfix({name: f"{value:.4f}" for name, value in averages.means().items()})
             if signal_number := self.processes.highest(stop.signal_number or 0):
                 self._note_totals(averages, began)
@@ -225,17 +228,23 @@ class AlignmentTraining:
 
     def _note_bad_step(
         self, sequences: Sequence[Tensor], times: Sequence[Mapping[str, Any]], losses: Mapping[str, Tensor],
-        culprit: bool,
+        norm: Tensor,
     ) -> None:
-        """Counts a step that no process took; the process whose batch it was says so and dumps it."""
+        """Counts a step that no process took; the process whose batch it was says so and dumps it.
+
+        The gradient is the mean over the processes: where no loss tells whose batch it was, the first speaks.
+        """
         state = self.state
         state.bad_steps += 1
         state.bad_steps_in_a_row += 1
-        if culprit:
+        own = not bool(all_finite(*losses.values()))
+        somebody_s = self.processes.any(own)  # asked by all of them
+        if own or (self.processes.is_main and not somebody_s):
             logger.warning(
-                "epoch %d: loss or gradient not finite on videos %s; step skipped", state.epoch + 1, _names(times)
+                "epoch %d: %s not finite on videos %s; step skipped",
+                state.epoch + 1, "loss" if own else "gradient", _names(times),
             )
-            self.checkpoints.dump_bad_step(state, sequences, times, losses)
+            self.checkpoints.dump_bad_step(state, sequences, times, {**losses, "gradient_norm": norm})
 
     def _write_last(self) -> None:
         """Writes `last.pt`; no process goes on before it lies there, for the first to leave ends the others."""
@@ -281,11 +290,13 @@ class AlignmentTraining:
 def leave_unused_parts_alone(model: nn.Module, config: ConfigDict) -> None:
     """Takes the drop network out of training where no loss reads it: only GTCC does, below gamma = 1.
 
-    Several processes would otherwise have to look, at every step, for the weights that got no gradient.
+    It would take a tenth of a step, and several processes would have to look, at every step, for the weights that
+    got no gradient.
     """
     read = config.LOSS_TYPE.GTCC and config.GTCC_PARAMS.gamma < 1
     if model.drop_network is not None and not read:
         model.drop_network.requires_grad_(False)
+        model.gives_dropouts = False
 
 
 def _names(times: Sequence[Mapping[str, Any]]) -> str:

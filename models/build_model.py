@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from configs.validation import LARGEST_SIZE
 from models.layers import DropNetwork
 from models.model_multiprong import ATTENTION_LAYOUTS, MultiprongModel
 from models.model_singleprong import (
@@ -16,7 +17,6 @@ from models.model_singleprong import (
     TemporalStackingEncoder,
 )
 
-LARGEST_SIZE = 1 << 20
 _REQUIRED = object()
 
 

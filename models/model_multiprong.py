@@ -30,6 +30,9 @@ class MultiprongModel(nn.Module):
             trained with: it reads the heads' outputs, stacked as (L, T, D), as if they were (T, L * D), so
             that the weights of a frame come from other frames. For those checkpoints only.
 
+    Attributes:
+        gives_dropouts: whether the drop network, if there is one, is run; may be turned off.
+
     Raises:
         ValueError: unknown attention_layout.
     """
@@ -51,6 +54,7 @@ class MultiprongModel(nn.Module):
         self.heads = StackedFullyConnected(heads, [width, *head_layers, width])
         self.attention = fully_connected([heads * width, *attention_layers, heads], activation=nn.Tanh)
         self.drop_network = drop_network
+        self.gives_dropouts = drop_network is not None
         self.attention_layout = attention_layout
 
     @property
@@ -71,13 +75,13 @@ class MultiprongModel(nn.Module):
 
         Returns:
             {'outputs': list of (T_i, D), 'attentions': list of (T_i, L) with rows that sum to 1,
-            'dropouts': list of (D + 1,), [] without a drop network}.
+            'dropouts': list of (D + 1,), or [] where `gives_dropouts` is False}.
         """
         base, lengths = join_frames(self.encoder(sequences))
         prongs = self.heads(base)  # (sum T_i, L, D)
         attentions = self.attention(self._attention_input(prongs, lengths)).softmax(dim=1)
         outputs = list(torch.bmm(attentions[:, None], prongs)[:, 0].split(lengths))
-        dropouts = self.drop_network(outputs) if self.drop_network is not None else []
+        dropouts = self.drop_network(outputs) if self.gives_dropouts else []
         return {"outputs": outputs, "attentions": list(attentions.split(lengths)), "dropouts": dropouts}
 
     def _attention_input(self, prongs: torch.Tensor, lengths: list[int]) -> torch.Tensor:

@@ -169,6 +169,9 @@ class FramewiseEncoder(nn.Module):
 class SingleprongModel(nn.Module):
     """An encoder and, where GTCC drops frames, its drop network.
 
+    Attributes:
+        gives_dropouts: whether the drop network, if there is one, is run; may be turned off.
+
     Example:
         >>> model = SingleprongModel(FramewiseEncoder(64, 16), DropNetwork(16, [32]))
         >>> result = model([torch.randn(30, 64), torch.randn(40, 64)])
@@ -180,6 +183,7 @@ class SingleprongModel(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.drop_network = drop_network
+        self.gives_dropouts = drop_network is not None
 
     @property
     def frames_ahead(self) -> int:
@@ -198,9 +202,9 @@ class SingleprongModel(nn.Module):
             sequences: list of (T_i, D_in), or of (T_i, channels, height, width) for the ResNet-50 encoder.
 
         Returns:
-            {'outputs': list of (T_i, D), 'attentions': [], 'dropouts': list of (D + 1,), [] without a drop
-            network}.
+            {'outputs': list of (T_i, D), 'attentions': [], 'dropouts': list of (D + 1,), or [] where
+            `gives_dropouts` is False}.
         """
         outputs = self.encoder(sequences)
-        dropouts = self.drop_network(outputs) if self.drop_network is not None else []
+        dropouts = self.drop_network(outputs) if self.gives_dropouts else []
         return {"outputs": outputs, "attentions": [], "dropouts": dropouts}

@@ -2,14 +2,16 @@
 
     torchrun --nproc-per-node 2 --module tests.failing_process FAULT --config ...
 
-FAULT is 'error', 'SIGTERM' or 'SIGKILL', or 'wait' to say so and do nothing for two seconds; it strikes process 1,
-or the only one, in its second step. 'validation' is a SIGTERM in its first validation.
+FAULT is 'error', 'diverged', 'SIGTERM' or 'SIGKILL', 'nan' for a loss that is none, or 'wait' to say so and do nothing
+for two seconds; it strikes process 1, or the only one, in its second step. 'validation' is a SIGTERM in its first
+validation.
 """
 
 import os
 import signal
 import sys
 import time
+from math import nan
 
 import models.alignment_training_loop as loop
 from multitask_train import main
@@ -24,6 +26,14 @@ def break_second_step(fault: str) -> None:
         steps.append(1)
         if len(steps) == 2 and fault == "error":
             raise AssertionError("broken on purpose")
+        if len(steps) == 2 and fault == "diverged":
+            raise loop.TrainingDiverged("the folder igloo has gloo in its name")
+        if len(steps) == 2 and fault == "nan":
+            good = self.loss_fn
+            self.loss_fn = lambda *inputs, **more: {name: loss * nan for name, loss in good(*inputs, **more).items()}
+            result = original(self, *arguments, **settings)
+            self.loss_fn = good
+            return result
         if len(steps) == 2 and fault == "wait":
             print("waiting", file=sys.stderr, flush=True)
             time.sleep(2)

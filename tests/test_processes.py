@@ -118,7 +118,25 @@ def test_a_signal_to_one_process_in_validation_stops_all_after_a_batch_each(data
     assert [row["epoch"] for row in load_checkpoint(last)["training_state"]["history"]] == [0, 1, 2]
 
 
-@pytest.mark.parametrize(("fault", "message"), [("error", "broken on purpose"), ("SIGKILL", "another process ended")])
+def test_a_bad_step_is_told_by_the_process_whose_batch_it_was(data_root, tmp_path):
+    arguments = training_arguments(data_root, tmp_path, "--config.NUM_EPOCHS=1", *one_loss("tcc"))
+    done = torchrun(2, "--module", "tests.failing_process", "nan", *arguments)
+    assert done.returncode == 0, done.stderr
+    training = make_training(arguments, Processes())
+    training.sampler.set_epoch(0)
+    batch = list(training.sampler)[3]  # of the second step of two batches
+    names = [training.data.train[index][1]["name"] for index in batch]
+    assert re.findall(r"loss not finite on videos (.*); step skipped", done.stderr) == [", ".join(names)]
+    folder = tmp_path / "demo" / "run-001" / "ckpt"
+    assert [time_dict["name"] for time_dict in load_checkpoint(folder / "bad_step.pt")["times"]] == names
+    assert load_checkpoint(folder / "last.pt")["training_state"]["bad_steps"] == 1
+
+
+@pytest.mark.parametrize(("fault", "message"), [
+    ("error", "broken on purpose"),
+    ("diverged", "the folder igloo has gloo in its name"),
+    ("SIGKILL", "another process ended"),
+])
 def test_a_process_that_breaks_ends_the_others_within_seconds(data_root, tmp_path, fault, message):
     """A thousand epochs would take minutes; what has to end quickly ends long before."""
     arguments = training_arguments(data_root, tmp_path, "--config.NUM_EPOCHS=1000")

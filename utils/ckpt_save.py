@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from ml_collections import ConfigDict
 from torch import nn
 
 from models.build_model import build_model
@@ -57,11 +58,21 @@ def ckpt_save(
         epoch_t: number of the epoch, from 0.
         loss_t: validation loss that the checkpoint stands for.
         filename: where to write; missing folders are made.
-        config: the configuration as a plain dict.
-        extra: further entries, such as `feature_width`, `tasks`, `standardization`, `progress_normalizers`.
+        config: the configuration.
+        extra: further entries, such as `standardization` and `progress_normalizers`. `feature_width` is that of
+            the network's encoder if it is not given, and `tasks` are the TASKS of the configuration.
+
+    Raises:
+        ValueError: no `tasks` given, and none named in the configuration.
     """
+    config = config.to_dict() if isinstance(config, ConfigDict) else dict(config)
+    tasks = extra.pop("tasks", None) or list(config.get("TASKS", ()))
+    if not tasks:
+        raise ValueError(f"{filename}: expected `tasks`, the names of the tasks; the configuration means all of them")
     content = {
         "config": config,
+        "feature_width": extra.pop("feature_width", None) or model_t.encoder.feature_width,
+        "tasks": tasks,
         "epoch": epoch_t,
         "loss": loss_t,
         "model_state_dict": model_t.state_dict(),

@@ -36,17 +36,13 @@ class StopRequest:
 
     Example:
         >>> with StopRequest() as stop:
-        ...     stop.requested
-        False
+        ...     stop.signal_number is None
+        True
     """
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
         self._previous: dict[int, object] = {}
-
-    @property
-    def requested(self) -> bool:
-        return self.signal_number is not None
 
     def __enter__(self) -> StopRequest:
         for number in (signal.SIGTERM, signal.SIGINT):

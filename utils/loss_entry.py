@@ -72,7 +72,7 @@ def compute_progress_loss(
         error = _progress_error(outputs[index], times[index], level)
         if level == 'action':
             # Background is 0 on both sides; counting it would only dilute the mean.
-            weight = action_frames(times[index], len(error)).to(error.device, error.dtype)
+            weight = action_frames(times[index], len(error)).to(error.device, error.dtype, non_blocking=True)
             errors.append((error * weight).sum() / weight.sum())
         else:
             errors.append(error.mean())
@@ -103,8 +103,10 @@ def get_loss_function(config_obj: Any, num_epochs: int | None = None) -> LossFun
     Returns:
         A function `(output_dict_list, epoch, times_list=None, generator=None)` of one model output or a list of
         them, and the time_dicts of its videos or a list of such lists. It returns `total_loss`,
-        `alignment_loss`, `progress_loss` (with the progress term on) and one `<term>_loss` a loss that is on,
-        each summed over the list, and `videos_without_action`, how many the progress term had to leave out.
+        `alignment_loss`, `progress_loss` (with the progress term on; zero without time_dicts) and one
+        `<term>_loss` a loss that is on, each summed over the list, and `videos_without_action`, how many the
+        progress term had to leave out. Where there are fewer lists of time_dicts than outputs, the first list
+        serves the rest; a None among them leaves the progress of its output out.
 
     Raises:
         ValueError: for an unknown loss in LOSS_TYPE, or none turned on.
@@ -122,13 +124,16 @@ def get_loss_function(config_obj: Any, num_epochs: int | None = None) -> LossFun
     ) -> dict[str, Tensor]:
         if not isinstance(output_dict_list, list):
             output_dict_list = [output_dict_list]
-        if times_list and not isinstance(times_list[0], list):
+        if times_list and not isinstance(times_list[0], (list, type(None))):
             times_list = [times_list]
 
-        losses: dict[str, Tensor] = {}
+        names = ['total_loss', 'alignment_loss', *(f'{term}_loss' for term in terms)]
+        if progress_config['enabled']:
+            names += ['progress_loss', 'videos_without_action']
+        losses = {name: torch.zeros(()) for name in names}
 
         def add(name: str, value: Tensor) -> None:
-            losses[name] = losses[name] + value if name in losses else value
+            losses[name] = losses[name] + value
 
         for index, output_dict in enumerate(output_dict_list):
             outputs = output_dict['outputs']
@@ -141,8 +146,12 @@ def get_loss_function(config_obj: Any, num_epochs: int | None = None) -> LossFun
                 add('alignment_loss', value)
                 add('total_loss', value)
 
-            if progress_config['enabled'] and times_list:
-                times = times_list[index]
+            if not progress_config['enabled']:
+                continue
+            add('progress_loss', zero)
+            add('videos_without_action', zero.detach())
+            times = (times_list[index] if len(times_list) > index else times_list[0]) if times_list else None
+            if times is not None:
                 value = compute_progress_loss(
                     outputs,
                     times,
@@ -152,7 +161,9 @@ def get_loss_function(config_obj: Any, num_epochs: int | None = None) -> LossFun
                 )
                 add('progress_loss', value)
                 add('total_loss', get_progress_lambda(epoch, num_epochs, progress_config) * value)
-                add('videos_without_action', torch.tensor(float(sum(not has_action(time) for time in times))))
+                # Made on the device, without a copy that would wait for it.
+                left_out = zero.detach().new_full((), sum(not has_action(time) for time in times))
+                add('videos_without_action', left_out)
         return losses
 
     return _alignment_loss_fn
@@ -185,8 +196,8 @@ def gradient_sizes(
 def get_validation_loss_function(config_obj: Any, num_epochs: int | None = None) -> LossFunction:
     """The loss by which the best checkpoint is chosen: the same function of the embedding at every epoch.
 
-    Lambda and the schedules of GTCC and VAVA stand at their final values, the progress term takes all frames,
-    and every call draws the same anchors. Under a rising lambda the training loss itself would favour the
+    Lambda and the schedules of GTCC and VAVA stand where the last epoch has them, the progress term takes all
+    frames, and every call draws the same anchors. Under a rising lambda the training loss itself would favour the
     first epochs.
 
     Returns:
@@ -194,7 +205,8 @@ def get_validation_loss_function(config_obj: Any, num_epochs: int | None = None)
     """
     if num_epochs is None:
         num_epochs = config_obj.NUM_EPOCHS
-    config_obj = _Overridden(config_obj, PROGRESS_LOSS={**dict(config_obj.PROGRESS_LOSS), 'frames': 'all'})
+    progress_config = dict(getattr(config_obj, 'PROGRESS_LOSS', {'enabled': False}))
+    config_obj = _Overridden(config_obj, PROGRESS_LOSS={**progress_config, 'frames': 'all'})
     loss_function = get_loss_function(config_obj, num_epochs)
 
     def _validation_loss_fn(
@@ -265,7 +277,7 @@ def _progress_error(features: Tensor, time_dict: TimeDict, level: str) -> Tensor
     else:
         predicted = get_normalized_predicted_progress_action(features, time_dict)
         truth = get_trueprogress_per_action(time_dict)
-    return (predicted - truth.to(features.device, features.dtype)).abs()
+    return (predicted - truth.to(features.device, features.dtype, non_blocking=True)).abs()
 
 
 def _ending_at(time_dict: TimeDict, last_frame: int) -> TimeDict:

@@ -100,14 +100,16 @@ def join_processes(device: torch.device) -> Iterator[Processes]:
     if world_size == 1:
         yield Processes()
         return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # which nccl and the exchange of objects take
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Processes(distributed.get_rank(), world_size)
         # All leave together: the first may still have files to write.
         distributed.barrier()
     except RuntimeError as error:
-        # gloo raises a plain RuntimeError.
-        if isinstance(error, distributed.DistError) or "gloo" in str(error):
+        # gloo raises a plain RuntimeError; those of this project are of classes of their own.
+        if isinstance(error, distributed.DistError) or (type(error) is RuntimeError and "gloo" in str(error)):
             raise ProcessLost("another process ended; its message says why") from error
         raise
     finally:

@@ -141,13 +141,17 @@ class RunCheckpoints:
         """Adds each task's mean path length over the training videos to the best checkpoints.
 
         Online progress divides by it, and only the training videos may decide it. Done once, at the end,
-        since it embeds every training video.
+        since it embeds every training video; both checkpoints may be of the same epoch.
         """
+        of_epoch: dict[int, dict[str, float]] = {}
         for kind in CHECKPOINT_TYPES:
             loaded = self.load_best(kind, device)
-            if loaded is not None and "progress_normalizers" not in loaded.checkpoint:
-                normalizers = mean_path_lengths(loaded.model, self.data.train, device)
-                self.rewrite(loaded, progress_normalizers=normalizers)
+            if loaded is None or "progress_normalizers" in loaded.checkpoint:
+                continue
+            epoch = loaded.checkpoint["epoch"]
+            if epoch not in of_epoch:
+                of_epoch[epoch] = mean_path_lengths(loaded.model, self.data.train, device)
+            self.rewrite(loaded, progress_normalizers=of_epoch[epoch])
 
 
 def versions() -> dict[str, str]:

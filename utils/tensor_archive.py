@@ -20,7 +20,8 @@ from torch import Tensor
 from utils.data.problems import first_line
 from utils.inert_pickle import PickleError, Storage, TensorRecord, read_pickle
 
-LARGEST_PICKLE = 16 << 20  # bytes; the numbers of tensors lie beside it, not in it
+# In bytes; the numbers of tensors lie beside it, but the log of a run in it, 500 bytes an epoch.
+LARGEST_PICKLE = 256 << 20
 
 
 class CheckpointError(ValueError):

@@ -109,7 +109,7 @@ def get_normalized_predicted_progress_action(features: Tensor, time_dict: Mappin
     path = _PathLength.apply(features, torch.float64)
 
     def on_device(array: np.ndarray) -> Tensor:
-        return torch.from_numpy(array).to(device)
+        return torch.from_numpy(array).to(device, non_blocking=True)
 
     first, last = on_device(segments.first), on_device(segments.last)
     total = (path[last] - path[first]).to(dtype)

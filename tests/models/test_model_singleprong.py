@@ -5,6 +5,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from configs.generic_config import get_generic_config
+from models.alignment_training_loop import leave_unused_parts_alone
+from models.build_model import build_model
 from models.layers import DropNetwork, StackedFullyConnected, TemporalConvolution
 from models.model_singleprong import (
     FramewiseEncoder,
@@ -197,6 +200,16 @@ def test_drop_network_is_the_mean_over_frames():
         expected = sum(last(first(frame).clamp(min=0)) for frame in video) / len(video)
         assert context.shape == (OUTPUT + 1,)
         torch.testing.assert_close(context, expected)
+
+
+def test_a_loss_that_reads_no_dropouts_gets_none():
+    config = get_generic_config()
+    model = build_model(config.to_dict(), 8, 1)
+    frames = [torch.randn(9, 8), torch.randn(7, 8)]
+    for loss, read in (("GTCC", True), ("tcc", False)):
+        config.LOSS_TYPE = {name: name == loss for name in config.LOSS_TYPE}
+        leave_unused_parts_alone(model, config)
+        assert len(model(frames)["dropouts"]) == (2 if read else 0)
 
 
 def test_no_drop_network_no_dropouts():

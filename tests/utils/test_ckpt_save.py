@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from configs.generic_config import get_generic_config
+from configs.settings import Settings
 from models.build_model import build_model
 from utils.ckpt_save import (
     CheckpointError,
@@ -94,6 +95,24 @@ class TestChoice:
             find_checkpoint("other.pt", folder=first)
         with pytest.raises(FileNotFoundError, match=r"demo.*best_model_combined\.pt"):
             find_checkpoint(str(output / "demo"))
+
+
+class TestWriting:
+    def test_a_configuration_as_it_is_and_what_the_network_knows(self, tmp_path):
+        config = Settings(small_config())
+        config.TASKS = ("a", "b")
+        model = build_model(config.to_dict(), 3, 2)
+        path = tmp_path / "best_model_combined.pt"
+        ckpt_save(model_t=model, optimizer_t=None, epoch_t=1, loss_t=0.5, filename=str(path), config=config)
+        loaded = load_checkpoint(path)
+        assert (loaded["feature_width"], loaded["tasks"]) == (3, ["a", "b"])
+        assert loaded["config"]["OUTPUT_DIMENSIONALITY"] == 4
+
+    def test_tasks_that_nobody_names_are_asked_for(self, tmp_path):
+        model = build_model(small_config(), 3, 2)
+        with pytest.raises(ValueError, match="expected `tasks`"):
+            ckpt_save(model, None, 1, 0.5, tmp_path / "x.pt", small_config())
+        assert not list(tmp_path.iterdir())
 
 
 class TestReading:

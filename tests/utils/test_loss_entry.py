@@ -184,9 +184,25 @@ class TestGetLossFunction:
         for name, value in together.items():
             torch.testing.assert_close(value, apart[0][name] + apart[1][name])
 
-    def test_without_times_or_with_the_term_off_there_is_no_progress_loss(self):
+    def test_fewer_times_than_outputs(self):
+        """The plan's word: without times there is no progress to err on, and the first times serve what has none."""
+        function = get_loss_function(make_config(["tcc"], frames="all"))
+        first, times = make_batch(0)
+        second, _ = make_batch(1)
+        one, other = (function(batch, 0, times)["progress_loss"] for batch in (first, second))
+        assert one > 0
+        for missing in (None, [], [None]):
+            assert function(first, 0, missing)["progress_loss"] == 0
+        torch.testing.assert_close(function([first, second], 0, [times])["progress_loss"], one + other)
+        torch.testing.assert_close(function([first, second], 0, [None, times])["progress_loss"], other)
+
+    def test_no_output_at_all_gives_zeros(self):
+        losses = get_loss_function(make_config(["tcc"]))([], 0, [])
+        assert {"total_loss", "alignment_loss", "tcc_loss", "progress_loss"} <= set(losses)
+        assert not any(losses.values())
+
+    def test_with_the_term_off_there_is_no_progress_loss(self):
         batch, times = make_batch()
-        assert "progress_loss" not in get_loss_function(make_config(["tcc"]))(batch, 0)
         off = get_loss_function(make_config(["tcc"], enabled=False))(batch, 0, times)
         assert "progress_loss" not in off
         assert off["total_loss"] == off["alignment_loss"]

@@ -17,7 +17,8 @@ from utils.loss_functions.mixture_fit import fit_mixtures
 from utils.loss_functions.precision import without_autocast
 from utils.loss_functions.similarity import DEFAULT_SIMILARITY, scaling_of, similarity_logits, softmax_of
 
-# Bounds the reciprocal term: at most 1 + 1 / RECIPROCAL_FLOOR times what a cycle costs by chance.
+# Bounds the reciprocal term: at most 1 + 1 / RECIPROCAL_FLOOR times what a cycle costs by chance, each measured
+# from the least that a cycle can cost.
 RECIPROCAL_FLOOR = 0.1
 SOFT_NEIGHBOURS = ("components", "responsibilities")
 # Spread of the drop logits below which they count as all alike.
@@ -62,13 +63,13 @@ def GTCC_loss(
     - Drop model: x_i = [u_i, 1] . c(V), normalised over the frames of U, P_drop = sigmoid(x_i) and
       P_keep = m + (1 - m)(1 - P_drop), with the floor m = gamma^(epoch + 1). gamma = 1 or no `dropouts`
       keeps all.
-    - Reciprocal: the paper's 1 / L has no bound. With C the value of L for uniform weights in the window
-      (chance), both measured from the smallest value L can take, and e = RECIPROCAL_FLOOR,
+    - Reciprocal: the paper's 1 / L has no bound. With s the smallest value L can take, C + s its value for
+      uniform weights in the window (chance), and e = RECIPROCAL_FLOOR,
 
-          R = C (1 + e) / (L / C + e),
+          R = s + C (1 + e) / ((L - s) / C + e),
 
-      falls with L like 1 / L, is C at chance, and lies in (0, C (1 + e) / e]. A frame that aligns better than
-      chance is worth keeping, one that aligns worse is worth dropping.
+      falls with L like 1 / L, is the value of chance at chance, and lies in (s, s + C (1 + e) / e]. A frame that
+      aligns better than chance is worth keeping, one that aligns worse is worth dropping.
 
     Args:
         sequences: embeddings (T_i, D), one a video, lengths may differ.
@@ -243,6 +244,6 @@ def _keep_probability(own: Tensor, dropout: Tensor, floor: float) -> Tensor:
 
 
 def _reciprocal(loss: Tensor, chance: float, smallest: float) -> Tensor:
-    """R(L) (docstring of `GTCC_loss`): `loss` and `chance` are measured from `smallest`."""
+    """R(L) (docstring of `GTCC_loss`), with C = chance - smallest."""
     chance = max(chance - smallest, 1e-12)
-    return chance * (1 + RECIPROCAL_FLOOR) / ((loss - smallest) / chance + RECIPROCAL_FLOOR)
+    return smallest + chance * (1 + RECIPROCAL_FLOOR) / ((loss - smallest) / chance + RECIPROCAL_FLOOR)

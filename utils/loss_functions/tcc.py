@@ -38,7 +38,6 @@ def TCC_loss(
     alignment_variance: float = 0.001,
     softmax_temp: float = 0.1,
     similarity: str = DEFAULT_SIMILARITY,
-    generator: torch.Generator | None = None,
 ) -> Tensor:
     """Mean over ordered pairs (U, V) of different videos, and over the frames i of U, of L_cbr(i) where
 
@@ -54,7 +53,6 @@ def TCC_loss(
         alignment_variance: lambda >= 0, the weight of log sigma; 0 takes the plain squared error.
         softmax_temp: tau > 0.
         similarity: the distance d, one of `similarity.SIMILARITIES`.
-        generator: unused, TCC draws nothing; there so that all losses are called alike.
 
     Returns:
         Scalar. A zero that carries a gradient where there are fewer than two videos.

@@ -120,7 +120,7 @@ def naive_gtcc(
                     chance += alignment_variance * math.log(math.sqrt(by_chance + VARIANCE_FLOOR))
                     smallest = alignment_variance * math.log(math.sqrt(VARIANCE_FLOOR))
                 chance -= smallest
-                reciprocal = chance * (1 + epsilon) / ((multi_cycle - smallest) / chance + epsilon)
+                reciprocal = smallest + chance * (1 + epsilon) / ((multi_cycle - smallest) / chance + epsilon)
                 values.append(keep * multi_cycle + (1 - keep) * reciprocal)
             pair_values.append(sum(values) / len(values))
     return sum(pair_values) / len(pair_values)

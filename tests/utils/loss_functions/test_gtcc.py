@@ -188,10 +188,10 @@ def test_the_reciprocal_is_bounded_falls_and_meets_the_loss_at_chance():
     chance, smallest = 0.3, -0.2
     losses = torch.linspace(smallest, 5, 100)
     values = gtcc._reciprocal(losses, chance, smallest)
-    assert (values > 0).all()
+    assert (values > smallest).all()
     assert (values.diff() < 0).all()
-    assert values[0] == pytest.approx(0.5 * (1 + 1 / RECIPROCAL_FLOOR))
-    assert gtcc._reciprocal(torch.tensor(chance), chance, smallest) == pytest.approx(chance - smallest)
+    assert values[0] == pytest.approx(smallest + 0.5 * (1 + 1 / RECIPROCAL_FLOOR))
+    assert gtcc._reciprocal(torch.tensor(chance), chance, smallest) == pytest.approx(chance)
 
 
 def test_keep_probability_lies_between_its_floor_and_one():
