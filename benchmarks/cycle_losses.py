@@ -4,6 +4,7 @@ Beside them the two things the project replaces: TCC as plain autograd, which ke
 the mixture fit as one L-BFGS an anchor.
 """
 
+import functools
 from collections.abc import Callable
 
 import torch
@@ -37,6 +38,7 @@ def cases() -> dict[str, Callable[[int], Step]]:
         "TCC": _tcc,
         "TCC, plain autograd": _tcc_by_autograd,
         "GTCC": _gtcc,
+        "GTCC by responsibilities": functools.partial(_gtcc, soft_neighbours="responsibilities"),
         "GTCC's mixture fit": _fit,
         "mixture fit, one L-BFGS an anchor": _fit_one_by_one,
     }
@@ -70,10 +72,14 @@ def _tcc_by_autograd(frames: int) -> Step:
     return _step(videos, lambda: 0.5 * (one_way(*videos) + one_way(*videos[::-1])))
 
 
-def _gtcc(frames: int) -> Step:
+def _gtcc(frames: int, soft_neighbours: str = "components") -> Step:
     videos = embeddings(frames)
     dropouts = [torch.randn(WIDTH + 1).requires_grad_() for _ in videos]
-    return _step([*videos, *dropouts], lambda: GTCC_loss(videos, COMPONENTS, dropouts=dropouts))
+
+    def loss() -> Tensor:
+        return GTCC_loss(videos, COMPONENTS, dropouts=dropouts, soft_neighbours=soft_neighbours)
+
+    return _step([*videos, *dropouts], loss)
 
 
 def _targets(frames: int) -> Tensor:
