@@ -82,7 +82,9 @@ def main(arguments: Sequence[str]) -> int:
             training_videos = missing_training_embeddings(path, checkpoint, options.dataset_path, device)
         else:
             logger.info("--dataset-path is not needed: the checkpoint holds all that this read-out uses")
-    predictor = ProgressPredictor.from_checkpoint(path, options.task, options.readout, device, training_videos)
+    predictor = ProgressPredictor.from_checkpoint(
+        path, options.task, options.readout, device, training_videos, checkpoint
+    )
     report_lag(predictor)
     if live:
         return print_progress(predictor)
@@ -105,7 +107,7 @@ def missing_training_embeddings(
         return None
     config = {**checkpoint["config"], "DATASET_PATH": dataset_path}
     data = load_data(config, standardization=checkpoint.get("standardization"))
-    tasks = embed_training_videos(path, data, device)
+    tasks = embed_training_videos(path, checkpoint, data, device)
     try:
         logger.info("written %s", save_training_embeddings(path, checkpoint, tasks))
     except OSError as error:

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
 
 from configs.generic_config import get_generic_config
-from models.json_dataset import TaskBatchSampler, collate_videos, load_data
+from models.batch_loading import make_loader
+from models.json_dataset import TaskBatchSampler, load_data
 from utils.files import write_json
 
 SEGMENTS = 20
@@ -95,12 +95,9 @@ def main() -> None:
         data = load_data(config.to_dict())
         print(f"{'check':24} {time.perf_counter() - began:6.1f} s   {peak_gigabytes()}")
         began = time.perf_counter()
-        loader = DataLoader(
-            data.train.in_epoch(0),
-            batch_sampler=TaskBatchSampler(data.train, options.batch_size, seed=0),
-            collate_fn=collate_videos,
-            num_workers=options.workers,
-        )
+        config.NUM_WORKERS = options.workers
+        batches_of_epoch = list(TaskBatchSampler(data.train, options.batch_size, seed=0))
+        loader = make_loader(data.train.in_epoch(0), batches_of_epoch, config)
         frames = batches = 0
         for sequences, times in loader:
             batches += 1

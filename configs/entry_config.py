@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import traceback
 import types
 from collections.abc import Mapping, Sequence
@@ -72,12 +73,14 @@ def load_experiment(path: str) -> Settings:
     """
     if not Path(path).is_file():
         raise ConfigError(f"experiment file {path} does not exist")
-    module = types.ModuleType("experiment")
+    module = types.ModuleType("_experiment_file")
     module.__file__ = path
     try:
         # Compiled here rather than imported: an import would take a file that was changed within the same
         # second for the one that it has compiled before.
-        exec(compile(Path(path).read_bytes(), path, "exec"), module.__dict__)
+        code = compile(Path(path).read_bytes(), path, "exec")
+        sys.modules[module.__name__] = module  # where dataclasses look for it
+        exec(code, module.__dict__)
         get_config = module.__dict__.get("get_config")
         if not callable(get_config):
             raise ConfigError("it has no function get_config()")
@@ -87,6 +90,8 @@ def load_experiment(path: str) -> Settings:
         return complete_config(config)
     except (Exception, SystemExit) as error:  # whatever the user's own code raises
         raise ConfigError(f"experiment file {path}{_line_in(path, error)}: {_described(error)}") from error
+    finally:
+        sys.modules.pop(module.__name__, None)
 
 
 def _take_config_file(arguments: list[str]) -> tuple[str, list[str]]:

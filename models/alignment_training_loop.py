@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from itertools import chain, repeat
@@ -115,7 +116,8 @@ class AlignmentTraining:
         """Trains until NUM_EPOCHS are done.
 
         Raises:
-            TrainingDiverged: after MAX_BAD_STEPS non-finite steps in a row.
+            TrainingDiverged: after MAX_BAD_STEPS non-finite steps in a row; or at the end, where no epoch had a
+                finite validation loss.
             Interrupted: after SIGTERM or Ctrl-C, the state saved.
         """
         with StopRequest() as stop, logging_redirect_tqdm():
@@ -129,6 +131,11 @@ class AlignmentTraining:
         if self.processes.is_main:
             write_training_log(self.run, self.state.history, curves=True)
             self.checkpoints.add_progress_normalizers(self.device)
+        if missing := [kind for kind, loss in self.state.best.items() if math.isinf(loss)]:
+            raise TrainingDiverged(
+                f"the validation loss was not finite at any epoch: there is no best {' and no best '.join(missing)} "
+                f"checkpoint in {self.run / 'ckpt'}"
+            )
 
     def _train_epoch(self, stop: StopRequest) -> None:
         train_means = self._run_training_steps(stop)
@@ -274,6 +281,8 @@ class AlignmentTraining:
         finished = state.epoch + 1
         if self.processes.is_main:
             log_epoch(row, self.num_epochs)
+            if not all(math.isfinite(validation[criterion]) for criterion in BEST_CRITERIA.values()):
+                logger.warning("epoch %d: the validation loss is not finite and chooses no checkpoint", finished)
             for kind, loss in improved.items():
                 logger.info("New best %s loss: %.4f", kind.upper(), loss)
                 self.checkpoints.write(f"best_model_{kind}.pt", state.epoch, loss)

@@ -5,24 +5,59 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from ml_collections import ConfigDict
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from models.json_dataset import collate_videos
 
 
 def make_loader(dataset: Dataset, batches: Sequence[list[int]], config: ConfigDict) -> DataLoader:
-    """Loads the given batches of videos, in order."""
-    return DataLoader(
-        dataset, batch_sampler=batches, collate_fn=collate_videos, num_workers=config.NUM_WORKERS,
+    """Loads the given batches of videos, in order: pairs of their features and their time_dicts."""
+    return _VideoLoader(
+        dataset, batch_sampler=batches, collate_fn=_collate, num_workers=config.NUM_WORKERS,
         worker_init_fn=leave_signals_to_the_main_process,
         # A loader draws a seed for its workers when iterated; not from the numbers that training draws.
         generator=torch.Generator().manual_seed(config.SEED),
     )
+
+
+class _VideoLoader(DataLoader):
+    def __iter__(self) -> Iterator[tuple[list[Tensor], list[dict[str, Any]]]]:
+        with _signals_held_back():
+            batches = super().__iter__()
+        return (([torch.as_tensor(sequence) for sequence in sequences], times) for sequences, times in batches)
+
+
+def _collate(videos: list[tuple[Tensor, dict[str, Any]]]) -> tuple[list[Any], list[dict[str, Any]]]:
+    """A batch; from a loading process as arrays, which go through a pipe.
+
+    Tensors would go through shared memory, and where that is full (64 MB in many containers) the process that
+    loads fails in a thread of torch's, and the one that trains waits for ever.
+    """
+    sequences, times = collate_videos(videos)
+    return (sequences if get_worker_info() is None else [sequence.numpy() for sequence in sequences]), times
+
+
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Holds SIGTERM and Ctrl-C back from processes started in the block until they have handlers of their own.
+
+    They inherit what this thread blocks.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def leave_signals_to_the_main_process(worker: int) -> None:

@@ -6,10 +6,12 @@ import pytest
 import torch
 
 import models.alignment_training_loop as loop
+import multitask_train
 from benchmarks.extreme_learning_rates import train_steps
 from tests.conftest import training_arguments
 from tests.interrupted_runs import LOSSES
 from utils.ckpt_save import load_checkpoint
+from utils.command import FAILED, run_command
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -23,8 +25,6 @@ def test_weights_stay_finite_at_extreme_learning_rates(data_root, tmp_path, loss
 
 def test_bad_steps_are_skipped_and_the_last_one_is_dumped(data_root, tmp_path, monkeypatch):
     """Every other step is poisoned; the run goes on, and one dump is kept, from which the step can be repeated."""
-    import multitask_train
-
     original = loop.get_loss_function
     batches = []
 
@@ -54,3 +54,21 @@ def test_bad_steps_are_skipped_and_the_last_one_is_dumped(data_root, tmp_path, m
     state = load_checkpoint(folder / "last.pt")["training_state"]
     assert state["bad_steps"] == len(batches[::2])
     assert all(math.isfinite(value) for row in state["history"] for value in row.values())
+
+
+def test_a_validation_that_is_never_finite_is_an_error(data_root, tmp_path, monkeypatch, caplog):
+    """No epoch earns a best checkpoint; `last.pt` is there all the same."""
+    original = loop.run_validation_epoch
+
+    def overflowing(*arguments, **settings):
+        return dict.fromkeys(original(*arguments, **settings), math.nan)
+
+    monkeypatch.setattr(loop, "run_validation_epoch", overflowing)
+    monkeypatch.setattr("utils.command.interrupt_on_sigterm", lambda: None)  # this process's handlers stay
+    arguments = ["train", *training_arguments(data_root, tmp_path, "--config.NUM_EPOCHS=2")]
+    assert run_command(multitask_train.main, arguments) == FAILED
+    assert caplog.text.count("the validation loss is not finite and chooses no checkpoint") == 2
+    assert "no best combined and no best alignment checkpoint" in caplog.messages[-1]
+    folder = tmp_path / "demo" / "run-001" / "ckpt"
+    assert not list(folder.glob("best*"))
+    assert load_checkpoint(folder / "last.pt")["epoch"] == 2

@@ -3,6 +3,10 @@
 import csv
 import json
 import math
+import os
+import shlex
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,7 +14,7 @@ import torch
 
 import multitask_train
 from models.alignment_training_loop import TrainingDiverged
-from tests.conftest import training_arguments
+from tests.conftest import ROOT, training_arguments
 from utils.ckpt_save import load_checkpoint
 
 
@@ -170,3 +174,11 @@ class TestEvaluation:
         assert "best_model_combined.pt" in done.stderr
         assert "epoch-N.pt" in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_with_standard_error_closed_a_training_runs(data_root, tmp_path):
+    arguments = training_arguments(data_root, tmp_path, "--config.NUM_EPOCHS=1")
+    command = shlex.join([sys.executable, str(ROOT / "multitask_train.py"), *arguments])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    assert subprocess.run(f"{command} 2>&-", shell=True, cwd=ROOT, env=environment, check=False).returncode == 0
+    assert (tmp_path / "demo" / "run-001" / "ckpt" / "best_model_combined.pt").is_file()

@@ -15,7 +15,7 @@ from tests.prediction_runs import small_config
 from utils import checkpoint_evaluation
 from utils.ckpt_save import CheckpointError, ckpt_save, load_checkpoint
 from utils.command import BAD_INPUT, FAILED, run_command
-from utils.readouts.training_embeddings import load_training_embeddings, weights_digest
+from utils.readouts.training_embeddings import embed_training_videos, load_training_embeddings, weights_digest
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +179,18 @@ class TestCompare:
         assert evaluate.main(arguments) == 0
         assert "PC_100 (higher)" in capsys.readouterr().out
         assert before == {path: path.read_bytes() for path in (run / "EVAL").rglob("*") if path.is_file()}
+
+
+def test_embeddings_are_those_of_the_content_whatever_the_file_has_become(run, data_root):
+    """A training may write a better checkpoint while an older one of the same name is used."""
+    path = run / "ckpt" / "best_model_combined.pt"
+    content = load_checkpoint(path)
+    data = load_data(content["config"], standardization=content["standardization"])
+    before = embed_training_videos(path, content, data)
+    shutil.copy(path.with_name("best_model_alignment.pt"), path)
+    after = embed_training_videos(path, content, data)
+    for task, videos in before.items():
+        assert all(map(torch.equal, videos.embeddings, after[task].embeddings))
 
 
 def test_embeddings_of_other_weights_are_refused_and_an_evaluation_replaces_them(command, run):

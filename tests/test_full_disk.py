@@ -91,7 +91,7 @@ def test_a_picture_that_cannot_be_written_does_not_hide_what_broke_the_run(data_
     *_, curves, last = caplog.messages
     assert "loss_curves.png: No space left on device" in curves
     assert "cannot write" in last
-    assert ".pt: No space left on device; make room, then go on with --resume" in last
+    assert ".pt: No space left on device; make room, then run it again, a training with --resume" in last
 
 
 def test_a_library_that_names_no_reason_is_asked_whether_the_disk_is_full(tmp_path, monkeypatch):

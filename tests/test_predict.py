@@ -94,6 +94,11 @@ class TestFiles:
         assert written == {f"{name}.{suffix}" for name in names for suffix in ("csv", "png")}
         assert not [w for w in recwarn if "Glyph" in str(w.message)]
 
+    def test_a_name_of_bytes_that_are_no_characters(self, command, tmp_path):
+        path = save_recording(tmp_path / os.fsdecode(b"a\xff.npy"))
+        assert command(path) == 0
+        assert len(list((tmp_path / "predictions").iterdir())) == 2
+
     def test_one_frame_is_legal(self, command, tmp_path):
         assert command(save_recording(tmp_path / "one.npy", frames=1)) == 0
         assert read_progress(tmp_path / "predictions" / "one.csv") == [0.0]

@@ -11,11 +11,33 @@ import pytest
 import torch
 
 import multitask_train
+from configs.settings import ConfigError
 from tests.conftest import ROOT, training_arguments
 from tests.interrupted_runs import one_loss
 from tests.one_step import gradients_of, make_training
 from utils.ckpt_save import load_checkpoint
-from utils.processes import Processes
+from utils.processes import Processes, join_processes, local_rank
+
+
+@pytest.mark.parametrize(("environment", "message"), [
+    ({"WORLD_SIZE": "2"}, "WORLD_SIZE is 2, but RANK is not set"),
+    ({"WORLD_SIZE": "two"}, "WORLD_SIZE is 'two'; expected a whole number"),
+])
+def test_an_environment_that_is_incomplete(monkeypatch, environment, message):
+    for name in ("WORLD_SIZE", "RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=message), join_processes(torch.device("cpu")):
+        pass
+
+
+def test_an_empty_environment_is_one_process(monkeypatch):
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK"):
+        monkeypatch.setenv(name, "")
+    assert local_rank() == 0
+    with join_processes(torch.device("cpu")) as processes:
+        assert (processes.rank, processes.world_size) == (0, 1)
 
 
 def torchrun(number, *arguments, timeout=300):

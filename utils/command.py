@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import logging
 import os
 import signal
@@ -41,10 +42,12 @@ def run_command(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) 
     Only errors that a user can mend are caught; anything else is a defect and keeps its traceback. Of several
     processes the first reports what goes on, the others only what goes wrong.
     """
-    rank = int(os.environ.get("RANK", "0"))
+    _prepare_streams()
+    rank = os.environ.get("RANK") or "0"
+    is_first = rank == "0"
     logging.basicConfig(
-        level=logging.WARNING if rank else logging.INFO, datefmt="%H:%M:%S", stream=sys.stderr,
-        format=f"%(asctime)s process {rank}: %(message)s" if rank else "%(asctime)s %(message)s",
+        level=logging.INFO if is_first else logging.WARNING, datefmt="%H:%M:%S", stream=sys.stderr,
+        format="%(asctime)s %(message)s" if is_first else f"%(asctime)s process {rank}: %(message)s",
     )
     interrupt_on_sigterm()
     try:
@@ -56,7 +59,7 @@ def run_command(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) 
         logger.error("error: %s", error)
         return FAILED
     except OSError as error:  # of the system: a full disk, no permission
-        hint = "; make room, then go on with --resume" if error.errno in NO_ROOM else ""
+        hint = "; make room, then run it again, a training with --resume" if error.errno in NO_ROOM else ""
         logger.error("error: %s%s", error, hint)
         return FAILED
     except (MemoryError, RuntimeError) as error:
@@ -70,3 +73,11 @@ def run_command(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) 
     except KeyboardInterrupt:
         logger.info("stopped by SIGINT")
         return 128 + signal.SIGINT
+
+
+def _prepare_streams() -> None:
+    """Standard error may be closed, and standard output may be unable to say a character."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 (as long as the command)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")

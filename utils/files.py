@@ -39,7 +39,9 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not tempfile.mkstemp, whose files only their owner may read: a name no other process picks is enough.
-    temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex}{path.suffix}")
+    # No longer than a name may be, 255 bytes.
+    stem = os.fsdecode(os.fsencode(path.stem)[:150])
+    temporary = path.with_name(f".{stem}-{uuid.uuid4().hex}{path.suffix}")
     try:
         yield temporary
         with open(temporary, "rb") as file:

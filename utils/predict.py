@@ -72,6 +72,7 @@ class ProgressPredictor:
         readout: str = "path",
         device: torch.device | str = "cpu",
         training_videos: Mapping[str, TrainingVideos] | None = None,
+        checkpoint: Mapping[str, Any] | None = None,
     ) -> ProgressPredictor:
         """A predictor from a checkpoint, which holds all that it needs.
 
@@ -83,6 +84,7 @@ class ProgressPredictor:
             readout: 'path', 'neighbours' or 'alignment'.
             device: where to compute.
             training_videos: by task, instead of those beside the checkpoint.
+            checkpoint: its content, where it has been read already.
 
         Raises:
             FileNotFoundError: no such checkpoint, or no training embeddings beside it.
@@ -91,7 +93,7 @@ class ProgressPredictor:
         """
         if readout not in READOUTS:
             raise DataError(f"the read-out is {shown(readout)}; expected one of {', '.join(READOUTS)}")
-        checkpoint = load_checkpoint(path)
+        checkpoint = load_checkpoint(path) if checkpoint is None else checkpoint
         config = checkpoint["config"]
         return cls(
             load_model(checkpoint, device),

@@ -149,5 +149,6 @@ def plot_prediction(path: Path, progress: np.ndarray, title: str) -> None:
 
 def shortened(name: str, longest: int = LONGEST_TITLE) -> str:
     """The name, with its middle left out if it is too long for a title."""
+    name = name.encode("utf-8", "replace").decode()  # a file's may hold bytes that are no character
     half = (longest - 1) // 2
     return name if len(name) <= longest else f"{name[:half]}…{name[-half:]}"

@@ -11,6 +11,9 @@ import torch
 import torch.distributed as distributed
 from torch import Tensor, nn
 
+from configs.settings import ConfigError
+from utils.data.problems import first_line
+
 Value = TypeVar("Value")
 
 
@@ -94,12 +97,16 @@ def join_processes(device: torch.device) -> Iterator[Processes]:
         device: where this process computes; it decides how they talk (nccl between GPUs, gloo between CPUs).
 
     Raises:
+        ConfigError: what `torchrun` sets is incomplete.
         ProcessLost: in the block, when another process ended while this one was talking to it.
     """
-    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    world_size = _number("WORLD_SIZE", 1)
     if world_size == 1:
         yield Processes()
         return
+    for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
+        if not os.environ.get(name):
+            raise ConfigError(f"WORLD_SIZE is {world_size}, but {name} is not set; torchrun sets them all")
     if device.type == "cuda":
         torch.cuda.set_device(device)  # which nccl and the exchange of objects take
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
@@ -110,7 +117,7 @@ def join_processes(device: torch.device) -> Iterator[Processes]:
     except RuntimeError as error:
         # gloo raises a plain RuntimeError; those of this project are of classes of their own.
         if isinstance(error, distributed.DistError) or (type(error) is RuntimeError and "gloo" in str(error)):
-            raise ProcessLost("another process ended; its message says why") from error
+            raise ProcessLost(f"another process ended; its message says why ({first_line(error)})") from error
         raise
     finally:
         distributed.destroy_process_group()
@@ -118,4 +125,12 @@ def join_processes(device: torch.device) -> Iterator[Processes]:
 
 def local_rank() -> int:
     """Number of this process among those of its machine, which picks its GPU; 0 when alone."""
-    return int(os.environ.get("LOCAL_RANK", "0"))
+    return _number("LOCAL_RANK", 0)
+
+
+def _number(name: str, default: int) -> int:
+    """A whole number from the environment; empty counts as not set."""
+    text = os.environ.get(name) or str(default)
+    if not text.isdecimal():
+        raise ConfigError(f"the environment's {name} is {text!r}; expected a whole number, as torchrun sets it")
+    return int(text)

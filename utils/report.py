@@ -59,7 +59,7 @@ class Picture:
 
 
 def write_reports(folder: Path) -> Path:
-    """Write the report of an evaluation and, if it lies in RUN/EVAL, that of the run.
+    """Write the report of an evaluation and, if it lies in RUN/EVAL and RUN is a run, that of the run.
 
     The run's report holds every evaluation in RUN/EVAL and the loss curves.
 
@@ -74,8 +74,8 @@ def write_reports(folder: Path) -> Path:
     path = folder / REPORT
     title = f"{evaluation['data_set']}: {evaluation['checkpoint']}, {evaluation['request']['split']} split"
     write_text(path, report_page(title, {folder: evaluation}))
-    if folder.parent.name == "EVAL":
-        run = folder.parent.parent
+    run = folder.parent.parent
+    if folder.parent.name == "EVAL" and _is_run(run):
         evaluations = {}
         for other in sorted(folder.parent.iterdir()):
             if not (other / METRICS).is_file():
@@ -88,6 +88,11 @@ def write_reports(folder: Path) -> Path:
                 )
         write_text(run / REPORT, report_page(f"Run {run.name}", evaluations, run / "loss_curves.png"))
     return path
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether the folder is a run, or holds a checkpoint at least: only there is `report.html` ours to replace."""
+    return (folder / "ckpt").is_dir() or (folder / "config.json").is_file() or any(folder.glob("*.pt"))
 
 
 def report_page(

@@ -123,8 +123,9 @@ def _run_numbers(experiment_folder: Path) -> list[int]:
 @contextmanager
 def _held(run: Path) -> Iterator[None]:
     """Holds the run for this process; the system lets go of it however the process ends."""
-    if not run.is_dir():
-        raise FileNotFoundError(f"run folder {run} does not exist")
+    if not (run / "ckpt").is_dir():
+        reason = "holds no folder ckpt" if run.is_dir() else "is a file" if run.exists() else "does not exist"
+        raise FileNotFoundError(f"run folder {run} {reason}; expected a run such as output/demo/run-001")
     with open(run / ".lock", "w") as lock:
         try:
             # A lock of the process itself: its loading workers must not hold it when it is killed.

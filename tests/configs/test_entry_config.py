@@ -1,10 +1,11 @@
 """Configuration: merging, typed overrides, and refusals that name the key."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from configs.entry_config import ConfigError, read_command_line
+from configs.entry_config import ConfigError, load_experiment, read_command_line
 from configs.generic_config import CONFIG, get_generic_config
 
 ROOT = Path(__file__).parents[2]
@@ -171,3 +172,17 @@ def test_every_experiment_file_loads(path):
     config = read_command_line(["train", "--config", str(path)]).config
     assert path.stem == config.EXPERIMENTNAME
     assert path.stem in path.read_text().split('"""')[1], "the file begins with the command that runs it"
+
+
+def test_an_experiment_file_may_hold_a_dataclass(tmp_path):
+    """Dataclasses look their module up where Python keeps the imported ones."""
+    path = tmp_path / "experiment.py"
+    path.write_text(
+        "from __future__ import annotations\n"
+        "from dataclasses import dataclass\n"
+        "@dataclass\nclass Rate:\n    value: float = 0.5\n"
+        "def get_config():\n    return {'LEARNING_RATE': Rate().value}\n"
+    )
+    modules = set(sys.modules)
+    assert load_experiment(str(path)).LEARNING_RATE == 0.5
+    assert set(sys.modules) == modules

@@ -1,11 +1,18 @@
 """The network on a batch, in the precision asked for."""
 
+import multiprocessing
+import signal
+from multiprocessing.reduction import ForkingPickler
+
 import pytest
 import torch
 
+from configs.entry_config import read_command_line
 from configs.generic_config import get_generic_config
-from models.batch_loading import run_network
+from models.batch_loading import _signals_held_back, make_loader, run_network
 from models.build_model import build_model
+from models.json_dataset import load_data
+from tests.conftest import training_arguments
 
 CPU = torch.device("cpu")
 
@@ -51,3 +58,55 @@ def test_gradients_reach_float32_weights():
         assert all(part.dtype == torch.float32 for part in parts)
         gradients.append(torch.cat([part.flatten() for part in parts]))
     assert torch.cosine_similarity(*gradients, dim=0) > 0.99
+
+
+def small_training(data_root, tmp_path, *overrides):
+    arguments = ["train", *training_arguments(data_root, tmp_path, *overrides)]
+    config = read_command_line(arguments).config
+    return config, load_data(config.to_dict()).train
+
+
+def test_a_loading_process_needs_no_shared_memory(data_root, tmp_path, monkeypatch):
+    """Where it is full, torch fails in a thread of the loading process, and the training would wait for ever."""
+
+    def full(tensor):
+        raise OSError(28, "unable to allocate shared memory")
+
+    def too_late(number, frame):
+        raise TimeoutError("still waiting for a batch")
+
+    config, videos = small_training(data_root, tmp_path, "--config.NUM_WORKERS=2")
+    batches = [[0, 1], [2, 3], [1, 3]]
+    monkeypatch.setitem(ForkingPickler._extra_reducers, torch.Tensor, full)
+    monkeypatch.setattr(torch.multiprocessing.reductions, "reduce_tensor", full)
+    before = signal.signal(signal.SIGALRM, too_late)
+    signal.alarm(60)
+    try:
+        loaded = list(make_loader(videos, batches, config))
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+    for batch, (sequences, times) in zip(batches, loaded, strict=True):
+        for index, sequence, time_dict in zip(batch, sequences, times, strict=True):
+            assert torch.equal(sequence, videos[index][0])
+            assert time_dict == videos[index][1]
+
+
+def mask_of_a_process():
+    """The signals that are blocked in a process started now, before it does anything about them."""
+    context = multiprocessing.get_context("fork")
+    receiving, sending = context.Pipe(duplex=False)
+    process = context.Process(target=lambda: sending.send(set(signal.pthread_sigmask(signal.SIG_BLOCK, ()))))
+    process.start()
+    assert receiving.poll(30)
+    mask = receiving.recv()
+    process.join()
+    return mask
+
+
+def test_loading_processes_start_with_signals_held_back():
+    """A scheduler's signal to the whole group would end one that has no handlers yet, and the epoch with it."""
+    both = {signal.SIGTERM, signal.SIGINT}
+    with _signals_held_back():
+        assert both <= mask_of_a_process()
+    assert not both & mask_of_a_process()

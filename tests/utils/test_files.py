@@ -74,3 +74,10 @@ def test_csv_has_every_column_in_order_of_appearance_and_quotes(tmp_path):
     assert (tmp_path / "x.csv").read_text() == 'a,b,c\n1,"x, y",\n,,2\n'
     with pytest.raises(ValueError, match="c"):
         write_csv(tmp_path / "x.csv", [{"c": 1}], columns=["a"])
+
+
+def test_a_name_may_be_as_long_as_a_name_can_be(tmp_path):
+    path = tmp_path / ("é" * 125 + ".txt")
+    with atomic_write(path) as temporary:
+        temporary.write_text("whole")
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]

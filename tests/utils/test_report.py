@@ -170,6 +170,7 @@ def test_one_task_has_no_table_of_the_mean(tmp_path):
 
 def test_the_report_of_a_run_holds_all_evaluations_and_the_loss_curves(tmp_path, caplog):
     run = tmp_path / "run-001"
+    (run / "ckpt").mkdir(parents=True)
     write_reports(evaluation(run / "EVAL" / "best_model_alignment", ["tea"]))
     assert len(page_of(run / "report.html").all("img")) == 3
     Figure().savefig(run / "loss_curves.png")
@@ -183,6 +184,12 @@ def test_the_report_of_a_run_holds_all_evaluations_and_the_loss_curves(tmp_path,
     assert len(page.all("img")) == 7
     assert {link["href"] for link in page.all("a")} == {"#evaluation-0", "#evaluation-1"}
     assert len(page_of(run / "EVAL" / "best_model_combined" / "report.html").all("img")) == 3
+
+
+def test_a_page_beside_a_folder_that_happens_to_be_called_eval_stays(tmp_path):
+    (tmp_path / "report.html").write_text("precious")
+    write_reports(evaluation(tmp_path / "EVAL" / "x", ["tea"]))
+    assert (tmp_path / "report.html").read_text() == "precious"
 
 
 def test_an_evaluation_without_pictures_and_one_that_lost_a_picture(tmp_path):

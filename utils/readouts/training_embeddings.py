@@ -14,7 +14,7 @@ from torch import Tensor
 
 from models.json_dataset import VideoData
 from utils.checkpoint_content import read_archive
-from utils.ckpt_save import CheckpointError, load_checkpoint, load_model, save_content
+from utils.ckpt_save import CheckpointError, load_model, save_content
 from utils.data.problems import first_line
 from utils.embedding import TRAINED, EmbeddedVideo, embed_videos
 from utils.readouts.reference import TrainingReference
@@ -59,20 +59,22 @@ def weights_digest(checkpoint: Mapping[str, Any]) -> str:
 
 
 def embed_training_videos(
-    checkpoint_path: str | Path, data: VideoData, device: torch.device | str = "cpu"
+    checkpoint_path: str | Path,
+    checkpoint: Mapping[str, Any],
+    data: VideoData,
+    device: torch.device | str = "cpu",
 ) -> dict[str, TrainingVideos]:
     """Embeds the training videos of every task.
 
     Args:
-        checkpoint_path: the checkpoint.
+        checkpoint_path, checkpoint: the file and its content. It isn't read again: a training may write a better
+            one in between.
         data: loaded by the checkpoint's configuration and with its standardisation.
         device: where to compute.
 
     Raises:
-        CheckpointError: the checkpoint can't be read, the data's width isn't its own, or an embedding isn't
-            finite.
+        CheckpointError: the data's width isn't the checkpoint's own, or an embedding isn't finite.
     """
-    checkpoint = load_checkpoint(checkpoint_path)
     if data.feature_width != checkpoint["feature_width"]:
         raise CheckpointError(
             f"{checkpoint_path} reads features of width {checkpoint['feature_width']}; "
@@ -109,7 +111,7 @@ def keep_training_embeddings(
         if set(embedded) == set(data.train.tasks):
             save_training_embeddings(checkpoint_path, checkpoint, embedded)
         else:
-            everything = embed_training_videos(checkpoint_path, data, device)
+            everything = embed_training_videos(checkpoint_path, checkpoint, data, device)
             save_training_embeddings(checkpoint_path, checkpoint, everything)
     except OSError as error:
         logger.warning("%s could not be written: %s", training_embeddings_path(checkpoint_path), error)
