@@ -245,8 +245,8 @@ class AlignmentTraining:
         state.bad_steps += 1
         state.bad_steps_in_a_row += 1
         own = not bool(all_finite(*losses.values()))
-        somebody_s = self.processes.any(own)  # asked by all of them
-        if own or (self.processes.is_main and not somebody_s):
+        known = self.processes.any(own)  # asked by all of them
+        if own or (self.processes.is_main and not known):
             logger.warning(
                 "epoch %d: %s not finite on videos %s; step skipped",
                 state.epoch + 1, "loss" if own else "gradient", _names(times),
