@@ -47,6 +47,9 @@ def argument_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--dataset-path", default="", help="folder of the data sets, if not that of the training"
     )
+    parser.add_argument(
+        "--features-folder", default="", help="FEATURES_FOLDER, if not that of the training"
+    )
     parser.add_argument("--output", help="folder to write to instead of RUN/EVAL/<checkpoint>")
     parser.add_argument(
         "--compare",
@@ -83,6 +86,7 @@ def main(arguments: Sequence[str]) -> int:
         options.figures,
         device,
         "tsne" if options.tsne else "pca",
+        options.features_folder,
     )
     if options.compare:
         paths = [

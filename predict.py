@@ -59,6 +59,9 @@ def argument_parser() -> argparse.ArgumentParser:
         "--dataset-path",
         help="folder of the data sets, to embed the training videos where the read-out needs them",
     )
+    parser.add_argument(
+        "--features-folder", default="", help="with --dataset-path: FEATURES_FOLDER, if not that of the training"
+    )
     parser.add_argument("--device", default="auto")
     return parser
 
@@ -79,7 +82,8 @@ def main(arguments: Sequence[str]) -> int:
     training_videos = None
     if options.dataset_path:
         if options.readout in READOUTS_OF_TRAINING_VIDEOS or not checkpoint.get("progress_normalizers"):
-            training_videos = missing_training_embeddings(path, checkpoint, options.dataset_path, device)
+            places = {"DATASET_PATH": options.dataset_path, "FEATURES_FOLDER": options.features_folder}
+            training_videos = missing_training_embeddings(path, checkpoint, places, device)
         else:
             logger.info("--dataset-path is not needed: the checkpoint holds all that this read-out uses")
     predictor = ProgressPredictor.from_checkpoint(
@@ -100,12 +104,15 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def missing_training_embeddings(
-    path: Path, checkpoint: Mapping[str, Any], dataset_path: str, device: torch.device
+    path: Path, checkpoint: Mapping[str, Any], places: Mapping[str, str], device: torch.device
 ) -> dict[str, TrainingVideos] | None:
-    """The training embeddings, written beside the checkpoint for the next time; None if they are there already."""
+    """The training embeddings, written beside the checkpoint for the next time; None if they are there already.
+
+    `places` are settings to use instead of those of the training, where they are not empty.
+    """
     if has_training_embeddings(path, checkpoint):
         return None
-    config = {**checkpoint["config"], "DATASET_PATH": dataset_path}
+    config = {**checkpoint["config"], **{name: place for name, place in places.items() if place}}
     data = load_data(config, standardization=checkpoint.get("standardization"))
     tasks = embed_training_videos(path, checkpoint, data, device)
     try:

@@ -13,7 +13,7 @@ from models.build_model import build_model
 from models.json_dataset import load_data
 from tests.prediction_runs import small_config
 from utils import checkpoint_evaluation
-from utils.ckpt_save import CheckpointError, ckpt_save, load_checkpoint
+from utils.ckpt_save import CheckpointError, ckpt_save, load_checkpoint, save_content
 from utils.command import BAD_INPUT, FAILED, run_command
 from utils.readouts.training_embeddings import embed_training_videos, load_training_embeddings, weights_digest
 
@@ -135,6 +135,15 @@ class TestMistakes:
             command(*arguments)
         assert stopped.value.code == BAD_INPUT
         assert message in capsys.readouterr().err
+
+
+def test_features_that_have_moved(command, run, data_root, tmp_path, caplog):
+    path = run / "ckpt" / "best_model_combined.pt"
+    content = load_checkpoint(path)
+    save_content({**content, "config": {**content["config"], "FEATURES_FOLDER": str(tmp_path / "old")}}, path)
+    assert command("--folder", run) == BAD_INPUT
+    assert "no such feature file" in caplog.text
+    assert command("--folder", run, "--features-folder", data_root / "synthetic" / "features") == 0
 
 
 class TestCompare:

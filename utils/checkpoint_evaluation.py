@@ -42,6 +42,7 @@ class EvaluationRequest:
         figures: how many videos a task to draw.
         device: where to embed.
         map_method: how the map of a task is made, 'pca' or 'tsne'.
+        features_folder: FEATURES_FOLDER; empty means that of the configuration.
     """
 
     split: str = "test"
@@ -51,6 +52,7 @@ class EvaluationRequest:
     figures: int = 2
     device: str = "cpu"
     map_method: str = "pca"
+    features_folder: str = ""
 
     def as_description(self) -> dict[str, Any]:
         """What decides the figures, as plain values."""
@@ -58,6 +60,7 @@ class EvaluationRequest:
             "split": self.split,
             "tasks": list(self.tasks),
             "dataset_path": self.dataset_path,
+            "features_folder": self.features_folder,
             "classify": self.classify,
         }
 
@@ -109,6 +112,8 @@ def evaluate_checkpoint(path: Path, request: EvaluationRequest, folder: Path) ->
     config = dict(checkpoint["config"])
     if request.dataset_path:
         config["DATASET_PATH"] = request.dataset_path
+    if request.features_folder:
+        config["FEATURES_FOLDER"] = request.features_folder
     if request.tasks:
         config["TASKS"] = request.tasks
     _check_folders(Path(config["DATASET_PATH"]) / config["DATASET_NAME"], folder)
