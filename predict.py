@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from configs.settings import with_settings
 from models.json_dataset import load_data
 from utils.ckpt_save import find_checkpoint, load_checkpoint
 from utils.command import run_command
@@ -60,7 +61,7 @@ def argument_parser() -> argparse.ArgumentParser:
         help="folder of the data sets, to embed the training videos where the read-out needs them",
     )
     parser.add_argument(
-        "--features-folder", default="", help="with --dataset-path: FEATURES_FOLDER, if not that of the training"
+        "--features-folder", default="", help="FEATURES_FOLDER, for the same end, if not that of the training"
     )
     parser.add_argument("--device", default="auto")
     return parser
@@ -80,9 +81,9 @@ def main(arguments: Sequence[str]) -> int:
     path = find_checkpoint(options.checkpoint, options.folder)
     checkpoint = load_checkpoint(path)
     training_videos = None
-    if options.dataset_path:
+    places = {"DATASET_PATH": options.dataset_path, "FEATURES_FOLDER": options.features_folder}
+    if any(places.values()):
         if options.readout in READOUTS_OF_TRAINING_VIDEOS or not checkpoint.get("progress_normalizers"):
-            places = {"DATASET_PATH": options.dataset_path, "FEATURES_FOLDER": options.features_folder}
             training_videos = missing_training_embeddings(path, checkpoint, places, device)
         else:
             logger.info("--dataset-path is not needed: the checkpoint holds all that this read-out uses")
@@ -108,11 +109,11 @@ def missing_training_embeddings(
 ) -> dict[str, TrainingVideos] | None:
     """The training embeddings, written beside the checkpoint for the next time; None if they are there already.
 
-    `places` are settings to use instead of those of the training, where they are not empty.
+    `places` are DATASET_PATH and FEATURES_FOLDER, empty where they are those of the training.
     """
     if has_training_embeddings(path, checkpoint):
         return None
-    config = {**checkpoint["config"], **{name: place for name, place in places.items() if place}}
+    config = with_settings(checkpoint["config"], **places)
     data = load_data(config, standardization=checkpoint.get("standardization"))
     tasks = embed_training_videos(path, checkpoint, data, device)
     try:

@@ -36,6 +36,11 @@ def shown(value: object) -> str:
     return " ".join(short.repr(value).split())
 
 
+def with_settings(config: Mapping[str, Any], **settings: Any) -> dict[str, Any]:
+    """A plain configuration in which the settings that are not empty take the place of its own."""
+    return {**config, **{key: value for key, value in settings.items() if value}}
+
+
 def of_type_of(default: Any, value: Any, key: str) -> Any:
     """The value as the plain type of its default, which a checkpoint can hold: no subclass of it.
 

@@ -204,7 +204,7 @@ class AlignmentTraining:
                     f"{state.bad_steps_in_a_row} steps in a row were not finite (MAX_BAD_STEPS), the last on videos "
                     f"{_names(times)}; the last good state is in {self.run / 'ckpt' / 'last.pt'}"
                 )
-            if not bar.disable and bar.n % STEPS_PER_DISPLAY == 0:
+            if not bar.disable and state.batch // world_size % STEPS_PER_DISPLAY == 1:
                 bar.set_postfix({name: f"{value:.4f}" for name, value in averages.means().items()})
             if signal_number := self.processes.highest(stop.signal_number or 0):
                 self._note_totals(averages, began)

@@ -28,6 +28,8 @@ def make_loader(dataset: Dataset, batches: Sequence[list[int]], config: ConfigDi
 
 
 class _VideoLoader(DataLoader):
+    """Gives tensors however they came, and starts its loading processes where no signal ends them (below)."""
+
     def __iter__(self) -> Iterator[tuple[list[Tensor], list[dict[str, Any]]]]:
         with _signals_held_back():
             batches = super().__iter__()

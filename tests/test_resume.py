@@ -147,6 +147,22 @@ class TestResume:
         with pytest.raises(DataError, match="the features hold other values"):
             train(copy, finished, "--resume", "auto", "--config.NUM_EPOCHS=4")
 
+    def test_a_run_that_noted_no_features_is_held_to_its_mean_and_deviation(self, data_root, tmp_path):
+        """As older runs; a split that is missing from the note is another matter."""
+        settings = ["--config.STANDARDIZE=True", "--config.NUM_EPOCHS=1"]
+        assert train(data_root, tmp_path, *settings) == 0
+        path = tmp_path / "demo" / "run-001" / "ckpt" / "last.pt"
+        copy = tmp_path / "data"
+        shutil.copytree(data_root, copy)
+        for file in (copy / "synthetic" / "features").glob("*.npy"):
+            np.save(file, np.load(file) + 1)
+        content = torch.load(path, weights_only=True)
+        for missing, message in (("features", "another mean or deviation"), ("val", "the videos of val")):
+            del content["data_fingerprint"][missing]
+            torch.save(content, path)
+            with pytest.raises(DataError, match=message):
+                train(copy, tmp_path, *settings, "--resume", "auto")
+
     def test_a_run_copied_to_another_place_resumes_there(self, data_root, tmp_path):
         assert train(data_root, tmp_path / "here", "--config.NUM_EPOCHS=1") == 0
         shutil.copytree(tmp_path / "here", tmp_path / "there")

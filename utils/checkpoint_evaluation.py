@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from configs.settings import with_settings
 from models.build_model import build_model
 from models.json_dataset import load_data
 from utils.ckpt_save import load_checkpoint, load_model
@@ -109,13 +110,10 @@ def evaluate_checkpoint(path: Path, request: EvaluationRequest, folder: Path) ->
         OSError: the folder can't be written to; said before anything is computed.
     """
     checkpoint = load_checkpoint(path)
-    config = dict(checkpoint["config"])
-    if request.dataset_path:
-        config["DATASET_PATH"] = request.dataset_path
-    if request.features_folder:
-        config["FEATURES_FOLDER"] = request.features_folder
-    if request.tasks:
-        config["TASKS"] = request.tasks
+    config = with_settings(
+        checkpoint["config"],
+        DATASET_PATH=request.dataset_path, FEATURES_FOLDER=request.features_folder, TASKS=request.tasks,
+    )
     _check_folders(Path(config["DATASET_PATH"]) / config["DATASET_NAME"], folder)
     data = load_data(config, standardization=checkpoint.get("standardization"))
     if data.feature_width != checkpoint["feature_width"]:

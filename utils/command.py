@@ -15,7 +15,7 @@ import torch
 from configs.entry_config import ConfigError
 from models.alignment_training_loop import TrainingDiverged
 from utils.ckpt_save import CheckpointError
-from utils.data.problems import DataError
+from utils.data.problems import DataError, first_line
 from utils.interruption import Interrupted, interrupt_on_sigterm
 from utils.processes import ProcessLost
 
@@ -28,11 +28,11 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 def _beyond_the_program(error: MemoryError | RuntimeError) -> str | None:
     """What went wrong around the program rather than in it, or None; torch says so only in its text."""
-    first_line = next(iter(str(error).splitlines()), "")
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in first_line:
-        return f"out of memory ({first_line}); smaller networks, BATCH_SIZE, MAX_FRAMES or SKIP_RATE need less"
-    if "DataLoader worker" in first_line:
-        return f"a loading process was ended from outside ({first_line}); NUM_WORKERS = 0 does without them"
+    text = first_line(error)
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in text:
+        return f"out of memory ({text}); smaller networks, BATCH_SIZE, MAX_FRAMES or SKIP_RATE need less"
+    if "DataLoader worker" in text:
+        return f"a loading process was ended from outside ({text}); NUM_WORKERS = 0 does without them"
     return None
 
 

@@ -100,6 +100,8 @@ def join_processes(device: torch.device) -> Iterator[Processes]:
         ConfigError: what `torchrun` sets is incomplete.
         ProcessLost: in the block, when another process ended while this one was talking to it.
     """
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # which nccl, the exchange of objects and the random state take
     world_size = _number("WORLD_SIZE", 1)
     if world_size == 1:
         yield Processes()
@@ -107,8 +109,6 @@ def join_processes(device: torch.device) -> Iterator[Processes]:
     for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
         if not os.environ.get(name):
             raise ConfigError(f"WORLD_SIZE is {world_size}, but {name} is not set; torchrun sets them all")
-    if device.type == "cuda":
-        torch.cuda.set_device(device)  # which nccl and the exchange of objects take
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Processes(distributed.get_rank(), world_size)

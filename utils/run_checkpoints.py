@@ -103,16 +103,25 @@ class RunCheckpoints:
         if tasks != checkpoint["tasks"]:
             raise DataError(f"the data have the tasks {tasks}; expected {checkpoint['tasks']}, as in the run so far")
         before, now = checkpoint.get("data_fingerprint"), self.data_fingerprint
-        if isinstance(before, dict) and before != now:
-            changed = [name for name, digest in now.items() if before.get(name, digest) != digest]
-            if changed == ["features"]:
+        if isinstance(before, dict):
+            before = {"features": now["features"], **before}  # older runs didn't note them
+            changed = [name for name, digest in now.items() if before.get(name) != digest]
+            if splits := [name for name in changed if name != "features"]:
+                raise DataError(
+                    f"the videos of {', '.join(splits)}, their lengths or their annotation are not those that the run "
+                    f"was trained on; expected the same data, or start a new run"
+                )
+            if changed:
                 raise DataError("the features hold other values than those that the run was trained on; expected "
                                 "the same features, or start a new run")
-            if changed:
-                raise DataError(
-                    f"the videos of {', '.join(sorted({*changed} - {'features'}))}, their lengths or their annotation "
-                    f"are not those that the run was trained on; expected the same data, or start a new run"
-                )
+        old, new = checkpoint.get("standardization"), self.data.standardization
+        # Not to the last bit, which another processor may round otherwise.
+        same = (old is None) == (new is None) and (
+            old is None or all(torch.allclose(old[key], new[key], rtol=1e-3, atol=1e-6) for key in ("mean", "std"))
+        )
+        if not same:
+            raise DataError("the training features have another mean or deviation than those that the run was "
+                            "trained on; expected the same features, or start a new run")
 
     def dump_bad_step(
         self, state: TrainingState, sequences: Sequence[Tensor], times: Sequence[Mapping[str, Any]],

@@ -134,7 +134,7 @@ class _Cycles:
         everything = slice(0, None)
         loss = self._add_cycles(0, everything, first, second) + self._add_cycles(1, everything, second, first)
         if first.gradient is not None:
-            if not self.scaling.rooted:
+            if not self.scaling.rooted:  # with the root, `_add_gradients` sees both norms
                 _add_gradient_of_norms(turned, first, self.scaling)
             first.gradient.add_(self._add_gradients(logits.add_(turned.T), slope, first.frames, second))
         return loss
