@@ -18,7 +18,7 @@ from models.alignment_training_loop import AlignmentTraining
 from models.build_model import build_model
 from models.json_dataset import load_data
 from utils.command import run_command
-from utils.processes import join_processes, local_rank
+from utils.processes import join_processes, leave, local_rank
 from utils.reproducibility import choose_device, seed_everything
 from utils.run_folder import open_run
 
@@ -51,4 +51,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(main, sys.argv))
+    leave(run_command(main, sys.argv))

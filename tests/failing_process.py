@@ -16,6 +16,7 @@ from math import nan
 import models.alignment_training_loop as loop
 from multitask_train import main
 from utils.command import run_command
+from utils.processes import leave
 
 
 def break_second_step(fault: str) -> None:
@@ -58,4 +59,4 @@ if __name__ == "__main__":
     fault = sys.argv.pop(1)
     if os.environ.get("RANK", "1") == "1":
         signal_in_validation() if fault == "validation" else break_second_step(fault)
-    sys.exit(run_command(main, sys.argv))
+    leave(run_command(main, sys.argv))

@@ -13,7 +13,7 @@ from configs.entry_config import read_command_line
 from models.alignment_training_loop import AlignmentTraining, make_loader
 from models.build_model import build_model
 from models.json_dataset import load_data
-from utils.processes import Processes, join_processes
+from utils.processes import Processes, join_processes, leave
 
 
 def make_training(arguments: Sequence[str], processes: Processes) -> AlignmentTraining:
@@ -42,3 +42,4 @@ if __name__ == "__main__":
         gradients = gradients_of(make_training(sys.argv[2:], joined), joined.rank)
         if joined.is_main:
             torch.save(gradients, sys.argv[1])
+    leave(0)

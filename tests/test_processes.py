@@ -40,6 +40,20 @@ def test_an_empty_environment_is_one_process(monkeypatch):
         assert (processes.rank, processes.world_size) == (0, 1)
 
 
+@pytest.mark.parametrize(("world_size", "end"), [("2", []), ("1", ["taken down"]), ("", ["taken down"])])
+def test_one_of_several_leaves_without_taking_python_down(world_size, end):
+    """What it wrote arrives all the same, though neither stream is a terminal."""
+    program = (
+        "import atexit, sys, utils.processes as processes; atexit.register(print, 'taken down');"
+        "print('result'); sys.stderr.write('message'); processes.leave(143)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, "WORLD_SIZE": world_size}, cwd=ROOT,
+        capture_output=True, text=True, timeout=60, check=False,
+    )
+    assert (done.returncode, done.stdout.split("\n"), done.stderr) == (143, ["result", *end, ""], "message")
+
+
 def torchrun(number, *arguments, timeout=300):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.run(
