@@ -2,6 +2,7 @@
 
     python -m benchmarks.step
     python -m benchmarks.step --lengths 200 --heads 2 --loss tcc
+    python -m benchmarks.step --attention 512 1024 512 256        # the sizes of the original's attention network
 
 A step is what training does for a batch: forward, loss with the progress term, backward, clipping, fused Adam.
 Two videos of T frames, 2048 features, embeddings of 128; the median over steps after a warm-up, with the spread
@@ -15,7 +16,7 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -58,13 +59,16 @@ class TwoVideos(torch.utils.data.Dataset):
 
 
 def build_training(
-    number_of_frames: int, heads: int, loss: str, folder: Path, precision: str = "float32"
+    number_of_frames: int, heads: int, loss: str, folder: Path, precision: str = "float32",
+    attention: Sequence[int] | None = None,
 ) -> AlignmentTraining:
     """A training as the command sets it up, default settings but for what is given."""
     config = get_generic_config()
     config.PRECISION = precision
     config.LOSS_TYPE = {name: name == loss for name in config.LOSS_TYPE}
     config.ARCHITECTURE = {"num_heads": heads}
+    if attention is not None:
+        config.ARCHITECTURE.attn_layers = tuple(attention)
     config.PROGRESS_LOSS = {"enabled": True, "frames": "all"}
     videos = TwoVideos(number_of_frames)
     data = SimpleNamespace(
@@ -94,13 +98,16 @@ def main() -> None:
     parser.add_argument("--loss", default="GTCC", choices=["GTCC", "tcc", "LAV", "VAVA"])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
+    parser.add_argument("--attention", type=int, nargs="+", help="sizes of the attention network's layers")
     parser.add_argument("--seconds", type=float, default=5.0)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     print(f"{options.loss}, {options.precision}, {options.threads} threads, milliseconds: median (10 % to 90 %)")
     for number_of_frames, heads in zip(options.lengths, options.heads, strict=True):
         with tempfile.TemporaryDirectory() as folder:
-            training = build_training(number_of_frames, heads, options.loss, Path(folder), options.precision)
+            training = build_training(
+                number_of_frames, heads, options.loss, Path(folder), options.precision, options.attention
+            )
         sequences, times = zip(*(training.data.train[index] for index in range(2)), strict=True)
 
         def step(training=training, sequences=sequences, times=times) -> None:
