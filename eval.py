@@ -19,16 +19,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from utils.checkpoint_evaluation import EvaluationRequest, evaluate_checkpoint, evaluation_folder
 from utils.ckpt_save import find_checkpoint, load_checkpoint
 from utils.command import run_command
-from utils.embedding import TRAINED
-from utils.evaluation_comparison import comparison_table
-from utils.evaluation_results import ALL_TASKS, METRICS, Result, read_results
-from utils.evaluation_tables import results_table
-from utils.readouts.training_embeddings import weights_digest
-from utils.report import REPORT
-from utils.reproducibility import choose_device
+from utils.evaluation.checkpoint import EvaluationRequest, evaluate_checkpoint, evaluation_folder
+from utils.evaluation.comparison import comparison_table
+from utils.evaluation.results import ALL_TASKS, METRICS, Result, read_results
+from utils.evaluation.tables import results_table
+from utils.prediction.embedding import TRAINED
+from utils.prediction.training_embeddings import weights_digest
+from utils.report.page import REPORT
+from utils.training.reproducibility import choose_device
 
 logger = logging.getLogger("eval")
 

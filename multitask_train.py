@@ -16,11 +16,11 @@ from collections.abc import Sequence
 from configs.entry_config import read_command_line
 from models.alignment_training_loop import AlignmentTraining
 from models.build_model import build_model
-from models.json_dataset import load_data
 from utils.command import run_command
-from utils.processes import join_processes, leave, local_rank
-from utils.reproducibility import choose_device, seed_everything
-from utils.run_folder import open_run
+from utils.data.dataset import load_data
+from utils.training.processes import join_processes, leave, local_rank
+from utils.training.reproducibility import choose_device, seed_everything
+from utils.training.run_folder import open_run
 
 logger = logging.getLogger("multitask_train")
 

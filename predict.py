@@ -21,20 +21,20 @@ from typing import Any
 import torch
 
 from configs.settings import with_settings
-from models.json_dataset import load_data
 from utils.ckpt_save import find_checkpoint, load_checkpoint
 from utils.command import run_command
+from utils.data.dataset import load_data
 from utils.data.problems import DataError
-from utils.predict import ProgressPredictor
-from utils.prediction_files import feature_files, predict_file, stream_lines, write_predictions
-from utils.readouts import READOUTS, READOUTS_OF_TRAINING_VIDEOS
-from utils.readouts.training_embeddings import (
+from utils.prediction.files import feature_files, predict_file, stream_lines, write_predictions
+from utils.prediction.predictor import ProgressPredictor
+from utils.prediction.readouts import READOUTS, READOUTS_OF_TRAINING_VIDEOS
+from utils.prediction.training_embeddings import (
     TrainingVideos,
     embed_training_videos,
     has_training_embeddings,
     save_training_embeddings,
 )
-from utils.reproducibility import choose_device
+from utils.training.reproducibility import choose_device
 
 logger = logging.getLogger("predict")
 

@@ -22,7 +22,7 @@ import torch
 
 from configs.generic_config import get_generic_config
 from models.batch_loading import make_loader
-from models.json_dataset import TaskBatchSampler, load_data
+from utils.data.dataset import TaskBatchSampler, load_data
 from utils.files import write_json
 
 SEGMENTS = 20

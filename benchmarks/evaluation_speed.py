@@ -22,14 +22,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from threadpoolctl import threadpool_limits
 
-from utils import evaluation_alignment
-from utils.baselines import task_statistics
-from utils.embedding import RAW, TRAINED, UNTRAINED, EmbeddedVideo, path_length
-from utils.evaluation import classification_results, evaluate_task, progression_results
-from utils.evaluation_progress import progress_results, training_readouts
-from utils.evaluation_results import summarise, task_counts
+from utils.evaluation import alignment as evaluation_alignment
+from utils.evaluation.baselines import task_statistics
+from utils.evaluation.progress import progress_results, training_readouts
+from utils.evaluation.results import summarise, task_counts
+from utils.evaluation.task import classification_results, evaluate_task, progression_results
 from utils.metrics import nearest_neighbours, valid_alignment
-from utils.readouts import run_readout
+from utils.prediction.embedding import RAW, TRAINED, UNTRAINED, EmbeddedVideo, path_length
+from utils.prediction.readouts import run_readout
 from utils.tensorops import get_trueprogress, get_trueprogress_per_action
 
 

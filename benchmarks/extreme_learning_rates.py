@@ -22,10 +22,10 @@ from configs.entry_config import read_command_line
 from configs.generic_config import CONFIG
 from models.alignment_training_loop import AlignmentTraining, TrainingDiverged
 from models.build_model import build_model
-from models.json_dataset import load_data
+from utils.data.dataset import load_data
 from utils.data.synthetic import write_synthetic_dataset
-from utils.interruption import StopRequest
-from utils.reproducibility import seed_everything
+from utils.training.interruption import StopRequest
+from utils.training.reproducibility import seed_everything
 
 LOSSES = ("GTCC", "tcc", "LAV", "VAVA")
 DEMO = str(Path(__file__).parents[1] / "configs" / "demo.py")

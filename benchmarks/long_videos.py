@@ -25,8 +25,8 @@ import torch
 from configs.generic_config import get_generic_config
 from models.alignment_training_loop import step_generator
 from models.build_model import build_model
-from models.json_dataset import load_data
 from utils.data.annotation import read_annotation
+from utils.data.dataset import load_data
 from utils.files import write_json
 from utils.loss_entry import get_loss_function
 

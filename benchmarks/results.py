@@ -17,7 +17,7 @@ from statistics import mean
 
 import eval as evaluate
 import multitask_train
-from utils.evaluation_results import ALL_TASKS
+from utils.evaluation.results import ALL_TASKS
 from utils.files import write_text
 
 PROGRESS, ALIGNMENT = "OPE_video_online", "KTW"

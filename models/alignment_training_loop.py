@@ -17,20 +17,20 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from models.batch_loading import make_loader, run_network, step_generator
-from models.json_dataset import TaskBatchSampler, VideoData
 from models.validation_epoch import run_validation_epoch
+from utils.data.dataset import TaskBatchSampler, VideoData
 from utils.files import write_json
-from utils.interruption import Interrupted, StopRequest
 from utils.loss_entry import (
     get_loss_function,
     get_progress_lambda,
     get_validation_loss_function,
     gradient_sizes,
 )
-from utils.processes import Processes
-from utils.run_checkpoints import RunCheckpoints
-from utils.training_log import Averages, all_finite, epoch_row, log_epoch, write_training_log
-from utils.training_state import BEST_CRITERIA, TrainingState
+from utils.training.checkpoints import RunCheckpoints
+from utils.training.interruption import Interrupted, StopRequest
+from utils.training.log import Averages, all_finite, epoch_row, log_epoch, write_training_log
+from utils.training.processes import Processes
+from utils.training.state import BEST_CRITERIA, TrainingState
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from models.batch_loading import step_generator, to_device
 from utils.loss_entry import LossFunction
-from utils.processes import Processes
-from utils.training_log import Averages
+from utils.training.log import Averages
+from utils.training.processes import Processes
 
 
 @torch.inference_mode()

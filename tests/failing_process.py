@@ -16,7 +16,7 @@ from math import nan
 import models.alignment_training_loop as loop
 from multitask_train import main
 from utils.command import run_command
-from utils.processes import leave
+from utils.training.processes import leave
 
 
 def break_second_step(fault: str) -> None:

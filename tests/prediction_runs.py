@@ -5,7 +5,7 @@ import torch
 from configs.generic_config import get_generic_config
 from models.build_model import build_model
 from utils.ckpt_save import ckpt_save
-from utils.readouts.training_embeddings import TrainingVideos, save_training_embeddings
+from utils.prediction.training_embeddings import TrainingVideos, save_training_embeddings
 
 WIDTH = 5
 TASKS = ("cook", "serve")

@@ -10,12 +10,12 @@ import torch
 
 import eval as evaluate
 from models.build_model import build_model
-from models.json_dataset import load_data
 from tests.prediction_runs import small_config
-from utils import checkpoint_evaluation
 from utils.ckpt_save import CheckpointError, ckpt_save, load_checkpoint, save_content
 from utils.command import BAD_INPUT, FAILED, run_command
-from utils.readouts.training_embeddings import embed_training_videos, load_training_embeddings, weights_digest
+from utils.data.dataset import load_data
+from utils.evaluation import checkpoint as checkpoint_evaluation
+from utils.prediction.training_embeddings import embed_training_videos, load_training_embeddings, weights_digest
 
 
 @pytest.fixture(scope="module")

@@ -11,21 +11,19 @@ import torch
 
 from configs.generic_config import get_generic_config
 from models.build_model import build_model
-from models.json_dataset import load_data
 from tests.utils.metrics.annotations import annotation, random_annotation
-from utils.checkpoint_evaluation import (
+from utils.ckpt_save import CheckpointError, ckpt_save, load_checkpoint
+from utils.data.dataset import load_data
+from utils.data.problems import DataError
+from utils.evaluation.checkpoint import (
     EvaluationRequest,
     evaluate_checkpoint,
     evaluation_folder,
     untrained_network,
 )
-from utils.ckpt_save import CheckpointError, ckpt_save, load_checkpoint
-from utils.data.problems import DataError
-from utils.embedding import RAW, TRAINED, UNTRAINED, embed_videos
-from utils.evaluation import evaluate_task
-from utils.evaluation_comparison import comparison_table, paired_differences
-from utils.evaluation_pictures import draw_task
-from utils.evaluation_results import (
+from utils.evaluation.comparison import comparison_table, paired_differences
+from utils.evaluation.pictures import draw_task
+from utils.evaluation.results import (
     ALL_TASKS,
     mean_over_tasks,
     read_results,
@@ -33,7 +31,9 @@ from utils.evaluation_results import (
     summarise,
     task_counts,
 )
-from utils.evaluation_tables import format_table, results_table
+from utils.evaluation.tables import format_table, results_table
+from utils.evaluation.task import evaluate_task
+from utils.prediction.embedding import RAW, TRAINED, UNTRAINED, embed_videos
 from utils.tensorops import get_trueprogress
 
 

@@ -10,9 +10,9 @@ from sklearn.linear_model import LinearRegression
 from sklearn.svm import LinearSVC
 
 from tests.utils.metrics.annotations import annotation, frame_labels, valid_frames
-from utils.embedding import RAW, TRAINED, UNTRAINED, EmbeddedVideo, path_length
-from utils.evaluation import evaluate_task
-from utils.readouts import make_training_readout, run_readout
+from utils.evaluation.task import evaluate_task
+from utils.prediction.embedding import RAW, TRAINED, UNTRAINED, EmbeddedVideo, path_length
+from utils.prediction.readouts import make_training_readout, run_readout
 from utils.tensorops import get_trueprogress, get_trueprogress_per_action
 
 TRAIN, TEST = 6, 4

@@ -12,7 +12,7 @@ import multitask_train
 from tests.conftest import ROOT, training_arguments
 from tests.interrupted_runs import difference
 from utils.ckpt_save import load_checkpoint
-from utils.interruption import Interrupted, StopRequest
+from utils.training.interruption import Interrupted, StopRequest
 
 
 def train(data_root, output, *overrides):

@@ -10,7 +10,7 @@ import torch
 
 from tests.conftest import ROOT
 from tests.utils.data.builders import features_of, write_folder
-from tests.utils.test_legacy_checkpoint import FEATURES, original_content, write  # noqa: F401 - a fixture
+from tests.utils.checkpoints.test_original_code import FEATURES, original_content, write  # noqa: F401 - a fixture
 from utils.ckpt_save import load_checkpoint
 
 PAGE = (ROOT / "docs" / "migrating.md").read_text()

@@ -7,7 +7,7 @@ import torch
 from configs.generic_config import get_generic_config
 from models.build_model import build_model
 from utils.loss_entry import get_loss_function, gradient_sizes
-from utils.training_log import all_finite
+from utils.training.log import all_finite
 
 LENGTHS = (40, 31)
 TIMES = [

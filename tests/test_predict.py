@@ -18,16 +18,16 @@ import torch
 
 import predict
 from models.build_model import build_model
-from models.json_dataset import load_data
 from tests.conftest import ROOT
 from tests.prediction_runs import recording, small_config, write_checkpoint
-from utils.checkpoint_evaluation import EvaluationRequest, evaluate_checkpoint
 from utils.ckpt_save import ckpt_save, load_checkpoint, load_model, save_content
 from utils.command import BAD_INPUT, run_command
-from utils.predict import ProgressPredictor
-from utils.progress_normalizers import mean_path_lengths
-from utils.readouts import READOUTS
-from utils.readouts.training_embeddings import load_training_embeddings, training_embeddings_path
+from utils.data.dataset import load_data
+from utils.evaluation.checkpoint import EvaluationRequest, evaluate_checkpoint
+from utils.prediction.predictor import ProgressPredictor
+from utils.prediction.readouts import READOUTS
+from utils.prediction.training_embeddings import load_training_embeddings, training_embeddings_path
+from utils.training.progress_normalizers import mean_path_lengths
 
 
 @pytest.fixture(scope="module")

@@ -20,9 +20,9 @@ from tests.interrupted_runs import command, difference, one_loss, run_with_kills
 from tests.one_step import make_training
 from utils.ckpt_save import load_checkpoint, load_model
 from utils.data.problems import DataError
-from utils.interruption import Interrupted
-from utils.processes import Processes
-from utils.run_folder import open_run
+from utils.training.interruption import Interrupted
+from utils.training.processes import Processes
+from utils.training.run_folder import open_run
 
 
 def stop_at_once(self, stop):

@@ -19,10 +19,10 @@ from ml_collections import ConfigDict
 from torch import nn
 
 from models.build_model import build_model
-from utils.checkpoint_content import checked_content, compare_shapes, read_archive
+from utils.checkpoints.content import checked_content, compare_shapes, read_archive
+from utils.checkpoints.original_code import is_legacy_checkpoint, read_legacy_checkpoint
+from utils.checkpoints.tensor_archive import CheckpointError
 from utils.files import atomic_write
-from utils.legacy_checkpoint import is_legacy_checkpoint, read_legacy_checkpoint
-from utils.tensor_archive import CheckpointError
 
 __all__ = [
     "CHECKPOINT_TYPES", "CheckpointError", "LoadedCheckpoint", "choose_checkpoint", "ckpt_save", "find_checkpoint",
@@ -94,7 +94,7 @@ def save_content(content: Mapping[str, Any], filename: str | Path) -> None:
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """Reads a checkpoint onto the CPU, executing nothing from it; checkpoints of the original code are translated.
 
-    Every entry is checked (`utils.checkpoint_content`), and settings that the stored configuration lacks, because
+    Every entry is checked (`utils.checkpoints.content`), and settings that the stored configuration lacks, because
     they are newer, stand at their defaults.
 
     Raises:

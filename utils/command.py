@@ -16,8 +16,8 @@ from configs.entry_config import ConfigError
 from models.alignment_training_loop import TrainingDiverged
 from utils.ckpt_save import CheckpointError
 from utils.data.problems import DataError, first_line
-from utils.interruption import Interrupted, interrupt_on_sigterm
-from utils.processes import ProcessLost
+from utils.training.interruption import Interrupted, interrupt_on_sigterm
+from utils.training.processes import ProcessLost
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from utils.compiled import compiled
+from utils.loss_functions.compiled import compiled
 
 # Lets sums be regrouped into vectors and products fused; infinities and NaN stay what they are.
 _FLAGS = {"reassoc", "contract", "nsz"}

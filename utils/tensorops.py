@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from utils.compiled import runs_compiled
 from utils.data.segments import ALWAYS_BACKGROUND
+from utils.loss_functions.compiled import runs_compiled
 
 
 def get_cum_matrix(features: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from tests.utils.data.mutation import fuzzing, mutated, note, odd_plain_values, 
 from utils.data.data_settings import read_data_settings
 from utils.data.problems import DataError
 from utils.loss_entry import get_loss_function, get_validation_loss_function
-from utils.run_folder import SAFE_TO_CHANGE
+from utils.training.run_folder import SAFE_TO_CHANGE
 
 ROOT = Path(__file__).parents[2]
 DEFAULTS = CONFIG.to_json()

@@ -11,8 +11,8 @@ from configs.entry_config import read_command_line
 from configs.generic_config import get_generic_config
 from models.batch_loading import _signals_held_back, make_loader, run_network
 from models.build_model import build_model
-from models.json_dataset import load_data
 from tests.conftest import training_arguments
+from utils.data.dataset import load_data
 
 CPU = torch.device("cpu")
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from utils import compiled
+from utils.loss_functions import compiled
 from utils.tensorops import (
     action_frames,
     get_cum_matrix,

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 if TYPE_CHECKING:
-    from models.json_dataset import VideoDataset
+    from utils.data.dataset import VideoDataset
 
 
 def collate_videos(

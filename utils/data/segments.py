@@ -155,7 +155,7 @@ def subsample_segments(time_dict: dict[str, Any], skip_rate: int) -> dict[str, A
     """The segments as seen on every `skip_rate`-th frame, 0, skip_rate, 2 skip_rate, ...
 
     Frame t of the result carries the label of frame t * skip_rate. A segment that holds none of those frames
-    is not seen; `models.json_dataset.load_data` counts and reports them.
+    is not seen; `utils.data.dataset.load_data` counts and reports them.
 
     Args:
         time_dict: segments over T frames.

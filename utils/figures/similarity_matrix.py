@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
-from utils.dynamic_time_warping import dynamic_time_warping_path
 from utils.figures.action_bands import action_legend, draw_action_bands, video_action_styles
 from utils.figures.palette import FOUND, NEIGHBOUR, TRUE
 from utils.figures.saving import save_figure
+from utils.metrics.dynamic_time_warping import dynamic_time_warping_path
 from utils.metrics.nearest_neighbours import nearest_neighbours
 from utils.metrics.valid_alignment import valid_alignment
 from utils.tensorops import is_background

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from utils.compiled import runs_compiled
+from utils.loss_functions.compiled import runs_compiled
 from utils.loss_functions.soft_dtw_diagonals import by_diagonals
 
 

@@ -16,7 +16,7 @@ import math
 import numpy as np
 from numba import njit
 
-from utils.compiled import compiled
+from utils.loss_functions.compiled import compiled
 
 LANES = 64
 # Stands for a cell outside the matrix or the band. Finite, so that differences of two of them are numbers.

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from utils.metrics.segments import frame_segments, label_numbers, segment_lengths
+from utils.data.frame_segments import frame_segments, label_numbers, segment_lengths
 
 
 @dataclass(frozen=True)

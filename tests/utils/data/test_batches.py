@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.json_dataset import TaskBatchSampler, Video, VideoDataset, collate_videos
+from utils.data.dataset import TaskBatchSampler, Video, VideoDataset, collate_videos
 
 
 def dataset(sizes, partners=None):

@@ -14,7 +14,6 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from models.json_dataset import collate_videos, load_data
 from tests.real_data import real_data
 from tests.utils.data.builders import (
     assert_valid,
@@ -28,6 +27,7 @@ from tests.utils.data.mutation import fuzzing, mutated, note
 from tests.utils.data.test_mstcn import write_source
 from utils.data.annotation import read_annotation
 from utils.data.batches import TaskBatchSampler
+from utils.data.dataset import collate_videos, load_data
 from utils.data.features import FeatureFormat, read_features, scan_features
 from utils.data.mstcn import convert_mstcn
 from utils.data.problems import DataError

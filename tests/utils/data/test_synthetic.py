@@ -4,8 +4,8 @@ import logging
 import numpy as np
 import pytest
 
-from models.json_dataset import load_data
 from tests.utils.data.builders import assert_valid, config_for
+from utils.data.dataset import load_data
 from utils.data.synthetic import BACKGROUND_LABEL, write_synthetic_dataset
 from utils.data.synthetic import main as run_command
 from utils.data.synthetic_videos import ACTION_NAMES, ACTIONS_PER_TASK, make_task

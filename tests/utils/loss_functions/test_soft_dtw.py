@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from tests.utils.loss_functions import oracles_alignment as oracle
-from utils import compiled
+from utils.loss_functions import compiled
 from utils.loss_functions.soft_dtw import band_limit, soft_dtw, soft_dtw_and_gradient
 
 SIZES = [(1, 1), (1, 5), (4, 1), (2, 2), (3, 7), (9, 6)]

@@ -1,0 +1,251 @@
+"""Checkpoints of the original GTCC code, read without running anything from them and translated to ours.
+
+Such a file is what `torch.save` wrote: a zip archive of one pickle and the tensors' bytes. Its pickle holds
+an `easydict.EasyDict` as the configuration, which `torch.load(weights_only=True)` refuses.
+"""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from configs.generic_config import get_generic_config
+from utils.checkpoints.inert_pickle import PickleError, TensorRecord, read_pickle
+from utils.checkpoints.tensor_archive import CheckpointError, TensorArchive
+
+# Sizes that the original code has as constants, not in its configuration.
+HEAD_LAYERS = (512, 128, 256)
+CONVOLUTIONS = 7
+KERNEL = 3
+
+# Both are far beyond any checkpoint of the original code, and keep a made-up file from taking minutes or all memory.
+_LARGEST_PICKLE = 4 << 20
+_MOST_LAYERS = 100
+
+
+def is_legacy_checkpoint(path: str | Path) -> bool:
+    """Whether a file is a `torch.save` archive with an `EasyDict` inside, as the original code's are.
+
+    False for what can't be read at all: reading it as a checkpoint of ours says why. Nothing is unpickled.
+
+    Raises:
+        OSError: the file can't be opened.
+    """
+    try:
+        with TensorArchive(path, _LARGEST_PICKLE) as archive:
+            return b"ceasydict\nEasyDict\n" in archive.pickle
+    except CheckpointError:
+        return False
+
+
+def read_legacy_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint of the original code: temporal stacking encoder, with or without crosstask network.
+
+    Args:
+        path: `best_model.pt` or `epoch-N.pt` of an experiment of the original code.
+
+    Returns:
+        A checkpoint as `utils.ckpt_save` writes them. Its configuration is our default one with the settings
+        of the original, ARCHITECTURE.attention_layout = 'interleaved' and CAUSAL = False. `tasks` and
+        `progress_normalizers` are empty, since the original stored neither. `optimizer_state_dict` is None:
+        its moments come from gradients clipped to a norm of 1e-5 and would mislead any other training.
+
+    Raises:
+        OSError: the file can't be opened.
+        CheckpointError: it is truncated or no such checkpoint, its pickle tries to run code, or its weights
+            are missing, surplus, or don't fit its configuration.
+    """
+    with TensorArchive(path, _LARGEST_PICKLE) as archive:
+        try:
+            content = read_pickle(archive.pickle)
+        except PickleError as error:
+            raise CheckpointError(f"{path} is not a checkpoint of the original code: {error}") from error
+        values = _Values(path, content)
+        network = _Network(values)
+        network.check_weights()
+        return {
+            "config": _translate_config(values, network),
+            "epoch": values.get("epoch", int),
+            "loss": float(values.get("loss", (int, float))),
+            "model_state_dict": network.translate(_weights(archive, network.weights)),
+            "optimizer_state_dict": None,
+            "feature_width": network.feature_width,
+            "tasks": [],
+            "standardization": None,
+            "progress_normalizers": {},
+        }
+
+
+def _weights(archive: TensorArchive, records: Mapping[str, TensorRecord]) -> dict[str, torch.Tensor]:
+    """The described tensors, float32 on the CPU."""
+    # Records that share a storage, or a stride of 0, could ask for any amount of memory.
+    sizes = [math.prod(record.shape) * record.storage.dtype.itemsize for record in records.values()]
+    if sum(sizes) > archive.size:
+        raise CheckpointError(f"{archive.path} describes more weights than it holds")
+    return {
+        name: archive.tensor(record, f"the weight {name}").to(torch.float32, copy=True)
+        for name, record in records.items()
+    }
+
+
+class _Values:
+    """Look-ups in the pickle's content by dotted key, each of a known type."""
+
+    def __init__(self, path: str | Path, content: Any):
+        self.path = path
+        self.content = content
+
+    def get(self, key: str, kind: type | tuple[type, ...], default: Any = None) -> Any:
+        """The value at `key`; missing or None takes the default, where there is one."""
+        value = self.content
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        value = default if value is None else value
+        huge = isinstance(value, int) and value.bit_length() > 63
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool) or huge:
+            raise CheckpointError(
+                f"{self.path} is not a checkpoint of the original code: {key} is "
+                f"{'missing' if value is None else reprlib.repr(value)}"
+            )
+        return value
+
+    def sizes(self, key: str) -> tuple[int, ...]:
+        values = self.get(key, (list, tuple))
+        if len(values) > _MOST_LAYERS or not all(type(value) is int and value > 0 for value in values):
+            raise CheckpointError(f"{self.path}: {key} is {reprlib.repr(values)}, expected layer widths")
+        return tuple(values)
+
+
+class _Network:
+    """The original's network by its configuration: the names and shapes of its weights, and ours for them."""
+
+    def __init__(self, values: _Values):
+        self.path = values.path
+        architecture = values.get("config.BASEARCH.ARCHITECTURE", str)
+        if architecture != "temporal_stacking":
+            raise CheckpointError(
+                f"{self.path} holds the base architecture {reprlib.repr(architecture)}; of the original's "
+                "checkpoints only those of 'temporal_stacking' can be read"
+            )
+        stacking = "config.BASEARCH.TEMPORAL_STACKING_ARCH"
+        self.weights = values.get("model_state_dict", dict)
+        self.crosstask = values.get("config.ARCHITECTURE.MCN", bool)
+        self.feature_width = values.get(f"{stacking}.input_dimensions", int)
+        self.width = values.get("config.OUTPUT_DIMENSIONALITY", int)
+        self.channels = values.get(f"{stacking}.conv_num_channels", int)
+        self.temporal_depth = values.get(f"{stacking}.temporal_depth", int)
+        self.dropping = any(str(name).startswith("dropout.") for name in self.weights)
+        group = "config.ARCHITECTURE" if self.crosstask else stacking
+        self.drop_layers = values.sizes(f"{group}.drop_layers") if self.dropping else ()
+        self.attention_layers = values.sizes("config.ARCHITECTURE.attn_layers") if self.crosstask else ()
+        # num_heads is None where it is the number of tasks, which the configuration doesn't say.
+        heads = {str(name).split(".")[1] for name in self.weights if str(name).startswith("head_models.")}
+        self.heads = len(heads) if self.crosstask else 0
+
+        base = "base_model." if self.crosstask else ""
+        widths = [self.feature_width, self.channels, *[self.width] * (CONVOLUTIONS - 1)]
+        kernels = [self.temporal_depth, *[KERNEL] * (CONVOLUTIONS - 1)]
+        indices = range(0, 2 * CONVOLUTIONS, 2)
+        self.convolutions = [f"{base}convolutional_layers.{index}.weight" for index in indices]
+        shapes = zip(widths[1:], widths[:-1], kernels, strict=True)
+        self.shapes: dict[str, tuple[int, ...]] = dict(zip(self.convolutions, shapes, strict=True))
+        for head in range(self.heads):
+            self._expect_layers(f"head_models.{head}.fc_layers", [self.width, *HEAD_LAYERS, self.width])
+        if self.crosstask:
+            concatenated = self.heads * self.width
+            self._expect_layers("attention_layer", [concatenated, *self.attention_layers, self.heads])
+        if self.dropping:
+            self._expect_layers("dropout", [self.width, *self.drop_layers, self.width + 1])
+
+    def _expect_layers(self, prefix: str, widths: list[int]) -> None:
+        for layer in range(len(widths) - 1):
+            self.shapes[f"{prefix}.{2 * layer}.weight"] = (widths[layer + 1], widths[layer])
+            self.shapes[f"{prefix}.{2 * layer}.bias"] = (widths[layer + 1],)
+
+    def check_weights(self) -> None:
+        """Refuse weights that aren't exactly the configuration's."""
+        complaints = []
+        for what, names in (
+            ("missing", [name for name in self.shapes if name not in self.weights]),
+            ("surplus", [str(name)[:100] for name in self.weights if name not in self.shapes]),
+        ):
+            if names:
+                more = " ..." if len(names) > 10 else ""
+                complaints.append(f"{what} weights: {', '.join(names[:10])}{more}")
+        for name in self.shapes.keys() & self.weights.keys():
+            record = self.weights[name]
+            if not isinstance(record, TensorRecord) or not record.storage.dtype.is_floating_point:
+                complaints.append(f"{name} is not a tensor of floating-point numbers")
+            elif record.shape != self.shapes[name]:
+                complaints.append(f"{name} is {record.shape}, its configuration says {self.shapes[name]}")
+        if complaints:
+            listed = "; ".join(sorted(complaints)[:10])
+            raise CheckpointError(f"{self.path} does not fit its own configuration: {listed}")
+
+    def translate(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Our state dict: taps before channels in convolutions, all heads stacked, other names."""
+        ours = {
+            f"encoder.convolutions.{layer}.weight": tensors[name].permute(2, 1, 0).contiguous()
+            for layer, name in enumerate(self.convolutions)
+        }
+        for layer in range(len(HEAD_LAYERS) + 1 if self.crosstask else 0):
+            names = [f"head_models.{head}.fc_layers.{2 * layer}" for head in range(self.heads)]
+            ours[f"heads.weights.{layer}"] = torch.stack([tensors[f"{name}.weight"].t() for name in names])
+            ours[f"heads.biases.{layer}"] = torch.stack([tensors[f"{name}.bias"][None] for name in names])
+        for theirs, prefix in (("attention_layer.", "attention."), ("dropout.", "drop_network.layers.")):
+            for name, tensor in tensors.items():
+                if name.startswith(theirs):
+                    ours[prefix + name.removeprefix(theirs)] = tensor
+        return ours
+
+
+def _translate_config(values: _Values, network: _Network) -> dict[str, Any]:
+    """Our default configuration with what the original's says about network, losses, data and training."""
+    config = get_generic_config()
+    config.OUTPUT_DIMENSIONALITY = network.width
+    config.CAUSAL = False
+    config.BASEARCH.ARCHITECTURE = "temporal_stacking"
+    config.BASEARCH.TEMPORAL_STACKING_ARCH = {
+        "temporal_depth": network.temporal_depth,
+        "conv_num_channels": network.channels,
+    }
+    config.ARCHITECTURE = {
+        "MCN": network.crosstask,
+        "dropping": network.dropping,
+        "drop_layers": network.drop_layers,
+    }
+    if network.crosstask:
+        config.ARCHITECTURE = {
+            "num_heads": network.heads,
+            "head_layers": HEAD_LAYERS,
+            "attn_layers": network.attention_layers,
+            "attention_layout": "interleaved",
+        }
+    for key in ("DATASET_NAME", "EXPERIMENTNAME"):
+        config[key] = values.get(f"config.{key}", str)
+    for key in ("BATCH_SIZE", "NUM_EPOCHS"):
+        config[key] = values.get(f"config.{key}", int)
+    config.LEARNING_RATE = float(values.get("config.LEARNING_RATE", (int, float)))
+    config.SKIP_RATE = values.get("config.SKIP_RATE", int, default=1)
+    split = values.get("config.TRAIN_SPLIT", (list, tuple))
+    if [type(share) for share in split] != [float, float]:
+        raise CheckpointError(
+            f"{values.path}: config.TRAIN_SPLIT is {reprlib.repr(split)}, expected two shares"
+        )
+    config.TRAIN_SPLIT = tuple(split)
+    for group in ("LOSS_TYPE", "TCC_ORIGINAL_PARAMS", "GTCC_PARAMS", "LAV_PARAMS"):
+        given = values.get(f"config.{group}", dict)
+        for key in config[group].keys() & given.keys():
+            kind = type(config[group][key])
+            accepted = (int, float) if kind is float else kind
+            config[group][key] = kind(values.get(f"config.{group}.{key}", accepted))
+    config.GTCC_PARAMS.soft_neighbours = "components"
+    config.STANDARDIZE = False
+    plain = config.to_dict()
+    plain["BASEARCH"]["TEMPORAL_STACKING_ARCH"]["num_layers"] = CONVOLUTIONS
+    return plain

@@ -1,0 +1,184 @@
+"""From a checkpoint to figures on disk: load, embed task by task, measure, draw, write."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from configs.settings import with_settings
+from models.build_model import build_model
+from utils.ckpt_save import load_checkpoint, load_model
+from utils.data.dataset import load_data
+from utils.data.problems import DataError
+from utils.evaluation.pictures import draw_map, draw_task
+from utils.evaluation.results import Result, mean_over_tasks, save_results
+from utils.evaluation.task import evaluate_task
+from utils.file_names import LONGEST, safe_name
+from utils.prediction.embedding import TRAINED, UNTRAINED, embed_videos
+from utils.prediction.training_embeddings import TrainingVideos, keep_training_embeddings, weights_digest
+from utils.report.page import Picture, write_reports
+
+logger = logging.getLogger(__name__)
+
+UNTRAINED_SEED = 0
+
+
+@dataclass(frozen=True)
+class EvaluationRequest:
+    """What to evaluate a checkpoint on.
+
+    Attributes:
+        split: 'test' or 'val'.
+        tasks: names of tasks; empty means those of the checkpoint's configuration.
+        dataset_path: folder of the data sets; empty means that of the configuration.
+        classify: whether to fit the classifier of PC.
+        figures: how many videos a task to draw.
+        device: where to embed.
+        map_method: how the map of a task is made, 'pca' or 'tsne'.
+        features_folder: FEATURES_FOLDER; empty means that of the configuration.
+    """
+
+    split: str = "test"
+    tasks: tuple[str, ...] = ()
+    dataset_path: str = ""
+    classify: bool = True
+    figures: int = 2
+    device: str = "cpu"
+    map_method: str = "pca"
+    features_folder: str = ""
+
+    def as_description(self) -> dict[str, Any]:
+        """What decides the figures, as plain values."""
+        return {
+            "split": self.split,
+            "tasks": list(self.tasks),
+            "dataset_path": self.dataset_path,
+            "features_folder": self.features_folder,
+            "classify": self.classify,
+        }
+
+    def is_answered_by(self, description: Any) -> bool:
+        """Whether figures made for a request of this description answer this one too: they may hold PC besides."""
+        own = self.as_description()
+        return description == own or description == {**own, "classify": True}
+
+
+def evaluation_folder(checkpoint: Path, split: str = "test", tasks: Sequence[str] = ()) -> Path:
+    """RUN/EVAL/<checkpoint stem>, with '-val' appended for the validation split, and '+<task>' for each task.
+
+    RUN is the folder above `ckpt`; a checkpoint that lies elsewhere is its own folder's. An evaluation of some
+    tasks alone has a folder of its own, lest it replace one of all tasks.
+    """
+    folder = checkpoint.resolve().parent
+    run = folder.parent if folder.name == "ckpt" else folder
+    name = checkpoint.stem if split == "test" else f"{checkpoint.stem}-{split}"
+    if not tasks:
+        return run / "EVAL" / name
+    chosen = safe_name(*tasks)
+    return run / "EVAL" / f"{name}+{chosen if len(chosen) <= LONGEST else safe_name(chosen)}"
+
+
+def untrained_network(checkpoint: dict[str, Any]) -> nn.Module:
+    """The checkpoint's network with fresh weights of a fixed seed; the global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(UNTRAINED_SEED)
+        model = build_model(checkpoint["config"], checkpoint["feature_width"], len(checkpoint["tasks"]))
+    return model.eval()
+
+
+def evaluate_checkpoint(path: Path, request: EvaluationRequest, folder: Path) -> list[Result]:
+    """Evaluate one checkpoint and write its CSV files, `metrics.json`, pictures and reports.
+
+    Args:
+        path: the checkpoint.
+        request: what to evaluate on.
+        folder: where to write.
+
+    Returns:
+        The figures of every task, then those of the mean of tasks.
+
+    Raises:
+        DataError: the data can't be read or isn't of the checkpoint's width, or the split has no video.
+        OSError: the folder can't be written to; said before anything is computed.
+    """
+    checkpoint = load_checkpoint(path)
+    config = with_settings(
+        checkpoint["config"],
+        DATASET_PATH=request.dataset_path, FEATURES_FOLDER=request.features_folder, TASKS=request.tasks,
+    )
+    _check_folders(Path(config["DATASET_PATH"]) / config["DATASET_NAME"], folder)
+    data = load_data(config, standardization=checkpoint.get("standardization"))
+    if data.feature_width != checkpoint["feature_width"]:
+        raise DataError(
+            f"{config['DATASET_PATH']}/{config['DATASET_NAME']}: features have width {data.feature_width}; "
+            f"expected {checkpoint['feature_width']}, which {path} was trained on"
+        )
+    dataset = getattr(data, request.split)
+    tasks = [task for task in data.train.tasks if dataset.of_task(task)]
+    if not tasks:
+        raise DataError(
+            f"the {request.split} split of {config['DATASET_NAME']} has no video of "
+            f"{', '.join(data.train.tasks)}"
+        )
+    for task in sorted(set(data.train.tasks) - set(tasks)):
+        logger.warning("task %r has no video in the %s split and is left out", task, request.split)
+
+    device = torch.device(request.device)
+    networks = {TRAINED: load_model(checkpoint, device), UNTRAINED: untrained_network(checkpoint).to(device)}
+    frames_ahead = networks[TRAINED].frames_ahead
+    results: list[Result] = []
+    pictures: list[Picture] = []
+    embedded: dict[str, TrainingVideos] = {}
+    for task in tasks:
+        train = embed_videos(
+            networks, data.train, data.train.of_task(task), device, f"embedding {task}, train"
+        )
+        embedded[task] = TrainingVideos.of(train)
+        chosen = embed_videos(
+            networks, dataset, dataset.of_task(task), device, f"embedding {task}, {request.split}"
+        )
+        results += evaluate_task(task, train, chosen, request.classify, frames_ahead=frames_ahead)
+        if request.figures:
+            pictures += draw_task(folder, task, train, chosen, request.figures)
+            pictures += draw_map(folder, task, chosen, request.map_method)
+    results += mean_over_tasks(results)
+    if not request.tasks:
+        keep_training_embeddings(path, checkpoint, data, embedded, device)
+    save_results(
+        folder,
+        results,
+        {
+            "checkpoint": path.name,
+            "weights": weights_digest(checkpoint),
+            "epoch": checkpoint["epoch"],
+            "data_set": config["DATASET_NAME"],
+            "frames_ahead": frames_ahead if np.isfinite(frames_ahead) else None,
+            "skipped_tasks": data.skipped_tasks,
+            "request": request.as_description(),
+            "pictures": [picture.as_description() for picture in pictures],
+        },
+    )
+    write_reports(folder)
+    return results
+
+
+def _check_folders(data_set: Path, folder: Path) -> None:
+    """Says what can be known to go wrong before the videos are embedded, and which option helps."""
+    if not data_set.is_dir():
+        raise DataError(
+            f"the data set {data_set} does not exist; --dataset-path names the folder that holds {data_set.name}"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=folder).close()
+    except OSError as error:
+        reason = f"cannot write to {folder} ({error.strerror}); --output names another folder"
+        raise OSError(error.errno, reason) from error

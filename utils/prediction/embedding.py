@@ -1,0 +1,89 @@
+"""Embedding videos once, for every metric to read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from utils.ckpt_save import CheckpointError
+from utils.data.dataset import VideoDataset
+from utils.evaluation.baselines import ProgressVideo
+from utils.tensorops import get_cum_matrix, get_trueprogress, get_trueprogress_per_action
+
+TRAINED, UNTRAINED, RAW = "trained network", "untrained network", "raw features"
+
+
+@dataclass(frozen=True)
+class EmbeddedVideo(ProgressVideo):
+    """A video and all that its metrics need.
+
+    Attributes:
+        embeddings: by network (TRAINED, UNTRAINED), (T, D) float32 on the CPU.
+        paths (of ProgressVideo): of the networks' embeddings and of the RAW features.
+    """
+
+    embeddings: Mapping[str, Tensor]
+
+
+def path_length(features: Tensor, block: int = 256) -> np.ndarray:
+    """`get_cum_matrix` in double precision for frames of any shape, `block` frames at a time.
+
+    Args:
+        features: (T, ...), such as (T, D) or convolution maps (T, C, H, W).
+
+    Returns:
+        (T,) float64.
+    """
+    path = np.zeros(len(features))
+    for start in range(0, len(features) - 1, block):
+        part = features[start : start + block + 1].flatten(1).double()
+        path[start + 1 : start + len(part)] = path[start] + get_cum_matrix(part)[1:].cpu().numpy()
+    return path
+
+
+@torch.inference_mode()
+def embed_videos(
+    networks: Mapping[str, nn.Module],
+    dataset: VideoDataset,
+    indices: Sequence[int],
+    device: torch.device | str = "cpu",
+    description: str = "embedding",
+) -> list[EmbeddedVideo]:
+    """Embed videos by several networks, reading the features of each video once.
+
+    Args:
+        networks: by name, in evaluation mode and on `device`; each gives {'outputs': [(T, D)]}.
+        dataset: items are (features, time_dict).
+        indices: which videos.
+        device: where the networks are.
+        description: title of the progress bar.
+
+    Raises:
+        CheckpointError: an embedding isn't finite; names the video.
+    """
+    videos = []
+    for index in tqdm(indices, desc=description, unit="video", disable=None, leave=False):
+        features, time_dict = dataset[index]
+        features = features.to(device)
+        embeddings = {name: network([features])["outputs"][0].float() for name, network in networks.items()}
+        handle = dataset.videos[index].handle
+        for name, embedding in embeddings.items():
+            if not torch.isfinite(embedding).all():
+                raise CheckpointError(f"the {name} gives a non-finite embedding for video {handle!r}")
+        paths = {name: path_length(embedding) for name, embedding in embeddings.items()}
+        videos.append(
+            EmbeddedVideo(
+                handle=handle,
+                time_dict=time_dict,
+                progress=get_trueprogress(time_dict).double().numpy(),
+                action_progress=get_trueprogress_per_action(time_dict).double().numpy(),
+                paths={**paths, RAW: path_length(features)},
+                embeddings={name: embedding.cpu() for name, embedding in embeddings.items()},
+            )
+        )
+    return videos

@@ -1,0 +1,109 @@
+"""Progress of a recording while it goes on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from utils.data.problems import DataError
+
+if TYPE_CHECKING:
+    from utils.prediction.predictor import ProgressPredictor
+
+
+class ProgressStream:
+    """Takes the frames of one recording in order and gives their progress as soon as it is determined.
+
+    Made by `ProgressPredictor.stream`. All results one after the other are what `predict` gives for the
+    whole recording, to rounding. Memory holds the frames that an embedding depends on
+    (`frames_behind + frames_ahead`, some dozen) and the read-out's state; time per frame doesn't depend on
+    how many came before.
+
+    Attributes:
+        frames_received: so far.
+        frames_given: how many of them have been given their progress.
+        frames_ahead: by how many frames the results lag; 0 with a causal network.
+    """
+
+    def __init__(self, predictor: ProgressPredictor):
+        self._predictor, self._state = predictor, predictor.readout.start()
+        self.frames_ahead = int(predictor.frames_ahead)
+        self.frames_received = self.frames_given = 0
+        # Below, frames are counted as the network sees them, every skip_rate-th of the recording.
+        self._window: Tensor | None = None
+        self._window_first = 0  # number of the window's first frame
+        self._read = 0  # frames that the read-out has seen
+        self._last = 0.0  # progress at the last of them
+        self._finished = False
+
+    def update(self, frames: np.ndarray | Tensor) -> np.ndarray:
+        """Takes the next frames.
+
+        A refused call changes nothing: the stream may be fed on.
+
+        Args:
+            frames: one frame, (D,) or (channels, height, width), or a chunk of n >= 0 of them.
+
+        Returns:
+            (m,) float64, progress of the frames from `frames_given` on that are determined now; with a causal
+            network those just given, otherwise `frames_ahead` earlier.
+
+        Raises:
+            DataError: another shape than the network reads, a value that isn't finite, or the stream is
+                finished.
+        """
+        if self._finished:
+            raise DataError("the stream is finished; a new recording needs a new one")
+        predictor, skip_rate = self._predictor, self._predictor.skip_rate
+        if getattr(frames, "ndim", None) == predictor.rank - 1:
+            frames = frames[None]
+        chunk = predictor.check_frames(frames, self.frames_received)
+        seen = chunk[-self.frames_received % skip_rate :: skip_rate]
+        available = self._window_first + (0 if self._window is None else len(self._window)) + len(seen)
+        window = seen if self._window is None else torch.cat([self._window, seen])
+        progress = self._advance(window, available - predictor.model.frames_ahead)
+        self.frames_received += len(chunk)
+        return self._spread(progress)
+
+    def finish(self) -> np.ndarray:
+        """Ends the recording: progress of the frames that were still waiting for later ones, (m,) float64.
+
+        What lies after the last frame is what the encoder pads a whole video with, as in `predict`.
+
+        Raises:
+            DataError: there was no frame, or the stream is finished already.
+        """
+        if self._finished:
+            raise DataError("the stream is finished already")
+        if self._window is None or not self.frames_received:
+            raise DataError("there is no frame; expected at least 1")
+        progress = self._advance(self._window, self._window_first + len(self._window))
+        self._finished = True
+        return self._spread(progress)
+
+    def _advance(self, window: Tensor, determined: int) -> np.ndarray:
+        """Reads out the frames below `determined` that aren't yet, and forgets what no later one needs."""
+        first, progress = self._window_first, np.zeros(0)
+        if determined > self._read:
+            # The window begins frames_behind before the first new frame, or at the recording's own start,
+            # so that the padding at its start reaches no new frame that it wouldn't in the whole recording.
+            embedding = self._predictor.embed(window)[self._read - first : determined - first]
+            progress = self._state.update(embedding)
+            self._read = determined
+        keep = max(first, self._read - self._predictor.model.frames_behind)
+        # A copy, or a slice of a large chunk would keep all of it in memory.
+        self._window, self._window_first = window[keep - first :].clone(), keep
+        return progress
+
+    def _spread(self, progress: np.ndarray) -> np.ndarray:
+        """From the frames that the network sees to those of the recording, each with the last one's."""
+        skip_rate = self._predictor.skip_rate
+        until = min(self.frames_received, self._read * skip_rate)
+        known = np.concatenate([[self._last], progress])  # from frame read - len(progress) - 1 on
+        frames = np.arange(self.frames_given, until) // skip_rate
+        result = known[frames - (self._read - len(progress) - 1)]
+        self.frames_given, self._last = until, float(known[-1])
+        return result

@@ -1,0 +1,170 @@
+"""The checkpoints of a run: the best ones, the last one with all that resuming needs, and a dump of a bad step."""
+
+from __future__ import annotations
+
+import logging
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ml_collections import ConfigDict
+from torch import Tensor, nn
+
+from configs.settings import shown
+from utils.checkpoints.content import CheckpointError, compare_shapes
+from utils.ckpt_save import (
+    CHECKPOINT_TYPES,
+    LoadedCheckpoint,
+    ckpt_save,
+    load_checkpoint,
+    load_model,
+    save_content,
+)
+from utils.data.dataset import VideoData
+from utils.data.problems import DataError, first_line
+from utils.training.progress_normalizers import mean_path_lengths
+from utils.training.reproducibility import random_state, restore_random_state
+from utils.training.state import TrainingState, check_random_state, load_moments
+
+logger = logging.getLogger(__name__)
+
+
+class RunCheckpoints:
+    """Writes a run's checkpoints into `<run>/ckpt`, and restores from them."""
+
+    def __init__(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, data: VideoData, config: ConfigDict, run: Path
+    ):
+        self.model, self.optimizer, self.data = model, optimizer, data
+        self.folder = run / "ckpt"
+        self.config = config.to_dict()
+        self.data_fingerprint = data.fingerprint()
+
+    def write(self, name: str, epoch: int, loss: float, **extra: Any) -> None:
+        """Writes the network as it is now."""
+        ckpt_save(
+            model_t=self.model, optimizer_t=self.optimizer, epoch_t=epoch, loss_t=loss,
+            filename=self.folder / name, config=self.config, feature_width=self.data.feature_width,
+            tasks=list(self.data.train.tasks), standardization=self.data.standardization, **extra,
+        )
+
+    def write_last(self, state: TrainingState) -> None:
+        """Writes `last.pt`, from which `restore` continues."""
+        self.write("last.pt", state.epoch, state.best["combined"], training_state=vars(state),
+                   random_state=random_state(), data_fingerprint=self.data_fingerprint, versions=versions())
+
+    def restore(self, checkpoint: Mapping[str, Any], most_batches: int) -> TrainingState:
+        """Puts network, optimiser and random numbers back to where a `last.pt` left them.
+
+        Args:
+            checkpoint: its content.
+            most_batches: how many batches an epoch has.
+
+        Raises:
+            DataError: the data are not those that the run was trained on.
+            CheckpointError: an entry is damaged.
+        """
+        self._refuse_other_data(checkpoint)
+        path = self.folder / "last.pt"
+        try:
+            state = TrainingState.of(checkpoint["training_state"])
+            if state.epoch != checkpoint["epoch"] or state.batch > most_batches:
+                raise CheckpointError(
+                    f"training_state stands at epoch {state.epoch}, batch {state.batch}; expected epoch "
+                    f"{checkpoint['epoch']} and at most {most_batches} batches"
+                )
+            compare_shapes(checkpoint["model_state_dict"], self.model.state_dict())
+            load_moments(checkpoint.get("optimizer_state_dict"), self.optimizer, self.model)
+        except CheckpointError as error:
+            raise CheckpointError(f"{path}: {error}") from error
+        self.model.load_state_dict(checkpoint["model_state_dict"])
+        try:
+            check_random_state(checkpoint["random_state"])
+            restore_random_state(checkpoint["random_state"])
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError, RuntimeError) as error:
+            raise CheckpointError(f"{path}: random_state cannot be ({first_line(error)})") from error
+        before = checkpoint.get("versions")
+        if before is not None and before != versions():
+            logger.warning(
+                "the run was trained by %s, this is %s: it goes on, but not to the last bit as it would have",
+                shown(before), versions(),
+            )
+        return state
+
+    def _refuse_other_data(self, checkpoint: Mapping[str, Any]) -> None:
+        """The settings may be the same and the files behind them others."""
+        given, expected = self.data.feature_width, checkpoint["feature_width"]
+        if given != expected:
+            raise DataError(f"features have width {given}; expected {expected}, which the run was trained on")
+        tasks = list(self.data.train.tasks)
+        if tasks != checkpoint["tasks"]:
+            raise DataError(f"the data have the tasks {tasks}; expected {checkpoint['tasks']}, as in the run so far")
+        before, now = checkpoint.get("data_fingerprint"), self.data_fingerprint
+        if isinstance(before, dict):
+            before = {"features": now["features"], **before}  # older runs didn't note them
+            changed = [name for name, digest in now.items() if before.get(name) != digest]
+            if splits := [name for name in changed if name != "features"]:
+                raise DataError(
+                    f"the videos of {', '.join(splits)}, their lengths or their annotation are not those that the run "
+                    f"was trained on; expected the same data, or start a new run"
+                )
+            if changed:
+                raise DataError("the features hold other values than those that the run was trained on; expected "
+                                "the same features, or start a new run")
+        old, new = checkpoint.get("standardization"), self.data.standardization
+        # Not to the last bit, which another processor may round otherwise.
+        same = (old is None) == (new is None) and (
+            old is None or all(torch.allclose(old[key], new[key], rtol=1e-3, atol=1e-6) for key in ("mean", "std"))
+        )
+        if not same:
+            raise DataError("the training features have another mean or deviation than those that the run was "
+                            "trained on; expected the same features, or start a new run")
+
+    def dump_bad_step(
+        self, state: TrainingState, sequences: Sequence[Tensor], times: Sequence[Mapping[str, Any]],
+        losses: Mapping[str, Tensor],
+    ) -> None:
+        """Writes `bad_step.pt`, the latest step that was not finite, for inspection; there is only ever one."""
+        self.write(
+            "bad_step.pt", state.epoch, float(losses["total_loss"].detach()), batch=state.batch,
+            sequences=[sequence.cpu() for sequence in sequences], times=[dict(time_dict) for time_dict in times],
+            losses={name: float(value.detach()) for name, value in losses.items()},
+        )
+
+    def load_best(self, kind: str, device: torch.device) -> LoadedCheckpoint | None:
+        """The best checkpoint of a kind with its network, or None where there is none."""
+        path = self.folder / f"best_model_{kind}.pt"
+        if not path.is_file():
+            return None
+        checkpoint = load_checkpoint(path)
+        return LoadedCheckpoint(load_model(checkpoint, device), checkpoint, path)
+
+    def rewrite(self, loaded: LoadedCheckpoint, **entries: Any) -> None:
+        """Writes a checkpoint of the run again, with some entries and the configuration of now."""
+        save_content({**loaded.checkpoint, "config": self.config, **entries}, loaded.path)
+
+    def add_progress_normalizers(self, device: torch.device) -> None:
+        """Adds each task's mean path length over the training videos to the best checkpoints.
+
+        Online progress divides by it, and only the training videos may decide it. Done once, at the end,
+        since it embeds every training video; both checkpoints may be of the same epoch.
+        """
+        of_epoch: dict[int, dict[str, float]] = {}
+        for kind in CHECKPOINT_TYPES:
+            loaded = self.load_best(kind, device)
+            if loaded is None or "progress_normalizers" in loaded.checkpoint:
+                continue
+            epoch = loaded.checkpoint["epoch"]
+            if epoch not in of_epoch:
+                of_epoch[epoch] = mean_path_lengths(loaded.model, self.data.train, device)
+            self.rewrite(loaded, progress_normalizers=of_epoch[epoch])
+
+
+def versions() -> dict[str, str]:
+    """What a resumed run must share to end bit-identical, beside the machine."""
+    threads = str(torch.get_num_threads())
+    return {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__,
+            "threads": threads}

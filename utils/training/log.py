@@ -1,0 +1,77 @@
+"""The record of a training run: one row an epoch, as `metrics.csv` and as loss curves."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from utils.figures.loss_curves import plot_loss_curves
+from utils.files import write_csv
+from utils.training.processes import Processes
+
+Row = dict[str, float]
+
+logger = logging.getLogger(__name__)
+
+
+class Averages:
+    """Running means of named scalars, kept on their device so that adding one waits for nothing."""
+
+    def __init__(self, sums: Mapping[str, Tensor] | None = None, counts: Mapping[str, int] | None = None):
+        self.sums: dict[str, Tensor] = dict(sums or {})
+        self.counts: dict[str, int] = dict(counts or {})
+
+    def add(self, values: Mapping[str, Tensor]) -> None:
+        for name, value in values.items():
+            value = value.detach().double()
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def gathered(self, processes: Processes) -> Averages:
+        """The additions of all processes in one."""
+        sums = processes.sum({name: float(total) for name, total in self.sums.items()})
+        counts = {name: int(count) for name, count in processes.sum(self.counts).items()}
+        return Averages({name: torch.tensor(total, dtype=torch.float64) for name, total in sums.items()}, counts)
+
+    def means(self, processes: Processes | None = None) -> dict[str, float]:
+        """The mean of each scalar, over the additions of all processes."""
+        gathered = self.gathered(processes or Processes())
+        return {name: float(total) / gathered.counts[name] for name, total in gathered.sums.items()}
+
+    def state(self) -> dict[str, dict]:
+        """Plain values for a checkpoint; `Averages(**state)` continues from there."""
+        return {"sums": {name: total.cpu() for name, total in self.sums.items()}, "counts": dict(self.counts)}
+
+
+def epoch_row(epoch: int, **groups: Mapping[str, float]) -> Row:
+    """One flat row: `epoch_row(0, train={'total_loss': 2.0})` gives `{'epoch': 0, 'train_total_loss': 2.0}`."""
+    row: Row = {"epoch": epoch}
+    for group, values in groups.items():
+        row.update({f"{group}_{name}": float(value) for name, value in values.items()})
+    return row
+
+
+def log_epoch(row: Row, num_epochs: int) -> None:
+    """Reports an epoch: its losses, its seconds, and how hard each part of the loss pulls at the embedding."""
+    losses = {name: value for name, value in row.items() if name.endswith("_loss") and "at_epoch" not in name}
+    text = ", ".join(f"{name} {value:.4f}" for name, value in losses.items())
+    logger.info("epoch %d/%d: %s (%.1f s)", row["epoch"] + 1, num_epochs, text, row["train_seconds"])
+    if "train_progress_gradient" in row:
+        alignment, progress = row["train_alignment_gradient"], row["train_progress_gradient"]
+        logger.info("gradient on the embedding: alignment %.3g, lambda x progress %.3g", alignment, progress)
+
+
+def write_training_log(run: Path, rows: list[Row], curves: bool) -> None:
+    """Writes `metrics.csv`, and `loss_curves.png` where asked for. Whole files: no gaps, no doubles."""
+    write_csv(run / "metrics.csv", rows)
+    if curves and rows:
+        plot_loss_curves(rows, run / "loss_curves.png")
+
+
+def all_finite(*values: Tensor) -> Tensor:
+    """Whether all scalars are finite: a bool tensor, on their device."""
+    return torch.stack([torch.isfinite(value.detach()) for value in values]).all()

@@ -1,0 +1,30 @@
+"""The normaliser of online progress: mean total path length of a task's training videos."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import torch
+from torch import nn
+
+from utils.data.dataset import VideoDataset
+from utils.tensorops import get_cum_matrix
+
+
+@torch.inference_mode()
+def mean_path_lengths(model: nn.Module, dataset: VideoDataset, device: torch.device) -> dict[str, float]:
+    """G of online progress, task by task: the mean over its videos of the path length of the whole embedding.
+
+    Args:
+        model: a network in evaluation mode, on `device`.
+        dataset: the training videos; taking others would tell the test set's length to the predictor.
+        device: where to compute.
+
+    Source: "Learning to Predict Activity Progress by Self-Supervised Video Alignment" (CVPR 2024).
+    """
+    lengths: dict[str, list[torch.Tensor]] = defaultdict(list)
+    for index, video in enumerate(dataset.videos):
+        features, _ = dataset[index]
+        embedding = model([features.to(device)])["outputs"][0]
+        lengths[video.task].append(get_cum_matrix(embedding)[-1])
+    return {task: float(torch.stack(values).double().mean()) for task, values in lengths.items()}
