@@ -12,23 +12,12 @@ evaluations of the run. --compare prints, and evaluates only those of which ther
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 
-from utils.ckpt_save import find_checkpoint, load_checkpoint
 from utils.command import run_command
-from utils.evaluation.checkpoint import EvaluationRequest, evaluate_checkpoint, evaluation_folder
-from utils.evaluation.comparison import comparison_table
-from utils.evaluation.results import ALL_TASKS, METRICS, Result, read_results
-from utils.evaluation.tables import results_table
-from utils.prediction.embedding import TRAINED
-from utils.prediction.training_embeddings import weights_digest
-from utils.report.page import REPORT
-from utils.training.reproducibility import choose_device
 
 logger = logging.getLogger("eval")
 
@@ -74,6 +63,17 @@ def main(arguments: Sequence[str]) -> int:
         parser.error(
             "--compare names its runs itself and writes to each of them: leave out --folder and --output"
         )
+
+    # Imported here, so that --help and a wrong option are answered at once: torch alone takes a second.
+    from utils.ckpt_save import find_checkpoint
+    from utils.evaluation.checkpoint import EvaluationRequest, evaluate_checkpoint, evaluation_folder, stored_results
+    from utils.evaluation.comparison import comparison_table
+    from utils.evaluation.results import ALL_TASKS, Result
+    from utils.evaluation.tables import results_table
+    from utils.prediction.embedding import TRAINED
+    from utils.report.page import REPORT, write_reports
+    from utils.training.reproducibility import choose_device
+
     try:
         device = str(choose_device(options.device))
     except (ValueError, RuntimeError) as error:
@@ -88,6 +88,13 @@ def main(arguments: Sequence[str]) -> int:
         "tsne" if options.tsne else "pca",
         options.features_folder,
     )
+
+    def evaluate(path: Path, folder: Path) -> list[Result]:
+        logger.info("evaluating %s", path)
+        results = evaluate_checkpoint(path, request, folder)
+        write_reports(folder)
+        return results
+
     if options.compare:
         paths = [
             Path(run) if Path(run).is_file() else find_checkpoint(options.checkpoint, run)
@@ -95,42 +102,22 @@ def main(arguments: Sequence[str]) -> int:
         ]
         if len({path.resolve() for path in paths}) < len(paths):
             parser.error(f"--compare means one checkpoint twice: {', '.join(map(str, paths))}")
-        print(comparison_table({str(path): evaluated(path, request) for path in paths}, TRAINED))
+        evaluations = {}
+        for path in paths:
+            folder = evaluation_folder(path, options.split, options.task)
+            # Figures on disk have a report beside them, written with them; a comparison adds nothing to it.
+            results = stored_results(path, request, folder) or evaluate(path, folder)
+            evaluations[str(path)] = results
+        print(comparison_table(evaluations, TRAINED))
         return 0
 
     path = find_checkpoint(options.checkpoint, options.folder)
     folder = Path(options.output) if options.output else evaluation_folder(path, options.split, options.task)
-    logger.info("evaluating %s", path)
-    results = evaluate_checkpoint(path, request, folder)
+    results = evaluate(path, folder)
     tasks = list(dict.fromkeys(result.task for result in results))
     print(results_table(results, tasks[0] if len(tasks) == 2 else ALL_TASKS))
     print(f"\nwritten to {folder}, with {REPORT}")
     return 0
-
-
-def evaluated(path: Path, request: EvaluationRequest) -> list[Result]:
-    """Figures of a checkpoint: those on disk if they are of its weights and answer the request, else new ones.
-
-    Figures on disk have a report beside them, written with them; a comparison adds nothing to it.
-    """
-    folder = evaluation_folder(path, request.split, request.tasks)
-    written = folder / METRICS
-    if written.is_file():
-        weights = weights_digest(load_checkpoint(path))
-        try:
-            description = json.loads(written.read_text(encoding="utf-8"))
-            if description.get("weights") == weights and request.is_answered_by(description.get("request")):
-                results = read_results(description)
-                logger.info("%s: figures of %s, delete them to evaluate anew", written, _time_of(written))
-                return [r for r in results if request.classify or not r.metric.startswith("PC_")]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            logger.warning("%s can't be read, so %s is evaluated anew: %r", written, path, error)
-    logger.info("evaluating %s", path)
-    return evaluate_checkpoint(path, request, folder)
-
-
-def _time_of(path: Path) -> str:
-    return datetime.fromtimestamp(path.stat().st_mtime).isoformat(" ", "minutes")
 
 
 def _count(text: str) -> int:

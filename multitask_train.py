@@ -13,14 +13,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from configs.entry_config import read_command_line
-from models.alignment_training_loop import AlignmentTraining
-from models.build_model import build_model
-from utils.command import run_command
-from utils.data.dataset import load_data
-from utils.training.processes import join_processes, leave, local_rank
-from utils.training.reproducibility import choose_device, seed_everything
-from utils.training.run_folder import open_run
+from utils.command import leave, run_command
 
 logger = logging.getLogger("multitask_train")
 
@@ -29,6 +22,16 @@ def main(arguments: Sequence[str]) -> int:
     if {"-h", "--help"} & set(arguments):
         print(__doc__)
         return 0
+
+    # Imported here, so that --help answers at once: torch alone takes a second.
+    from configs.entry_config import read_command_line
+    from models.alignment_training_loop import AlignmentTraining
+    from models.build_model import build_model
+    from utils.data.dataset import load_data
+    from utils.training.processes import join_processes, local_rank
+    from utils.training.reproducibility import choose_device, seed_everything
+    from utils.training.run_folder import open_run
+
     command = read_command_line(arguments)
     config = command.config
 

@@ -11,30 +11,12 @@ from __future__ import annotations
 
 import argparse
 import logging
-import math
-import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import torch
-
-from configs.settings import with_settings
-from utils.ckpt_save import find_checkpoint, load_checkpoint
 from utils.command import run_command
-from utils.data.dataset import load_data
-from utils.data.problems import DataError
-from utils.prediction.files import feature_files, predict_file, stream_lines, write_predictions
-from utils.prediction.predictor import ProgressPredictor
-from utils.prediction.readouts import READOUTS, READOUTS_OF_TRAINING_VIDEOS
-from utils.prediction.training_embeddings import (
-    TrainingVideos,
-    embed_training_videos,
-    has_training_embeddings,
-    save_training_embeddings,
-)
-from utils.training.reproducibility import choose_device
+from utils.registry import READOUTS
 
 logger = logging.getLogger("predict")
 
@@ -54,7 +36,7 @@ def argument_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("-f", "--folder", help="the run; by default the newest one")
     parser.add_argument("--task", help="the task of the recordings; without it, what holds for all tasks")
-    parser.add_argument("--readout", choices=READOUTS, default="path", help="how to read progress")
+    parser.add_argument("--readout", choices=tuple(READOUTS), default="path", help="how to read progress")
     parser.add_argument("--output", default="predictions", help="folder to write to")
     parser.add_argument(
         "--dataset-path",
@@ -73,6 +55,15 @@ def main(arguments: Sequence[str]) -> int:
     live = STANDARD_INPUT in options.features
     if live and len(options.features) > 1:
         parser.error("'-' stands for standard input and goes with no other file")
+
+    # Imported here, so that --help and a wrong option are answered at once: torch alone takes a second.
+    from utils.ckpt_save import find_checkpoint, load_checkpoint
+    from utils.prediction.files import feature_files, predict_file, write_predictions
+    from utils.prediction.live import print_progress
+    from utils.prediction.predictor import ProgressPredictor
+    from utils.prediction.training_embeddings import embed_missing_training_videos
+    from utils.training.reproducibility import choose_device
+
     try:
         device = choose_device(options.device)
     except (ValueError, RuntimeError) as error:
@@ -80,17 +71,14 @@ def main(arguments: Sequence[str]) -> int:
     files = [] if live else feature_files(options.features)
     path = find_checkpoint(options.checkpoint, options.folder)
     checkpoint = load_checkpoint(path)
-    training_videos = None
     places = {"DATASET_PATH": options.dataset_path, "FEATURES_FOLDER": options.features_folder}
+    training_videos = None
     if any(places.values()):
-        if options.readout in READOUTS_OF_TRAINING_VIDEOS or not checkpoint.get("progress_normalizers"):
-            training_videos = missing_training_embeddings(path, checkpoint, places, device)
-        else:
-            logger.info("--dataset-path is not needed: the checkpoint holds all that this read-out uses")
+        training_videos = embed_missing_training_videos(path, checkpoint, options.readout, places, device)
     predictor = ProgressPredictor.from_checkpoint(
         path, options.task, options.readout, device, training_videos, checkpoint
     )
-    report_lag(predictor)
+    predictor.log_what_it_reads()
     if live:
         return print_progress(predictor)
 
@@ -101,52 +89,6 @@ def main(arguments: Sequence[str]) -> int:
         logger.info("%s: %.1f %% after %d frames", name, 100 * progress[-1], len(progress))
     write_predictions(Path(options.output), predictions)
     logger.info("written to %s", options.output)
-    return 0
-
-
-def missing_training_embeddings(
-    path: Path, checkpoint: Mapping[str, Any], places: Mapping[str, str], device: torch.device
-) -> dict[str, TrainingVideos] | None:
-    """The training embeddings, written beside the checkpoint for the next time; None if they are there already.
-
-    `places` are DATASET_PATH and FEATURES_FOLDER, empty where they are those of the training.
-    """
-    if has_training_embeddings(path, checkpoint):
-        return None
-    config = with_settings(checkpoint["config"], **places)
-    data = load_data(config, standardization=checkpoint.get("standardization"))
-    tasks = embed_training_videos(path, checkpoint, data, device)
-    try:
-        logger.info("written %s", save_training_embeddings(path, checkpoint, tasks))
-    except OSError as error:
-        logger.warning("the training embeddings could not be kept for the next time: %s", error)
-    return tasks
-
-
-def report_lag(predictor: ProgressPredictor) -> None:
-    """Says what is not causal or not read."""
-    if predictor.skip_rate > 1:
-        logger.info("the network sees every %d-th frame, as in its training", predictor.skip_rate)
-    if predictor.frames_ahead:
-        seen = f"{predictor.frames_ahead} frames" if math.isfinite(predictor.frames_ahead) else "all frames"
-        logger.warning("the network is not causal: progress depends on %s ahead and lags by them", seen)
-
-
-def print_progress(predictor: ProgressPredictor) -> int:
-    """Reads frames from standard input and prints 'frame,progress' lines, each as soon as it is known."""
-    if sys.stdin is None:
-        raise DataError("standard input is closed")
-    if sys.stdin.isatty():
-        logger.info("reading frames from the terminal, %d numbers a line; Ctrl-D ends", predictor.feature_width)
-    try:
-        print("frame,progress", flush=True)
-        for frame, progress in stream_lines(predictor, sys.stdin):
-            print(f"{frame},{progress:.6f}", flush=True)
-    except BrokenPipeError:
-        # Whoever read this has seen enough; without this, Python complains when it closes the stream.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except UnicodeDecodeError as error:
-        raise DataError(f"standard input is not text: {error}") from error
     return 0
 
 

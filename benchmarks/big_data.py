@@ -22,7 +22,8 @@ import torch
 
 from configs.generic_config import get_generic_config
 from models.batch_loading import make_loader
-from utils.data.dataset import TaskBatchSampler, load_data
+from utils.data.batches import TaskBatchSampler
+from utils.data.dataset import load_data
 from utils.files import write_json
 
 SEGMENTS = 20

@@ -20,10 +20,11 @@ import torch
 
 from configs.entry_config import read_command_line
 from configs.generic_config import CONFIG
-from models.alignment_training_loop import AlignmentTraining, TrainingDiverged
+from models.alignment_training_loop import AlignmentTraining
 from models.build_model import build_model
 from utils.data.dataset import load_data
 from utils.data.synthetic import write_synthetic_dataset
+from utils.errors import TrainingDiverged
 from utils.training.interruption import StopRequest
 from utils.training.reproducibility import seed_everything
 

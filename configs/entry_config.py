@@ -15,10 +15,11 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from configs.generic_config import CONFIG
-from configs.settings import ConfigError, Settings, shown, unknown_key_message
+from configs.settings import Settings
 from configs.validation import complete_config, validate_config
+from utils.errors import ConfigError, shown, unknown_key_message
 
-__all__ = ["CommandLine", "ConfigError", "load_experiment", "read_command_line", "validate_config"]
+__all__ = ["CommandLine", "load_experiment", "read_command_line", "validate_config"]
 
 LONGEST_ARGUMENT = 20_000  # characters; Python's own parser gives up on deep nesting at about as many
 OVERRIDE = re.compile(r"--?(no)?config\.([^=]*)(=.*)?", re.DOTALL)

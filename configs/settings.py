@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
-import reprlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict, FieldReference
 
+from utils.errors import ConfigError, shown, unknown_key_message
+
 LARGEST_WHOLE_NUMBER = 2**53 - 1  # up to here a whole number survives JSON and double precision
-LONGEST_KEY = 200
 
-
-class ConfigError(ValueError):
-    """A configuration that cannot be used; the message, one line, names the key and what was expected."""
-
-    def __init__(self, message: str):
-        super().__init__(" ".join(message.split()))
-
-
-def unknown_key_message(key: object, known: Iterable[str], prefix: str = "") -> str:
-    """One line that names an unknown key and the nearest known one."""
-    key, known = str(key)[:LONGEST_KEY], sorted(known)
-    nearest = difflib.get_close_matches(key.upper(), [name.upper() for name in known], n=1, cutoff=0.5)
-    matches = [name for name in known if nearest and name.upper() == nearest[0]]
-    hint = f'did you mean "{prefix}{matches[0]}"?' if matches else f"known here: {', '.join(known)}"
-    return f'unknown configuration key "{prefix}{key}"; {hint}'
-
-
-def shown(value: object) -> str:
-    """What a setting holds, for a message: its `repr`, on one line and cut short however long or deep it is."""
-    short = reprlib.Repr()
-    short.maxstring = short.maxother = short.maxlong = 80
-    return " ".join(short.repr(value).split())
 
 
 def with_settings(config: Mapping[str, Any], **settings: Any) -> dict[str, Any]:

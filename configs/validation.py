@@ -11,21 +11,12 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from configs.generic_config import get_generic_config
-from configs.settings import (
-    LARGEST_WHOLE_NUMBER,
-    ConfigError,
-    Settings,
-    of_type_of,
-    shown,
-    unknown_key_message,
-)
-from models.model_multiprong import ATTENTION_LAYOUTS
+from configs.settings import LARGEST_WHOLE_NUMBER, Settings, of_type_of
 from utils.data.features import LAYOUTS
 from utils.data.segments import SCALINGS
-from utils.loss_functions.gtcc import SOFT_NEIGHBOURS
-from utils.loss_functions.similarity import SIMILARITIES
+from utils.errors import ConfigError, shown, unknown_key_message
+from utils.registry import ATTENTION_LAYOUTS, ENCODERS, SIMILARITIES, SOFT_NEIGHBOURS
 
-ENCODERS = ("temporal_stacking", "resnet50", "naive")
 PROGRESS_LEVELS = ("video", "action")
 PROGRESS_FRAMES = ("single", "all")
 PRECISIONS = ("float32", "bfloat16")

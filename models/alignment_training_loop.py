@@ -18,7 +18,9 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from models.batch_loading import make_loader, run_network, step_generator
 from models.validation_epoch import run_validation_epoch
-from utils.data.dataset import TaskBatchSampler, VideoData
+from utils.data.batches import TaskBatchSampler
+from utils.data.dataset import VideoData
+from utils.errors import Interrupted, TrainingDiverged
 from utils.files import write_json
 from utils.loss_entry import (
     get_loss_function,
@@ -27,7 +29,7 @@ from utils.loss_entry import (
     gradient_sizes,
 )
 from utils.training.checkpoints import RunCheckpoints
-from utils.training.interruption import Interrupted, StopRequest
+from utils.training.interruption import StopRequest
 from utils.training.log import Averages, all_finite, epoch_row, log_epoch, write_training_log
 from utils.training.processes import Processes
 from utils.training.state import BEST_CRITERIA, TrainingState
@@ -36,10 +38,6 @@ logger = logging.getLogger(__name__)
 
 # Showing the losses so far waits for the device.
 STEPS_PER_DISPLAY = 20
-
-
-class TrainingDiverged(RuntimeError):
-    """Too many non-finite losses in a row; `ckpt/last.pt` holds the last good state."""
 
 
 class AlignmentTraining:
@@ -102,7 +100,7 @@ class AlignmentTraining:
             "the validation losses in the log so far stay those of the old one", epochs_before, self.num_epochs,
         )
         for kind, criterion in BEST_CRITERIA.items():
-            loaded = self.checkpoints.load_best(kind, self.device)
+            loaded = self.checkpoints.load_best(kind)
             loss = float("inf")
             if loaded is not None:
                 loss = self._validate(loaded.model, loaded.checkpoint["epoch"])[criterion]

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from utils.data.dataset import collate_videos
+from utils.data.batches import collate_videos
 
 
 def make_loader(dataset: Dataset, batches: Sequence[list[int]], config: ConfigDict) -> DataLoader:

@@ -9,13 +9,14 @@ from torch import nn
 
 from configs.validation import LARGEST_SIZE
 from models.layers import DropNetwork
-from models.model_multiprong import ATTENTION_LAYOUTS, MultiprongModel
+from models.model_multiprong import MultiprongModel
 from models.model_singleprong import (
     FramewiseEncoder,
     Resnet50Encoder,
     SingleprongModel,
     TemporalStackingEncoder,
 )
+from utils.registry import ATTENTION_LAYOUTS, ENCODERS
 
 _REQUIRED = object()
 
@@ -70,7 +71,7 @@ def build_model(config: Mapping[str, Any], feature_width: int, number_of_tasks: 
 
 
 def _build_encoder(settings: _Settings, feature_width: int, width: int, causal: bool) -> nn.Module:
-    architecture = settings.choice("BASEARCH.ARCHITECTURE", ("temporal_stacking", "resnet50", "naive"))
+    architecture = settings.choice("BASEARCH.ARCHITECTURE", tuple(ENCODERS))
     if architecture == "naive":
         return FramewiseEncoder(feature_width, width, settings.sizes("BASEARCH.NAIVE_ARCH.layers"))
     if architecture == "temporal_stacking":

@@ -9,8 +9,7 @@ import torch
 from torch import nn
 
 from models.layers import DropNetwork, StackedFullyConnected, fully_connected, join_frames
-
-ATTENTION_LAYOUTS = ("per_frame", "interleaved")
+from utils.registry import ATTENTION_LAYOUTS
 
 
 class MultiprongModel(nn.Module):

@@ -15,8 +15,7 @@ from math import nan
 
 import models.alignment_training_loop as loop
 from multitask_train import main
-from utils.command import run_command
-from utils.training.processes import leave
+from utils.command import leave, run_command
 
 
 def break_second_step(fault: str) -> None:

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from configs.entry_config import read_command_line
 from models.alignment_training_loop import AlignmentTraining, make_loader
 from models.build_model import build_model
+from utils.command import leave
 from utils.data.dataset import load_data
-from utils.training.processes import Processes, join_processes, leave
+from utils.training.processes import Processes, join_processes
 
 
 def make_training(arguments: Sequence[str], processes: Processes) -> AlignmentTraining:

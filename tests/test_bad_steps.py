@@ -11,7 +11,8 @@ from benchmarks.extreme_learning_rates import train_steps
 from tests.conftest import training_arguments
 from tests.interrupted_runs import LOSSES
 from utils.ckpt_save import load_checkpoint
-from utils.command import FAILED, run_command
+from utils.command import run_command
+from utils.errors import FAILED
 
 
 @pytest.mark.parametrize("loss", LOSSES)

@@ -14,7 +14,8 @@ import multitask_train
 from tests.conftest import ROOT, training_arguments
 from tests.interrupted_runs import one_loss
 from utils.ckpt_save import load_checkpoint
-from utils.command import BAD_INPUT, FAILED, run_command
+from utils.command import run_command
+from utils.errors import BAD_INPUT, FAILED
 
 
 @pytest.fixture

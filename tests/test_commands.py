@@ -13,9 +13,9 @@ import pytest
 import torch
 
 import multitask_train
-from models.alignment_training_loop import TrainingDiverged
 from tests.conftest import ROOT, training_arguments
 from utils.ckpt_save import load_checkpoint
+from utils.errors import TrainingDiverged
 
 
 def train(data_root, output, *overrides):

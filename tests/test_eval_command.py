@@ -11,9 +11,10 @@ import torch
 import eval as evaluate
 from models.build_model import build_model
 from tests.prediction_runs import small_config
-from utils.ckpt_save import CheckpointError, ckpt_save, load_checkpoint, save_content
-from utils.command import BAD_INPUT, FAILED, run_command
+from utils.ckpt_save import ckpt_save, load_checkpoint, save_content
+from utils.command import run_command
 from utils.data.dataset import load_data
+from utils.errors import BAD_INPUT, FAILED, CheckpointError
 from utils.evaluation import checkpoint as checkpoint_evaluation
 from utils.prediction.training_embeddings import embed_training_videos, load_training_embeddings, weights_digest
 
@@ -155,9 +156,10 @@ class TestCompare:
         assert len(reports) == 3  # of either evaluation, and of the run
         times = [report.stat().st_mtime_ns for report in reports]
         evaluations = []
-        original = evaluate.evaluate_checkpoint
+        original = checkpoint_evaluation.evaluate_checkpoint
         monkeypatch.setattr(
-            evaluate, "evaluate_checkpoint", lambda path, *rest: evaluations.append(path) or original(path, *rest)
+            checkpoint_evaluation, "evaluate_checkpoint",
+            lambda path, *rest: evaluations.append(path) or original(path, *rest),
         )
         with caplog.at_level(logging.INFO):
             assert command("--compare", *paths) == 0

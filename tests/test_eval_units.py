@@ -12,9 +12,9 @@ import torch
 from configs.generic_config import get_generic_config
 from models.build_model import build_model
 from tests.utils.metrics.annotations import annotation, random_annotation
-from utils.ckpt_save import CheckpointError, ckpt_save, load_checkpoint
+from utils.ckpt_save import ckpt_save, load_checkpoint
 from utils.data.dataset import load_data
-from utils.data.problems import DataError
+from utils.errors import CheckpointError, DataError
 from utils.evaluation.checkpoint import (
     EvaluationRequest,
     evaluate_checkpoint,

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import multitask_train
+from models.alignment_training_loop import AlignmentTraining
 from tests.conftest import ROOT, training_arguments
 from utils.ckpt_save import load_checkpoint, load_model
 from utils.command import run_command as run_in_this_process
@@ -47,7 +48,7 @@ def test_a_write_that_fails_in_mid_checkpoint(data_root, tmp_path, monkeypatch, 
     assert multitask_train.main(["train", *training_arguments(data_root, tmp_path / "whole")]) == 0
     size = (tmp_path / "whole" / "demo" / "run-001" / "ckpt" / "last.pt").stat().st_size
     disk = FillingDisk(int(checkpoints * size))
-    monkeypatch.setattr("utils.ckpt_save.open", disk.open, raising=False)
+    monkeypatch.setattr("utils.checkpoints.files.open", disk.open, raising=False)
     monkeypatch.setattr("utils.command.interrupt_on_sigterm", lambda: None)  # this process's handlers stay
     arguments = ["train", *training_arguments(data_root, tmp_path / "full")]
     assert run_in_this_process(multitask_train.main, arguments) == 1
@@ -73,7 +74,7 @@ def test_a_picture_that_cannot_be_written_does_not_hide_what_broke_the_run(data_
     """On a full disk the curves fail after the checkpoint did; the checkpoint's error is the one that counts."""
 
     disk = FillingDisk(10**9)
-    original = multitask_train.AlignmentTraining._finish_epoch
+    original = AlignmentTraining._finish_epoch
 
     def full(*arguments, **settings):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -82,8 +83,8 @@ def test_a_picture_that_cannot_be_written_does_not_hide_what_broke_the_run(data_
         original(self, *arguments)
         disk.bytes_left = 0
 
-    monkeypatch.setattr("utils.ckpt_save.open", disk.open, raising=False)
-    monkeypatch.setattr(multitask_train.AlignmentTraining, "_finish_epoch", filling)
+    monkeypatch.setattr("utils.checkpoints.files.open", disk.open, raising=False)
+    monkeypatch.setattr(AlignmentTraining, "_finish_epoch", filling)
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
     monkeypatch.setattr("utils.command.interrupt_on_sigterm", lambda: None)  # this process's handlers stay
     arguments = ["train", *training_arguments(data_root, tmp_path)]

@@ -12,7 +12,8 @@ import multitask_train
 from tests.conftest import ROOT, training_arguments
 from tests.interrupted_runs import difference
 from utils.ckpt_save import load_checkpoint
-from utils.training.interruption import Interrupted, StopRequest
+from utils.errors import Interrupted
+from utils.training.interruption import StopRequest
 
 
 def train(data_root, output, *overrides):

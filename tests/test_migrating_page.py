@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from tests.conftest import ROOT
-from tests.utils.data.builders import features_of, write_folder
 from tests.utils.checkpoints.test_original_code import FEATURES, original_content, write  # noqa: F401 - a fixture
+from tests.utils.data.builders import features_of, write_folder
 from utils.ckpt_save import load_checkpoint
 
 PAGE = (ROOT / "docs" / "migrating.md").read_text()

@@ -21,9 +21,11 @@ from models.build_model import build_model
 from tests.conftest import ROOT
 from tests.prediction_runs import recording, small_config, write_checkpoint
 from utils.ckpt_save import ckpt_save, load_checkpoint, load_model, save_content
-from utils.command import BAD_INPUT, run_command
+from utils.command import run_command
 from utils.data.dataset import load_data
+from utils.errors import BAD_INPUT
 from utils.evaluation.checkpoint import EvaluationRequest, evaluate_checkpoint
+from utils.prediction import training_embeddings
 from utils.prediction.predictor import ProgressPredictor
 from utils.prediction.readouts import READOUTS
 from utils.prediction.training_embeddings import load_training_embeddings, training_embeddings_path
@@ -304,7 +306,7 @@ class TestTrainingEmbeddings:
             raise OSError(errno.EROFS, "Read-only file system")
 
         training_embeddings_path(checkpoint).unlink(missing_ok=True)
-        monkeypatch.setattr(predict, "save_training_embeddings", refuse)
+        monkeypatch.setattr(training_embeddings, "save_training_embeddings", refuse)
         video = next((data_root / "synthetic" / "features").glob("*.npy"))
         arguments = ("--checkpoint", checkpoint, video, "--dataset-path", data_root, "--readout", readout)
         assert command(*arguments) == 0

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 import multitask_train
-from configs.settings import ConfigError
 from tests.conftest import ROOT, training_arguments
 from tests.interrupted_runs import one_loss
 from tests.one_step import gradients_of, make_training
 from utils.ckpt_save import load_checkpoint
+from utils.errors import ConfigError
 from utils.training.processes import Processes, join_processes, local_rank
 
 
@@ -44,8 +44,8 @@ def test_an_empty_environment_is_one_process(monkeypatch):
 def test_one_of_several_leaves_without_taking_python_down(world_size, end):
     """What it wrote arrives all the same, though neither stream is a terminal."""
     program = (
-        "import atexit, sys, utils.training.processes as processes; atexit.register(print, 'taken down');"
-        "print('result'); sys.stderr.write('message'); processes.leave(143)"
+        "import atexit, sys, utils.command as command; atexit.register(print, 'taken down');"
+        "print('result'); sys.stderr.write('message'); command.leave(143)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], env={**os.environ, "WORLD_SIZE": world_size}, cwd=ROOT,

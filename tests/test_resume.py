@@ -13,14 +13,12 @@ import pytest
 import torch
 
 import multitask_train
-from configs.entry_config import ConfigError
 from models.alignment_training_loop import AlignmentTraining
 from tests.conftest import ROOT, training_arguments
 from tests.interrupted_runs import command, difference, one_loss, run_with_kills
 from tests.one_step import make_training
 from utils.ckpt_save import load_checkpoint, load_model
-from utils.data.problems import DataError
-from utils.training.interruption import Interrupted
+from utils.errors import ConfigError, DataError, Interrupted
 from utils.training.processes import Processes
 from utils.training.run_folder import open_run
 

@@ -1,4 +1,4 @@
-"""How every command ends: an error that a user can mend in one clear line, a stop by signal as 128 + its number."""
+"""How every command ends: an error that a user can put right in one line, a stop by a signal as 128 + its number."""
 
 from __future__ import annotations
 
@@ -9,27 +9,21 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import NoReturn
 
-import torch
-
-from configs.entry_config import ConfigError
-from models.alignment_training_loop import TrainingDiverged
-from utils.ckpt_save import CheckpointError
-from utils.data.problems import DataError, first_line
-from utils.training.interruption import Interrupted, interrupt_on_sigterm
-from utils.training.processes import ProcessLost
+from utils.errors import BAD_INPUT, FAILED, Interrupted, ProjectError, first_line
 
 logger = logging.getLogger(__name__)
 
-BAD_INPUT = 2
-FAILED = 1
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def _beyond_the_program(error: MemoryError | RuntimeError) -> str | None:
     """What went wrong around the program rather than in it, or None; torch says so only in its text."""
     text = first_line(error)
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in text:
+    of_torch = type(error).__name__ == "OutOfMemoryError"  # by its name: importing torch takes a second
+    if isinstance(error, MemoryError) or of_torch or "can't allocate memory" in text:
         return f"out of memory ({text}); smaller networks, BATCH_SIZE, MAX_FRAMES or SKIP_RATE need less"
     if "DataLoader worker" in text:
         return f"a loading process was ended from outside ({text}); NUM_WORKERS = 0 does without them"
@@ -39,7 +33,7 @@ def _beyond_the_program(error: MemoryError | RuntimeError) -> str | None:
 def run_command(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
     """Runs a command's `main` with logging set up, and turns what may go wrong into a message and an exit code.
 
-    Only errors that a user can mend are caught; anything else is a defect and keeps its traceback. Of several
+    Only errors that a user can put right are caught; anything else is a defect and keeps its traceback. Of several
     processes the first reports what goes on, the others only what goes wrong.
     """
     _prepare_streams()
@@ -52,12 +46,15 @@ def run_command(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) 
     interrupt_on_sigterm()
     try:
         return main(arguments)
-    except (ConfigError, DataError, CheckpointError, FileNotFoundError, FileExistsError) as error:
+    except Interrupted as stopped:
+        logger.info("%s", stopped)
+        return stopped.exit_code
+    except ProjectError as error:
+        logger.error("error: %s", error)
+        return error.exit_code
+    except (FileNotFoundError, FileExistsError) as error:
         logger.error("error: %s", error)
         return BAD_INPUT
-    except (TrainingDiverged, ProcessLost) as error:
-        logger.error("error: %s", error)
-        return FAILED
     except OSError as error:  # of the system: a full disk, no permission
         hint = "; make room, then run it again, a training with --resume" if error.errno in NO_ROOM else ""
         logger.error("error: %s%s", error, hint)
@@ -67,12 +64,34 @@ def run_command(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) 
             raise
         logger.error("error: %s", reason)
         return FAILED
-    except Interrupted as stopped:
-        logger.info("%s", stopped)
-        return stopped.exit_code
     except KeyboardInterrupt:
         logger.info("stopped by SIGINT")
         return 128 + signal.SIGINT
+
+
+def leave(exit_code: int) -> NoReturn:
+    """Ends this process, as `sys.exit` does when it is alone.
+
+    One of several ends without taking Python down first. The threads of gloo live as long as the network that was
+    wrapped, and take Python's global lock to free the tensors of the last exchange; one that does so late, while
+    Python is being taken down, aborts a process whose work is done.
+    """
+    if (os.environ.get("WORLD_SIZE") or "1") == "1":
+        sys.exit(exit_code)
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    os._exit(exit_code)
+
+
+def interrupt_on_sigterm() -> None:
+    """Makes SIGTERM raise `Interrupted` wherever the command is, as Ctrl-C raises KeyboardInterrupt."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(number, "no file is left half-written")
+
+    signal.signal(signal.SIGTERM, leave)
 
 
 def _prepare_streams() -> None:

@@ -1,9 +1,10 @@
-"""Writing files so that a reader never meets a half-written one: temporary file first, then rename."""
+"""Files: names that any file system takes, and writing so that no reader ever meets a half-written file."""
 
 from __future__ import annotations
 
 import csv
 import errno
+import hashlib
 import json
 import os
 import re
@@ -12,6 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+LONGEST_PART = 60  # bytes a part; a file name holds up to three of them, and file systems end at 255
+DIGEST_LENGTH = 12
 
 
 @contextmanager
@@ -121,3 +125,20 @@ def write_csv(
         writer = csv.DictWriter(file, fieldnames=list(columns), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+
+
+def safe_name(*parts: str) -> str:
+    """A file name of several names, without a suffix; different parts never share one.
+
+    The parts are joined by '+'. In each, everything but letters, digits, '.', '-' and '_' becomes '-', and a long
+    one is cut off; what was changed ends in '~' and a digest of what it was.
+    """
+    return "+".join(map(_safe, parts))
+
+
+def _safe(text: str) -> str:
+    clean = re.sub(r"[^\w.-]+", "-", text)
+    if clean == text and len(text.encode()) <= LONGEST_PART:
+        return text
+    digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:DIGEST_LENGTH]
+    return f"{clean.encode()[: LONGEST_PART - DIGEST_LENGTH - 1].decode(errors='ignore')}~{digest}"

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from utils.data.frame_segments import is_background
 from utils.loss_functions import GTCC_loss, LAV_loss, TCC_loss, VAVA_loss
 from utils.tensorops import (
     action_frames,
@@ -16,7 +17,6 @@ from utils.tensorops import (
     get_normalized_predicted_progress_video,
     get_trueprogress,
     get_trueprogress_per_action,
-    is_background,
 )
 
 TimeDict = Mapping[str, Any]

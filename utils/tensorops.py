@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from utils.data.segments import ALWAYS_BACKGROUND
+from utils.data.frame_segments import is_background
 from utils.loss_functions.compiled import runs_compiled
 
 
@@ -150,11 +150,6 @@ def get_trueprogress_per_action(time_dict: Mapping[str, Any]) -> Tensor:
     """
     segments = _segments_of_frames(time_dict, int(time_dict["end_frame"][-1]) + 1)
     return torch.from_numpy(np.where(segments.is_action, segments.linear, 0).astype(np.float32))
-
-
-def is_background(step: str) -> bool:
-    """Whether a step's label is background, which earns no progress."""
-    return step in ALWAYS_BACKGROUND
 
 
 def action_frames(time_dict: Mapping[str, Any], number_of_frames: int) -> Tensor:

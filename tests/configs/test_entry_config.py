@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from configs.entry_config import ConfigError, load_experiment, read_command_line
+from configs.entry_config import load_experiment, read_command_line
 from configs.generic_config import CONFIG, get_generic_config
+from utils.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 DEMO = f"--config={ROOT / 'configs' / 'demo.py'}"

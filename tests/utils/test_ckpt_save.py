@@ -9,7 +9,6 @@ from configs.generic_config import get_generic_config
 from configs.settings import Settings
 from models.build_model import build_model
 from utils.ckpt_save import (
-    CheckpointError,
     choose_checkpoint,
     ckpt_save,
     find_checkpoint,
@@ -19,6 +18,7 @@ from utils.ckpt_save import (
     load_checkpoint,
     load_model,
 )
+from utils.errors import CheckpointError
 
 
 def small_config(crosstask=True):

@@ -3,7 +3,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.file_names import LONGEST, safe_name
+from utils.files import LONGEST_PART, safe_name
 
 NAMES = st.text(max_size=80) | st.text("ab_-.+~ /", max_size=4)
 
@@ -15,7 +15,7 @@ def test_different_names_never_share_a_file(names):
     for name in made:
         assert "/" not in name
         assert "\0" not in name
-        assert len(name.encode()) <= 3 * LONGEST + 20
+        assert len(name.encode()) <= 3 * LONGEST_PART + 20
 
 
 def test_plain_names_stay_as_they_are_and_the_others_stay_readable():

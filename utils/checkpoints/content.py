@@ -12,11 +12,10 @@ from typing import Any
 
 import torch
 
-from configs.settings import ConfigError, shown
 from configs.validation import LARGEST_SIZE, complete_config, validate_network_and_data
-from utils.checkpoints.tensor_archive import CheckpointError, TensorArchive
-from utils.data.problems import DataError
+from utils.checkpoints.tensor_archive import TensorArchive
 from utils.data.standardization import checked_standardization
+from utils.errors import CheckpointError, ConfigError, DataError, shown
 
 # What a configuration meant that is older than a setting, where that isn't the setting's default.
 MEANT_BEFORE = {"GTCC_PARAMS": {"soft_neighbours": "components"}}

@@ -16,7 +16,8 @@ import torch
 
 from configs.generic_config import get_generic_config
 from utils.checkpoints.inert_pickle import PickleError, TensorRecord, read_pickle
-from utils.checkpoints.tensor_archive import CheckpointError, TensorArchive
+from utils.checkpoints.tensor_archive import TensorArchive
+from utils.errors import CheckpointError
 
 # Sizes that the original code has as constants, not in its configuration.
 HEAD_LAYERS = (512, 128, 256)

@@ -18,14 +18,10 @@ import torch
 from torch import Tensor
 
 from utils.checkpoints.inert_pickle import PickleError, Storage, TensorRecord, read_pickle
-from utils.data.problems import first_line
+from utils.errors import CheckpointError, first_line
 
 # In bytes; the numbers of tensors lie beside it, but the log of a run in it, 500 bytes an epoch.
 LARGEST_PICKLE = 256 << 20
-
-
-class CheckpointError(ValueError):
-    """A file that isn't a whole checkpoint; the message names it and what is wrong with it."""
 
 
 class TensorArchive:

@@ -17,8 +17,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from utils.data.json_files import read_json_object
-from utils.data.problems import DataError, nearest_name, place, shown
 from utils.data.segments import file_is_half_open, normalize_segments
+from utils.errors import DataError, nearest_name, place, shown
 
 DEFAULT_BACKGROUND_LABELS = ("SIL", "background", "0", "Null", "G0")
 HANDLES, ACTIONS, STARTS, ENDS = "handles", "hdl_actions", "hdl_start_times", "hdl_end_times"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
-if TYPE_CHECKING:
-    from utils.data.dataset import VideoDataset
+from utils.data.dataset import VideoDataset
 
 
 def collate_videos(

@@ -10,8 +10,8 @@ from typing import Any
 
 from utils.data.annotation import handle_problem
 from utils.data.features import FEATURE_RANK, LAYOUTS, MAP_RANK, FeatureFormat
-from utils.data.problems import DataError, shown
 from utils.data.segments import SCALINGS
+from utils.errors import DataError, shown
 
 MAPS_FOLDER = "frames"
 # A configuration stored before these settings existed means what they are by default.

@@ -18,25 +18,14 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from utils.data.batches import TaskBatchSampler, collate_videos
 from utils.data.data_settings import read_data_settings
 from utils.data.features import FeatureFormat, read_features
 from utils.data.preparation import Video, prepare_videos
-from utils.data.problems import DataError, place
 from utils.data.sampling import sample_frames
 from utils.data.splits import SPLITS
 from utils.data.standardization import checked_standardization, standardization_from_moments
 from utils.data.summary import summarize
-
-__all__ = [
-    "DataError",
-    "TaskBatchSampler",
-    "Video",
-    "VideoData",
-    "VideoDataset",
-    "collate_videos",
-    "load_data",
-]
+from utils.errors import DataError, place
 
 logger = logging.getLogger(__name__)
 

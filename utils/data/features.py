@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from utils.data.npy_file import NpyFile, open_npy
-from utils.data.problems import DataError
 from utils.data.standardization import Moments
+from utils.errors import DataError
 
 FEATURE_RANK, MAP_RANK = 2, 4
 LAYOUTS = ("frames_first", "features_first")

@@ -6,7 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from utils.tensorops import is_background
+from utils.data.segments import ALWAYS_BACKGROUND
+
+
+def is_background(step: str) -> bool:
+    """Whether a step's label is background, which earns no progress."""
+    return step in ALWAYS_BACKGROUND
 
 
 def frame_segments(time_dict: Mapping) -> np.ndarray:

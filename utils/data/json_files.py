@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from utils.data.problems import DataError, place, shown
+from utils.errors import DataError, place, shown
 
 
 def read_json_object(path: Path) -> dict[str, Any]:

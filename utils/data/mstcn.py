@@ -28,7 +28,7 @@ import numpy as np
 
 from utils.data.annotation import ACTIONS, ENDS, HANDLES, STARTS
 from utils.data.mstcn_files import check_features, check_labels, read_bundles, read_labels
-from utils.data.problems import DataError, place
+from utils.errors import DataError, place
 from utils.files import write_json
 
 logger = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from utils.data.annotation import handle_problem
 from utils.data.features import LAYOUTS, FeatureFormat, feature_path, open_features
-from utils.data.problems import PROBLEMS_SHOWN, DataError, nearest_name, place, shown
 from utils.data.segments import lengths_agree
+from utils.errors import PROBLEMS_SHOWN, DataError, nearest_name, place, shown
 
 BUNDLES = ("train", "test")
 

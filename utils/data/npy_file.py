@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.data.problems import DataError
+from utils.errors import DataError
 
 BLOCK_BYTES = 1 << 19  # what is read at once and converted while it is in the processor's cache
 # Skipping fewer bytes between two rows than this costs more than reading them.

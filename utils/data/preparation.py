@@ -18,9 +18,9 @@ from tqdm import tqdm
 from utils.data.annotation import AnnotatedVideo, Annotation, collect_annotation
 from utils.data.data_settings import DataSettings
 from utils.data.features import FEATURE_RANK, FeatureFormat, FeatureScan, feature_path, scan_features
-from utils.data.problems import DataError, place
 from utils.data.segments import fit_to_length, lengths_agree, subsample_segments
 from utils.data.splits import FEWEST_TRAINING_VIDEOS, SPLITS, TaskSplit, read_split_file, split_task
+from utils.errors import DataError, place
 
 # Reading waits for the disk, so more threads than processors are of use; each reads one file at a time.
 MOST_SCANNING_THREADS = 4

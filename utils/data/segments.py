@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from utils.data.problems import DataError, shown
+from utils.errors import DataError, shown
 
 BACKGROUND = "SIL"
 # What the project takes for background whatever the settings say.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from utils.data.json_files import read_json_object
-from utils.data.problems import PROBLEMS_SHOWN, DataError, nearest_name, place
+from utils.errors import PROBLEMS_SHOWN, DataError, nearest_name, place
 
 SPLITS = ("train", "val", "test")
 FEWEST_TRAINING_VIDEOS = 2

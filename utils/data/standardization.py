@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from utils.data.problems import DataError
+from utils.errors import DataError
 
 
 @dataclass(frozen=True)

@@ -13,25 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from utils.data.frame_segments import frame_segments, is_action, segment_lengths
-
-
-@dataclass(frozen=True)
-class ProgressVideo:
-    """What the estimators need of one video.
-
-    Attributes:
-        handle: name of the video.
-        time_dict: its annotation.
-        progress: (T,) true progress over the video, in [0, 1].
-        action_progress: (T,) true progress inside each action, in [0, 1]; anything in background.
-        paths: by source ('trained network', 'raw features', ...), (T,) path length up to each frame.
-    """
-
-    handle: str
-    time_dict: Mapping
-    progress: np.ndarray
-    action_progress: np.ndarray
-    paths: Mapping[str, np.ndarray]
+from utils.prediction.embedding import ProgressVideo
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -17,14 +19,13 @@ from configs.settings import with_settings
 from models.build_model import build_model
 from utils.ckpt_save import load_checkpoint, load_model
 from utils.data.dataset import load_data
-from utils.data.problems import DataError
-from utils.evaluation.pictures import draw_map, draw_task
-from utils.evaluation.results import Result, mean_over_tasks, save_results
+from utils.errors import DataError
+from utils.evaluation.pictures import Picture, draw_map, draw_task
+from utils.evaluation.results import METRICS, Result, mean_over_tasks, read_results, save_results
 from utils.evaluation.task import evaluate_task
-from utils.file_names import LONGEST, safe_name
+from utils.files import LONGEST_PART, safe_name
 from utils.prediction.embedding import TRAINED, UNTRAINED, embed_videos
 from utils.prediction.training_embeddings import TrainingVideos, keep_training_embeddings, weights_digest
-from utils.report.page import Picture, write_reports
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ def evaluation_folder(checkpoint: Path, split: str = "test", tasks: Sequence[str
     if not tasks:
         return run / "EVAL" / name
     chosen = safe_name(*tasks)
-    return run / "EVAL" / f"{name}+{chosen if len(chosen) <= LONGEST else safe_name(chosen)}"
+    return run / "EVAL" / f"{name}+{chosen if len(chosen) <= LONGEST_PART else safe_name(chosen)}"
 
 
 def untrained_network(checkpoint: dict[str, Any]) -> nn.Module:
@@ -95,7 +96,7 @@ def untrained_network(checkpoint: dict[str, Any]) -> nn.Module:
 
 
 def evaluate_checkpoint(path: Path, request: EvaluationRequest, folder: Path) -> list[Result]:
-    """Evaluate one checkpoint and write its CSV files, `metrics.json`, pictures and reports.
+    """Evaluate one checkpoint and write its CSV files, `metrics.json` and pictures.
 
     Args:
         path: the checkpoint.
@@ -166,8 +167,32 @@ def evaluate_checkpoint(path: Path, request: EvaluationRequest, folder: Path) ->
             "pictures": [picture.as_description() for picture in pictures],
         },
     )
-    write_reports(folder)
     return results
+
+
+def stored_results(path: Path, request: EvaluationRequest, folder: Path) -> list[Result] | None:
+    """The figures of a checkpoint that lie in a folder, if they are of its weights and answer the request; else None.
+
+    A file that can't be read is a warning.
+    """
+    written = folder / METRICS
+    if not written.is_file():
+        return None
+    weights = weights_digest(load_checkpoint(path))
+    try:
+        description = json.loads(written.read_text(encoding="utf-8"))
+        if description.get("weights") != weights or not request.is_answered_by(description.get("request")):
+            return None
+        results = read_results(description)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        logger.warning("%s can't be read, so %s is evaluated anew: %r", written, path, error)
+        return None
+    logger.info("%s: figures of %s, delete them to evaluate anew", written, _time_of(written))
+    return [r for r in results if request.classify or not r.metric.startswith("PC_")]
+
+
+def _time_of(path: Path) -> str:
+    return datetime.fromtimestamp(path.stat().st_mtime).isoformat(" ", "minutes")
 
 
 def _check_folders(data_set: Path, folder: Path) -> None:

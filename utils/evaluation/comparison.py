@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from utils.data.problems import DataError
+from utils.errors import DataError
 from utils.evaluation.results import (
     ALL_TASKS,
     Result,

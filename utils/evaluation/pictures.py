@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -15,11 +17,31 @@ from utils.evaluation.baselines import online_action_progress, online_video_prog
 from utils.figures.embedding_map import FEWEST_FRAMES, plot_embedding_map
 from utils.figures.progress_curve import ProgressPanel, plot_progress
 from utils.figures.similarity_matrix import plot_similarity
-from utils.file_names import safe_name
+from utils.files import safe_name
 from utils.prediction.embedding import TRAINED, UNTRAINED, EmbeddedVideo
-from utils.report.page import Picture
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of an evaluation.
+
+    Attributes:
+        file: its name in the folder of the evaluation; a PNG.
+        kind: 'progress', 'similarity' or 'map'.
+        task: the task that it is about.
+        videos: the handles of the videos that it names.
+    """
+
+    file: str
+    kind: str
+    task: str
+    videos: tuple[str, ...] = ()
+
+    def as_description(self) -> dict[str, Any]:
+        """Plain values for `metrics.json`, key `pictures`; `Picture(**values)` reads them."""
+        return {**asdict(self), "videos": list(self.videos)}
 
 
 def draw_task(

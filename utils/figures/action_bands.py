@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
 
+from utils.data.frame_segments import is_background
 from utils.figures.palette import BACKGROUND, ActionStyle, action_styles
-from utils.tensorops import is_background
 
 
 def video_action_styles(time_dicts: Iterable[Mapping]) -> dict[str, ActionStyle]:

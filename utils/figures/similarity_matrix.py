@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
+from utils.data.frame_segments import is_background
 from utils.figures.action_bands import action_legend, draw_action_bands, video_action_styles
 from utils.figures.palette import FOUND, NEIGHBOUR, TRUE
 from utils.figures.saving import save_figure
 from utils.metrics.dynamic_time_warping import dynamic_time_warping_path
 from utils.metrics.nearest_neighbours import nearest_neighbours
 from utils.metrics.valid_alignment import valid_alignment
-from utils.tensorops import is_background
 
 LONGEST_SIDE = 800  # cells; more than the picture has pixels would only cost time
 # The faster mode by inner products loses the small distances, which matter most here.

@@ -16,11 +16,11 @@ from utils.loss_functions.cycle_back import (
 from utils.loss_functions.mixture_fit import fit_mixtures
 from utils.loss_functions.precision import without_autocast
 from utils.loss_functions.similarity import DEFAULT_SIMILARITY, scaling_of, similarity_logits, softmax_of
+from utils.registry import SOFT_NEIGHBOURS
 
 # Bounds the reciprocal term: at most 1 + 1 / RECIPROCAL_FLOOR times what a cycle costs by chance, each measured
 # from the least that a cycle can cost.
 RECIPROCAL_FLOOR = 0.1
-SOFT_NEIGHBOURS = ("components", "responsibilities")
 # Spread of the drop logits below which they count as all alike.
 _SMALLEST_SPREAD = 1e-3
 _SMALLEST_WINDOW = 3

@@ -29,7 +29,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-SIMILARITIES = ("squared", "squared_per_dimension", "euclidean")
+from utils.registry import SIMILARITIES
+
 DEFAULT_SIMILARITY = "squared_per_dimension"
 
 

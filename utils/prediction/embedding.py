@@ -10,12 +10,30 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from utils.ckpt_save import CheckpointError
 from utils.data.dataset import VideoDataset
-from utils.evaluation.baselines import ProgressVideo
+from utils.errors import CheckpointError
 from utils.tensorops import get_cum_matrix, get_trueprogress, get_trueprogress_per_action
 
 TRAINED, UNTRAINED, RAW = "trained network", "untrained network", "raw features"
+
+
+@dataclass(frozen=True)
+class ProgressVideo:
+    """What estimators of progress need of one video.
+
+    Attributes:
+        handle: name of the video.
+        time_dict: its annotation.
+        progress: (T,) true progress over the video, in [0, 1].
+        action_progress: (T,) true progress inside each action, in [0, 1]; anything in background.
+        paths: by source ('trained network', 'raw features', ...), (T,) path length up to each frame.
+    """
+
+    handle: str
+    time_dict: Mapping
+    progress: np.ndarray
+    action_progress: np.ndarray
+    paths: Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)

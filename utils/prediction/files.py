@@ -1,26 +1,20 @@
-"""Recordings in, predicted progress out: feature files, lines of numbers, CSV files and pictures."""
+"""Recordings in, predicted progress out: feature files, CSV files and pictures."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from utils.data.features import FEATURE_RANK, FeatureFormat, open_features, read_features
-from utils.data.problems import DataError, shown
-from utils.figures.palette import PREDICTION
-from utils.figures.saving import save_figure
+from utils.errors import DataError
+from utils.figures.prediction_curve import plot_prediction
 from utils.files import write_csv
 from utils.prediction.predictor import ProgressPredictor
 
 DECIMALS = 6
 TEXT_SUFFIXES = (".txt", ".csv", ".tsv", ".dat")
-LONGEST_TITLE = 60
 
 
 def feature_files(paths: Sequence[str]) -> list[Path]:
@@ -78,48 +72,6 @@ def predict_file(predictor: ProgressPredictor, path: Path, features_first: bool 
         raise DataError(f"{path}: {error}") from error
 
 
-def parse_frames(lines: Iterable[str], width: int) -> Iterator[np.ndarray]:
-    """One frame a line, numbers separated by white space or commas: (width,) float64 each. Empty lines don't count.
-
-    Raises:
-        DataError: a line that isn't `width` numbers; gives its number.
-    """
-    for number, line in enumerate(lines, start=1):
-        words = [word for word in re.split(r"[\s,]+", line) if word]
-        if not words:
-            continue
-        try:
-            frame = np.array([float(word) for word in words])
-        except ValueError as error:
-            raise DataError(
-                f"standard input, line {number}: {shown(line.strip())} is not a frame; expected numbers "
-                f"separated by spaces or commas"
-            ) from error
-        if len(frame) != width:
-            raise DataError(f"standard input, line {number}: {len(frame)} numbers; expected {width}")
-        yield frame
-
-
-def stream_lines(predictor: ProgressPredictor, lines: Iterable[str]) -> Iterator[tuple[int, float]]:
-    """Frame number and progress of the frames on the lines, as soon as each is determined.
-
-    Raises:
-        DataError: a line that isn't a frame of the network's width, or no frame at all; names standard input.
-    """
-    if predictor.rank != FEATURE_RANK:
-        raise DataError("standard input: this network reads convolution maps, which lines can't hold")
-    stream = predictor.stream()
-    try:
-        for frame in parse_frames(lines, predictor.feature_width):
-            given = stream.frames_given
-            yield from enumerate(stream.update(frame).tolist(), start=given)
-        given = stream.frames_given
-        yield from enumerate(stream.finish().tolist(), start=given)
-    except DataError as error:
-        message = str(error)
-        raise DataError(message if message.startswith("standard input") else f"standard input: {error}") from error
-
-
 def write_predictions(folder: Path, predictions: Mapping[str, np.ndarray]) -> list[Path]:
     """`<name>.csv` (frame, progress) and `<name>.png` of each recording; each file whole or not at all."""
     written = []
@@ -129,26 +81,3 @@ def write_predictions(folder: Path, predictions: Mapping[str, np.ndarray]) -> li
         plot_prediction(folder / f"{name}.png", progress, name)
         written += [folder / f"{name}.csv", folder / f"{name}.png"]
     return written
-
-
-def plot_prediction(path: Path, progress: np.ndarray, title: str) -> None:
-    """The progress of one recording over its frames, as PNG."""
-    figure = Figure(figsize=(10, 3.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    marker = "o" if len(progress) == 1 else None
-    axes.plot(np.arange(len(progress)), progress, color=PREDICTION, linewidth=1.8, marker=marker)
-    axes.set(xlim=(-0.5, len(progress) - 0.5), ylim=(-0.02, 1.02), xlabel="frame", ylabel="predicted progress")
-    axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_title(shortened(title), loc="left", parse_math=False)
-    axes.set_title(f"{100 * progress[-1]:.0f} % at the last frame", loc="right", color=PREDICTION)
-    axes.grid(alpha=0.25)
-    save_figure(figure, path)
-
-
-def shortened(name: str, longest: int = LONGEST_TITLE) -> str:
-    """The name, with its middle left out if it is too long for a title."""
-    name = name.encode("utf-8", "replace").decode()  # a file's may hold bytes that are no character
-    half = (longest - 1) // 2
-    return name if len(name) <= longest else f"{name[:half]}…{name[-half:]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from utils.ckpt_save import CheckpointError, load_checkpoint, load_model
+from utils.ckpt_save import load_checkpoint, load_model
 from utils.data.features import FEATURE_RANK, MAP_RANK
-from utils.data.problems import DataError, nearest_name, shown
 from utils.data.standardization import checked_standardization
+from utils.errors import CheckpointError, DataError, MissingFileError, nearest_name, shown
 from utils.prediction.embedding import path_length
 from utils.prediction.readouts import (
     READOUTS,
@@ -26,6 +27,8 @@ from utils.prediction.readouts import (
 )
 from utils.prediction.stream import ProgressStream
 from utils.prediction.training_embeddings import TrainingVideos, load_training_embeddings
+
+logger = logging.getLogger(__name__)
 
 
 class ProgressPredictor:
@@ -87,7 +90,7 @@ class ProgressPredictor:
             checkpoint: its content, where it has been read already.
 
         Raises:
-            FileNotFoundError: no such checkpoint, or no training embeddings beside it.
+            MissingFileError: no such checkpoint, or no training embeddings beside it.
             CheckpointError: it can't be read, or lacks what the read-out needs.
             DataError: an unknown task or read-out.
         """
@@ -112,6 +115,14 @@ class ProgressPredictor:
         In frames of the recording; infinite where the network reads the whole video for every frame.
         """
         return self.model.frames_ahead * self.skip_rate if self.model.frames_ahead else 0
+
+    def log_what_it_reads(self) -> None:
+        """Says in the log what is not read of a recording, and what is read ahead of a frame."""
+        if self.skip_rate > 1:
+            logger.info("the network sees every %d-th frame, as in its training", self.skip_rate)
+        if self.frames_ahead:
+            seen = f"{self.frames_ahead} frames" if math.isfinite(self.frames_ahead) else "all frames"
+            logger.warning("the network is not causal: progress depends on %s ahead and lags by them", seen)
 
     def predict(self, features: np.ndarray | Tensor) -> np.ndarray:
         """Progress of a whole recording.
@@ -225,7 +236,7 @@ def _mean_paths(
     """The normalisers of a checkpoint that holds none, from the embeddings of its training videos."""
     try:
         tasks = training_videos or load_training_embeddings(path, checkpoint)
-    except FileNotFoundError as error:
+    except MissingFileError as error:
         raise CheckpointError(
             f"{path} holds no progress_normalizers, by which the path is divided; the end of the training writes "
             f"them into best_model_combined.pt and best_model_alignment.pt, and for any other checkpoint eval.py, "

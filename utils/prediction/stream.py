@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from utils.data.problems import DataError
+from utils.errors import DataError
 
 if TYPE_CHECKING:
     from utils.prediction.predictor import ProgressPredictor

@@ -12,11 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from configs.settings import with_settings
 from utils.checkpoints.content import read_archive
-from utils.ckpt_save import CheckpointError, load_model, save_content
-from utils.data.dataset import VideoData
-from utils.data.problems import first_line
+from utils.ckpt_save import load_model, save_content
+from utils.data.dataset import VideoData, load_data
+from utils.errors import CheckpointError, MissingFileError, first_line
 from utils.prediction.embedding import TRAINED, EmbeddedVideo, embed_videos
+from utils.prediction.readouts import READOUTS_OF_TRAINING_VIDEOS
 from utils.prediction.readouts.reference import TrainingReference
 
 logger = logging.getLogger(__name__)
@@ -88,6 +90,35 @@ def embed_training_videos(
     return tasks
 
 
+def embed_missing_training_videos(
+    path: Path, checkpoint: Mapping[str, Any], readout: str, places: Mapping[str, str], device: torch.device
+) -> dict[str, TrainingVideos] | None:
+    """The training embeddings that a read-out needs, written beside the checkpoint for the next time.
+
+    Args:
+        path, checkpoint: the file and its content.
+        readout: its name.
+        places: DATASET_PATH and FEATURES_FOLDER, empty where they are those of the training.
+        device: where to compute.
+
+    Returns:
+        Them by task; None if they are there already, or the checkpoint holds all that the read-out uses.
+    """
+    if readout not in READOUTS_OF_TRAINING_VIDEOS and checkpoint.get("progress_normalizers"):
+        logger.info("--dataset-path is not needed: the checkpoint holds all that this read-out uses")
+        return None
+    if has_training_embeddings(path, checkpoint):
+        return None
+    config = with_settings(checkpoint["config"], **places)
+    data = load_data(config, standardization=checkpoint.get("standardization"))
+    tasks = embed_training_videos(path, checkpoint, data, device)
+    try:
+        logger.info("written %s", save_training_embeddings(path, checkpoint, tasks))
+    except OSError as error:
+        logger.warning("the training embeddings could not be kept for the next time: %s", error)
+    return tasks
+
+
 def keep_training_embeddings(
     checkpoint_path: str | Path,
     checkpoint: Mapping[str, Any],
@@ -137,7 +168,7 @@ def has_training_embeddings(checkpoint_path: str | Path, checkpoint: Mapping[str
     """Whether the file is there, readable, and of these weights."""
     try:
         load_training_embeddings(checkpoint_path, checkpoint)
-    except (CheckpointError, FileNotFoundError):
+    except (CheckpointError, MissingFileError):
         return False
     return True
 
@@ -152,12 +183,12 @@ def load_training_embeddings(
         checkpoint: its content.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        MissingFileError: there is no such file.
         CheckpointError: it isn't one, or belongs to other weights.
     """
     path = training_embeddings_path(checkpoint_path)
     if not path.is_file():
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"{path} does not exist, and a read-out that compares with training videos needs it; "
             f"eval.py writes it when it evaluates all tasks, and so does predict.py with --dataset-path"
         )

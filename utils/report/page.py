@@ -9,10 +9,10 @@ import base64
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from utils.evaluation.pictures import Picture
 from utils.evaluation.results import ALL_TASKS, METRICS, Result, read_results
 from utils.files import write_text
 from utils.prediction.embedding import TRAINED
@@ -35,27 +35,6 @@ CAPTIONS = {
     "similarity": "Similarity of all frames of two videos, with the true and the found alignment.",
     "map": "Map of the frames of the test videos, coloured by true progress; similar frames lie together.",
 }
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture of an evaluation.
-
-    Attributes:
-        file: its name in the folder of the evaluation; a PNG.
-        kind: 'progress', 'similarity' or 'map'.
-        task: the task that it is about.
-        videos: the handles of the videos that it names.
-    """
-
-    file: str
-    kind: str
-    task: str
-    videos: tuple[str, ...] = ()
-
-    def as_description(self) -> dict[str, Any]:
-        """Plain values for `metrics.json`, key `pictures`; `Picture(**values)` reads them."""
-        return {**asdict(self), "videos": list(self.videos)}
 
 
 def write_reports(folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import platform
 from collections.abc import Mapping, Sequence
@@ -13,18 +14,16 @@ import torch
 from ml_collections import ConfigDict
 from torch import Tensor, nn
 
-from configs.settings import shown
-from utils.checkpoints.content import CheckpointError, compare_shapes
-from utils.ckpt_save import (
+from utils.checkpoints.content import compare_shapes
+from utils.checkpoints.files import (
     CHECKPOINT_TYPES,
     LoadedCheckpoint,
     ckpt_save,
     load_checkpoint,
-    load_model,
     save_content,
 )
 from utils.data.dataset import VideoData
-from utils.data.problems import DataError, first_line
+from utils.errors import CheckpointError, DataError, first_line, shown
 from utils.training.progress_normalizers import mean_path_lengths
 from utils.training.reproducibility import random_state, restore_random_state
 from utils.training.state import TrainingState, check_random_state, load_moments
@@ -134,13 +133,23 @@ class RunCheckpoints:
             losses={name: float(value.detach()) for name, value in losses.items()},
         )
 
-    def load_best(self, kind: str, device: torch.device) -> LoadedCheckpoint | None:
-        """The best checkpoint of a kind with its network, or None where there is none."""
+    def load_best(self, kind: str) -> LoadedCheckpoint | None:
+        """The best checkpoint of a kind with its network, on the device of the one in training; None without one.
+
+        The network is a copy of the one in training with the checkpoint's weights, so that nothing is built from
+        a configuration here.
+
+        Raises:
+            CheckpointError: it can't be read, or its weights are not those of the network in training.
+        """
         path = self.folder / f"best_model_{kind}.pt"
         if not path.is_file():
             return None
         checkpoint = load_checkpoint(path)
-        return LoadedCheckpoint(load_model(checkpoint, device), checkpoint, path)
+        compare_shapes(checkpoint["model_state_dict"], self.model.state_dict(), f"{path}: the weights")
+        network = copy.deepcopy(self.model).requires_grad_(False).eval()
+        network.load_state_dict(checkpoint["model_state_dict"])
+        return LoadedCheckpoint(network, checkpoint, path)
 
     def rewrite(self, loaded: LoadedCheckpoint, **entries: Any) -> None:
         """Writes a checkpoint of the run again, with some entries and the configuration of now."""
@@ -154,7 +163,7 @@ class RunCheckpoints:
         """
         of_epoch: dict[int, dict[str, float]] = {}
         for kind in CHECKPOINT_TYPES:
-            loaded = self.load_best(kind, device)
+            loaded = self.load_best(kind)
             if loaded is None or "progress_normalizers" in loaded.checkpoint:
                 continue
             epoch = loaded.checkpoint["epoch"]

@@ -1,34 +1,9 @@
-"""Leaving in good order on SIGTERM and Ctrl-C: during training finish the step, save, then go."""
+"""Leaving in good order on SIGTERM and Ctrl-C: a training finishes its step, saves, then goes."""
 
 from __future__ import annotations
 
 import signal
 from types import FrameType, TracebackType
-
-
-class Interrupted(Exception):
-    """A command was asked to stop.
-
-    Args:
-        signal_number: by which signal.
-        note: what became of its work.
-
-    Attributes:
-        exit_code: 128 plus the signal's number: 130 for Ctrl-C, 143 for SIGTERM.
-    """
-
-    def __init__(self, signal_number: int, note: str = "the state is saved"):
-        super().__init__(f"stopped by {signal.Signals(signal_number).name}; {note}")
-        self.exit_code = 128 + signal_number
-
-
-def interrupt_on_sigterm() -> None:
-    """Makes SIGTERM raise `Interrupted` wherever the command is, as Ctrl-C raises KeyboardInterrupt."""
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        raise Interrupted(number, "no file is left half-written")
-
-    signal.signal(signal.SIGTERM, leave)
 
 
 class StopRequest:

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 import torch
 import torch.distributed as distributed
 from torch import Tensor, nn
 
-from configs.settings import ConfigError
-from utils.data.problems import first_line
+from utils.errors import ConfigError, ProcessLost, first_line
 
 Value = TypeVar("Value")
-
-
-class ProcessLost(RuntimeError):
-    """Another of the processes that train together has ended; why is in its own message."""
 
 
 class Processes:
@@ -123,22 +116,6 @@ def join_processes(device: torch.device) -> Iterator[Processes]:
         raise
     finally:
         distributed.destroy_process_group()
-
-
-def leave(exit_code: int) -> NoReturn:
-    """Ends this process, as `sys.exit` does when it is alone.
-
-    One of several ends without taking Python down first. The threads of gloo live as long as the network that was
-    wrapped, and take Python's global lock to free the tensors of the last exchange; one that does so late, while
-    Python is being taken down, aborts a process whose work is done.
-    """
-    if (os.environ.get("WORLD_SIZE") or "1") == "1":
-        sys.exit(exit_code)
-    logging.shutdown()
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.flush()
-    os._exit(exit_code)
 
 
 def local_rank() -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from configs.entry_config import ConfigError
+from utils.errors import ConfigError
 
 
 def seed_everything(seed: int) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from configs.entry_config import ConfigError
-from utils.ckpt_save import load_checkpoint
+from utils.checkpoints.files import load_checkpoint
+from utils.errors import ConfigError, MissingFileError, RunExistsError
 from utils.files import remove_stale_temporaries, write_json
 from utils.training.processes import Processes
 
@@ -40,9 +40,9 @@ def open_run(resume: str, config: ConfigDict, processes: Processes) -> Iterator[
         processes: those that train together; the first chooses the folder.
 
     Raises:
-        FileNotFoundError: if the named run has no `ckpt/last.pt`.
+        MissingFileError: if the named run has no `ckpt/last.pt`.
         ConfigError: naming the settings that differ from the run's, beyond the safe ones.
-        FileExistsError: if another process is training into the run.
+        RunExistsError: if another process is training into the run.
     """
     run, resuming = processes.from_main(_choose_run(resume, config) if processes.is_main else None)
     with _held(run) if processes.is_main else nullcontext():
@@ -125,13 +125,13 @@ def _held(run: Path) -> Iterator[None]:
     """Holds the run for this process; the system lets go of it however the process ends."""
     if not (run / "ckpt").is_dir():
         reason = "holds no folder ckpt" if run.is_dir() else "is a file" if run.exists() else "does not exist"
-        raise FileNotFoundError(f"run folder {run} {reason}; expected a run such as output/demo/run-001")
+        raise MissingFileError(f"run folder {run} {reason}; expected a run such as output/demo/run-001")
     with open(run / ".lock", "w") as lock:
         try:
             # A lock of the process itself: its loading workers must not hold it when it is killed.
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError) as error:  # POSIX allows either
-            raise FileExistsError(f"another process is training into {run}") from error
+            raise RunExistsError(f"another process is training into {run}") from error
         # Only the training's own: an evaluation of the run may be writing into it.
         for path in remove_stale_temporaries([run, run / "ckpt"], OWN_FILES):
             logger.info("removed %s, left by a killed process", path)

@@ -10,9 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from configs.settings import shown
 from utils.checkpoints.content import is_number, is_plain_tensor, is_whole
-from utils.checkpoints.tensor_archive import CheckpointError
+from utils.errors import CheckpointError, shown
 from utils.training.log import Row
 
 # Checkpoint type -> the validation loss whose minimum it keeps.

@@ -18,16 +18,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import multitask_train
-from configs.entry_config import ConfigError, read_command_line
+from configs.entry_config import read_command_line
 from models.alignment_training_loop import AlignmentTraining
 from models.build_model import build_model
 from tests.conftest import training_arguments
 from tests.utils.data.mutation import EXAMPLES, fuzzing, mutated, note, odd_plain_values
 from tests.utils.test_ckpt_save import save
-from utils.ckpt_save import CheckpointError, load_checkpoint, load_model
-from utils.command import BAD_INPUT, run_command
+from utils.ckpt_save import load_checkpoint, load_model
+from utils.command import run_command
 from utils.data.dataset import load_data
-from utils.data.problems import DataError
+from utils.errors import BAD_INPUT, CheckpointError, ConfigError, DataError
 from utils.prediction.predictor import ProgressPredictor
 from utils.training.processes import Processes
 from utils.training.run_folder import open_run

@@ -7,7 +7,8 @@ from collections import OrderedDict
 import pytest
 import torch
 
-from utils.checkpoints.tensor_archive import CheckpointError, TensorArchive
+from utils.checkpoints.tensor_archive import TensorArchive
+from utils.errors import CheckpointError
 
 
 def load(path):

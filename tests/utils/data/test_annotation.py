@@ -7,7 +7,7 @@ import pytest
 from tests.real_data import real_data
 from tests.utils.data.builders import assert_valid, entry, simple_video, write_annotation
 from utils.data.annotation import handle_problem, read_annotation
-from utils.data.problems import DataError
+from utils.errors import DataError
 
 
 def test_a_file_is_read_in_order(tmp_path):

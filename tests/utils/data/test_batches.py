@@ -6,7 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.data.dataset import TaskBatchSampler, Video, VideoDataset, collate_videos
+from utils.data.batches import TaskBatchSampler, collate_videos
+from utils.data.dataset import VideoDataset
+from utils.data.preparation import Video
 
 
 def dataset(sizes, partners=None):

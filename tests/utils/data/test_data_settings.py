@@ -5,7 +5,7 @@ import pytest
 from tests.utils.data.builders import config_for
 from utils.data.data_settings import read_data_settings
 from utils.data.features import FeatureFormat
-from utils.data.problems import DataError
+from utils.errors import DataError
 
 FOLDER = Path("root") / "kitchen"
 

@@ -20,7 +20,9 @@ from tests.utils.data.builders import (
     write_features,
     write_folder,
 )
-from utils.data.dataset import DataError, TaskBatchSampler, collate_videos, load_data
+from utils.data.batches import TaskBatchSampler, collate_videos
+from utils.data.dataset import load_data
+from utils.errors import DataError
 
 
 @pytest.fixture

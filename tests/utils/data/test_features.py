@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from utils.data import npy_file
 from utils.data.features import FeatureFormat, feature_path, open_features, read_features, scan_features
-from utils.data.problems import DataError
 from utils.data.standardization import Moments, checked_standardization, standardization_from_moments
+from utils.errors import DataError
 
 FEATURES, MAPS = FeatureFormat(), FeatureFormat(rank=4)
 

@@ -26,12 +26,12 @@ from tests.utils.data.builders import (
 from tests.utils.data.mutation import fuzzing, mutated, note
 from tests.utils.data.test_mstcn import write_source
 from utils.data.annotation import read_annotation
-from utils.data.batches import TaskBatchSampler
-from utils.data.dataset import collate_videos, load_data
+from utils.data.batches import TaskBatchSampler, collate_videos
+from utils.data.dataset import load_data
 from utils.data.features import FeatureFormat, read_features, scan_features
 from utils.data.mstcn import convert_mstcn
-from utils.data.problems import DataError
 from utils.data.splits import read_split_file
+from utils.errors import DataError
 
 BACKGROUND = ("SIL", "background", "0", "Null", "G0")
 

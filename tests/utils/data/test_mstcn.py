@@ -12,7 +12,7 @@ from tests.real_data import real_data
 from tests.utils.data.builders import assert_valid, config_for, labels_of_frames
 from utils.data.dataset import load_data
 from utils.data.mstcn import convert_mstcn, main, segments_of_labels
-from utils.data.problems import DataError
+from utils.errors import DataError
 
 LABELS = ("SIL", "take", "pour", "stir milk", "été")
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.utils.data.builders import assert_valid, labels_of_frames
-from utils.data.problems import DataError
 from utils.data.segments import file_is_half_open, fit_to_length, normalize_segments, subsample_segments
+from utils.errors import DataError
 
 BACKGROUND = frozenset({"SIL", "background", "0"})
 

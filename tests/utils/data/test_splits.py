@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.data.problems import DataError
 from utils.data.splits import read_split_file, split_task
+from utils.errors import DataError
 
 shares = st.floats(0, 1, allow_nan=False)
 

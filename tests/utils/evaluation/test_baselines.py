@@ -8,9 +8,9 @@ from tests.real_data import real_data
 from tests.utils.metrics.annotations import annotation, random_annotation
 from utils.data.frame_segments import action_frames
 from utils.evaluation import baselines
-from utils.evaluation.baselines import ProgressVideo, task_statistics
+from utils.evaluation.baselines import task_statistics
 from utils.metrics import progress_error
-from utils.prediction.embedding import path_length
+from utils.prediction.embedding import ProgressVideo, path_length
 from utils.tensorops import (
     get_cum_matrix,
     get_normalized_predicted_progress_action,

@@ -11,7 +11,7 @@ import torch
 from utils.loss_functions.compiled import runs_compiled
 
 pytest.importorskip("numba")
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 MODULE = """
 from utils.loss_functions.compiled import compiled
 

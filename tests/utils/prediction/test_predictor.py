@@ -14,8 +14,8 @@ from tests.prediction_runs import (
     small_model,
     write_checkpoint,
 )
-from utils.ckpt_save import CheckpointError, load_checkpoint
-from utils.data.problems import DataError
+from utils.ckpt_save import load_checkpoint
+from utils.errors import CheckpointError, DataError
 from utils.prediction.predictor import ProgressPredictor
 from utils.prediction.readouts import READOUTS, READOUTS_OF_TRAINING_VIDEOS, PathReadout, TrainingReference
 from utils.prediction.training_embeddings import training_embeddings_path

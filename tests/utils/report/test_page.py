@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from tests.utils.metrics.annotations import annotation
-from utils.evaluation.pictures import draw_map, draw_task
+from utils.evaluation.pictures import Picture, draw_map, draw_task
 from utils.evaluation.results import ALL_TASKS, Result, mean_over_tasks, save_results
 from utils.prediction.embedding import RAW, TRAINED, UNTRAINED, EmbeddedVideo, path_length
-from utils.report.page import Picture, write_reports
+from utils.report.page import write_reports
 from utils.report.tables import escaped, headline_table
 from utils.tensorops import get_trueprogress, get_trueprogress_per_action
 

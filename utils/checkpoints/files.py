@@ -1,0 +1,175 @@
+"""Checkpoint files: writing, choosing and reading them. They hold plain values and tensors, never code.
+
+Keys: `config` (plain dict), `epoch`, `loss`, `model_state_dict`, `optimizer_state_dict`, `feature_width`,
+`tasks` (the training tasks, in the order of the network's heads), `standardization` ({'mean', 'std'} or None),
+`progress_normalizers` (task -> mean total path length of its training videos); `last.pt` adds what resuming
+needs.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from ml_collections import ConfigDict
+from torch import nn
+
+from utils.checkpoints.content import checked_content, read_archive
+from utils.checkpoints.original_code import is_legacy_checkpoint, read_legacy_checkpoint
+from utils.errors import MissingFileError
+from utils.files import atomic_write
+
+CHECKPOINT_TYPES = ("combined", "alignment")
+
+
+class LoadedCheckpoint(NamedTuple):
+    """A network in evaluation mode, the checkpoint that it came from, and where that lies."""
+
+    model: nn.Module
+    checkpoint: dict[str, Any]
+    path: Path
+
+
+def ckpt_save(
+    model_t: nn.Module,
+    optimizer_t: torch.optim.Optimizer | None,
+    epoch_t: int,
+    loss_t: float,
+    filename: str | Path,
+    config: Mapping[str, Any],
+    **extra: Any,
+) -> None:
+    """Writes a checkpoint, whole or not at all.
+
+    Args:
+        model_t: the network whose weights to store.
+        optimizer_t: its optimiser, or None.
+        epoch_t: number of the epoch, from 0.
+        loss_t: validation loss that the checkpoint stands for.
+        filename: where to write; missing folders are made.
+        config: the configuration.
+        extra: further entries, such as `standardization` and `progress_normalizers`. `feature_width` is that of
+            the network's encoder if it is not given, and `tasks` are the TASKS of the configuration.
+
+    Raises:
+        ValueError: no `tasks` given, and none named in the configuration.
+    """
+    config = config.to_dict() if isinstance(config, ConfigDict) else dict(config)
+    tasks = extra.pop("tasks", None) or list(config.get("TASKS", ()))
+    if not tasks:
+        raise ValueError(f"{filename}: expected `tasks`, the names of the tasks; the configuration means all of them")
+    content = {
+        "config": config,
+        "feature_width": extra.pop("feature_width", None) or model_t.encoder.feature_width,
+        "tasks": tasks,
+        "epoch": epoch_t,
+        "loss": loss_t,
+        "model_state_dict": model_t.state_dict(),
+        "optimizer_state_dict": None if optimizer_t is None else optimizer_t.state_dict(),
+        **extra,
+    }
+    save_content(content, filename)
+
+
+def save_content(content: Mapping[str, Any], filename: str | Path) -> None:
+    """Writes a checkpoint's content as it is, whole or not at all."""
+    # Into memory first, since torch hides an error of the disk behind one of its own.
+    buffer = io.BytesIO()
+    torch.save(dict(content), buffer)
+    with atomic_write(filename) as temporary, open(temporary, "wb") as file:
+        file.write(buffer.getbuffer())
+
+
+def load_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Reads a checkpoint onto the CPU, executing nothing from it; checkpoints of the original code are translated.
+
+    Every entry is checked (`utils.checkpoints.content`), and settings that the stored configuration lacks, because
+    they are newer, stand at their defaults.
+
+    Raises:
+        MissingFileError: if there is no such file.
+        CheckpointError: if it is not a whole checkpoint of this project (or of the original code), or an entry
+            cannot be.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingFileError(f"checkpoint {path} does not exist")
+    if is_legacy_checkpoint(path):
+        return checked_content(path, read_legacy_checkpoint(path), of_original_code=True)
+    return checked_content(path, read_archive(path))
+
+
+def find_checkpoint(checkpoint: str, folder: str | Path | None = None, output_folder: str | Path = "output") -> Path:
+    """The file that a `--checkpoint` argument means.
+
+    Args:
+        checkpoint: a path, or the name of a file in the run's `ckpt` folder. A folder means the best
+            checkpoint of the run that it holds.
+        folder: the run's folder; None takes the newest run.
+        output_folder: where runs lie.
+
+    Raises:
+        MissingFileError: listing what was looked for.
+    """
+    if folder is None and Path(checkpoint).is_file():
+        return Path(checkpoint)
+    if folder is None and Path(checkpoint).is_dir():
+        return choose_checkpoint(checkpoint)
+    name = Path(checkpoint)
+    if folder is None and name.name != checkpoint:
+        raise MissingFileError(f"checkpoint {checkpoint} does not exist")
+    run = newest_run(output_folder) if folder is None else Path(folder)
+    for kind in CHECKPOINT_TYPES:
+        if name.name == f"best_model_{kind}.pt":
+            return choose_checkpoint(run, kind)
+    return _first_existing([run / "ckpt" / name, run / name])
+
+
+def newest_run(output_folder: str | Path = "output") -> Path:
+    """The run whose `config.json` was written last.
+
+    Raises:
+        MissingFileError: if there is no run.
+    """
+    runs = sorted(Path(output_folder).glob("*/*/config.json"), key=lambda file: (file.stat().st_mtime_ns, str(file)))
+    if not runs:
+        raise MissingFileError(f"no run under {output_folder}: looked for {output_folder}/*/*/config.json")
+    return runs[-1].parent
+
+
+def choose_checkpoint(ckpt_folder: str | Path, checkpoint_type: str = "combined") -> Path:
+    """The checkpoint of a run: the best of its type, else `best_model.pt`, else the latest `epoch-N.pt`.
+
+    Args:
+        ckpt_folder: the run's folder, or the `ckpt` folder inside it.
+        checkpoint_type: 'combined' (alignment and progress) or 'alignment'.
+
+    Raises:
+        ValueError: for another type.
+        MissingFileError: listing what was looked for.
+    """
+    if checkpoint_type not in CHECKPOINT_TYPES:
+        raise ValueError(f"checkpoint_type is {checkpoint_type!r}; expected one of {', '.join(CHECKPOINT_TYPES)}")
+    folder = Path(ckpt_folder)
+    if (folder / "ckpt").is_dir():
+        folder = folder / "ckpt"
+    epochs = {
+        int(match[1]): file
+        for file in folder.glob("epoch-*.pt")
+        if (match := re.fullmatch(r"epoch-(\d+)\.pt", file.name))
+    }
+    latest = [epochs[max(epochs)]] if epochs else []
+    candidates = [folder / f"best_model_{checkpoint_type}.pt", folder / "best_model.pt", *latest]
+    return _first_existing(candidates, also=folder / "epoch-N.pt")
+
+
+def _first_existing(candidates: list[Path], also: Path | None = None) -> Path:
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    looked_for = [str(path) for path in [*candidates, also] if path is not None]
+    raise MissingFileError(f"no checkpoint found; looked for {', '.join(looked_for)}")

@@ -1,0 +1,152 @@
+"""What can go wrong that a user can put right, and how a message says it.
+
+Every error of the project is a `ProjectError`; a command reports it in one line and ends with its exit code. Anything
+else that is raised is a defect of the program and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+import reprlib
+import signal
+from collections.abc import Iterable, Sequence
+
+FAILED, BAD_INPUT = 1, 2
+PROBLEMS_SHOWN = 20
+LONGEST_KEY = 200
+LONGEST_NAME_COMPARED = 200
+MOST_NAMES_COMPARED = 5000
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
+
+
+class ProjectError(Exception):
+    """Something outside the program that a user can put right: the message says what and where.
+
+    Attributes:
+        exit_code: how a command ends that meets it.
+    """
+
+    exit_code = BAD_INPUT
+
+
+class ConfigError(ProjectError, ValueError):
+    """A configuration that cannot be used; the message, one line, names the key and what was expected."""
+
+    def __init__(self, message: str):
+        super().__init__(" ".join(message.split()))
+
+
+class DataError(ProjectError, ValueError):
+    """A data set that cannot be used, with all its problems gathered.
+
+    The message lists the first twenty problems, one a line, and says how many there are in all;
+    `problems` holds every one of them.
+
+    Args:
+        problems: one sentence a problem, each naming the file and, where there is one, the task, the
+            video and the segment, and saying what was expected. A single string is one problem.
+    """
+
+    def __init__(self, problems: Sequence[str] | str):
+        self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
+        count = len(self.problems)
+        first = self.problems[:PROBLEMS_SHOWN]
+        if count == 1:
+            message = first[0]
+        else:
+            some = f", the first {len(first)} of them" if count > len(first) else ""
+            message = "\n  - ".join([f"{count} problems in the data{some}:", *first])
+        super().__init__(message)
+
+    def __reduce__(self):
+        # Exceptions are rebuilt from their message by default, which would lose the list when a data
+        # loader's worker hands the error to the main process.
+        return type(self), (self.problems,)
+
+
+class CheckpointError(ProjectError, ValueError):
+    """A file that isn't a whole checkpoint; the message names it and what is wrong with it."""
+
+
+class MissingFileError(ProjectError, FileNotFoundError):
+    """A file that is needed and isn't there; the message says what was looked for, or which command writes it."""
+
+
+class MissingExtraError(ProjectError, ImportError):
+    """A library that a feature needs and that isn't installed; the message holds the line that installs it."""
+
+
+class RunExistsError(ProjectError, FileExistsError):
+    """A folder that should be new is there already."""
+
+
+class TrainingDiverged(ProjectError, RuntimeError):
+    """Too many non-finite losses in a row; `ckpt/last.pt` holds the last good state."""
+
+    exit_code = FAILED
+
+
+class ProcessLost(ProjectError, RuntimeError):
+    """Another of the processes that train together has ended; why is in its own message."""
+
+    exit_code = FAILED
+
+
+class Interrupted(ProjectError):
+    """A command was asked to stop.
+
+    Args:
+        signal_number: by which signal.
+        note: what became of its work.
+
+    Attributes:
+        exit_code: 128 plus the signal's number: 130 for Ctrl-C, 143 for SIGTERM.
+    """
+
+    def __init__(self, signal_number: int, note: str = "the state is saved"):
+        super().__init__(f"stopped by {signal.Signals(signal_number).name}; {note}")
+        self.exit_code = 128 + signal_number
+
+
+def place(file: object, task: str | None = None, video: str | None = None, segment: int | None = None) -> str:
+    """Where a problem is, as the beginning of its sentence: file, task, video, segment (from 0)."""
+    parts = [] if task is None else [f"task {task!r}"]
+    if video is not None:
+        parts.append(f"video {video!r}")
+    if segment is not None:
+        parts.append(f"segment {segment}")
+    return f"{file}: {', '.join(parts)}: " if parts else f"{file}: "
+
+
+def shown(value: object) -> str:
+    """What a file or a setting holds, for a message: its `repr`, on one line and short however long or deep it is."""
+    return " ".join(_SHORT.repr(value).split())
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, on one line; its type where it says nothing."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
+def nearest_name(name: object, known: Iterable[str]) -> str | None:
+    """The known name that is most like this one, or None where none is much like it.
+
+    Comparing takes time that grows with the square of the lengths, so very long names, and more than some
+    thousands of them, are not compared.
+    """
+    known = list(known)
+    if not isinstance(name, str) or len(name) > LONGEST_NAME_COMPARED or len(known) > MOST_NAMES_COMPARED:
+        return None
+    candidates = [candidate for candidate in known if len(candidate) <= LONGEST_NAME_COMPARED]
+    matches = difflib.get_close_matches(name, candidates, n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
+def unknown_key_message(key: object, known: Iterable[str], prefix: str = "") -> str:
+    """One line that names an unknown configuration key and the nearest known one."""
+    key, known = str(key)[:LONGEST_KEY], sorted(known)
+    nearest = difflib.get_close_matches(key.upper(), [name.upper() for name in known], n=1, cutoff=0.5)
+    matches = [name for name in known if nearest and name.upper() == nearest[0]]
+    hint = f'did you mean "{prefix}{matches[0]}"?' if matches else f"known here: {', '.join(known)}"
+    return f'unknown configuration key "{prefix}{key}"; {hint}'
