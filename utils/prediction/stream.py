@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from utils.errors import DataError
+from utils.prediction.readouts.protocol import Readout
 
-if TYPE_CHECKING:
-    from utils.prediction.predictor import ProgressPredictor
+
+class FrameReader(Protocol):
+    """What a stream needs of the predictor that made it; see `utils.prediction.predictor.ProgressPredictor`."""
+
+    model: nn.Module
+    readout: Readout
+    rank: int
+    skip_rate: int
+    frames_ahead: int | float
+
+    def check_frames(self, features: np.ndarray | Tensor, first: int = 0) -> Tensor: ...
+
+    def embed(self, frames: Tensor) -> Tensor: ...
 
 
 class ProgressStream:
@@ -28,7 +40,7 @@ class ProgressStream:
         frames_ahead: by how many frames the results lag; 0 with a causal network.
     """
 
-    def __init__(self, predictor: ProgressPredictor):
+    def __init__(self, predictor: FrameReader):
         self._predictor, self._state = predictor, predictor.readout.start()
         self.frames_ahead = int(predictor.frames_ahead)
         self.frames_received = self.frames_given = 0
