@@ -84,12 +84,12 @@ class AlignmentTraining:
         """Continues from the content of a `last.pt`."""
         self.state = self.checkpoints.restore(checkpoint, most_batches=len(self.sampler))
         if checkpoint["config"]["NUM_EPOCHS"] != self.num_epochs:
-            self._measure_best_anew(checkpoint["config"]["NUM_EPOCHS"])
+            self._measure_best_again(checkpoint["config"]["NUM_EPOCHS"])
         if self.processes.is_main:
             # Its settings may have changed; and this is now the run that was worked on last.
             write_json(self.run / "config.json", self.config.to_dict())
 
-    def _measure_best_anew(self, epochs_before: int) -> None:
+    def _measure_best_again(self, epochs_before: int) -> None:
         """Validates the best checkpoints by the loss of the new length of training.
 
         Lambda and the schedules stretch over it, so that their final values, at which the validation loss
@@ -104,7 +104,7 @@ class AlignmentTraining:
             loss = float("inf")
             if loaded is not None:
                 loss = self._validate(loaded.model, loaded.checkpoint["epoch"])[criterion]
-                logger.info("best %s loss: %.4f, measured anew", kind, loss)
+                logger.info("best %s loss: %.4f, measured again", kind, loss)
                 if self.processes.is_main:
                     self.checkpoints.rewrite(loaded, loss=loss)
             self.state.best[kind] = loss
@@ -143,7 +143,7 @@ class AlignmentTraining:
             raise Interrupted(signal_number)
 
     def _validate(self, model: nn.Module, epoch: int, stop: StopRequest | None = None) -> dict[str, float]:
-        """The validation losses; with `stop`, a signal ends it after a batch, and the resumed run validates anew."""
+        """The validation losses; with `stop`, a signal ends it after a batch, and the resumed run validates again."""
         batches = list(self.validation_sampler)
         own = self.processes.share(batches)
         rounds = -(-len(batches) // self.processes.world_size)

@@ -130,7 +130,7 @@ class Resnet50Encoder(nn.Module):
         chunks = [(start, min(start + self.frames_per_chunk, frames)) for start in starts]
         if not torch.is_grad_enabled():
             return torch.cat([self._pool_chunk(video, start, stop) for start, stop in chunks])
-        # No randomness inside, hence no random state to keep for the recomputation.
+        # No randomness inside, so no random state to keep for the recomputation.
         keep = {"use_reentrant": False, "preserve_rng_state": False}
         return torch.cat([checkpoint(self._pool_chunk, video, start, stop, **keep) for start, stop in chunks])
 
