@@ -22,12 +22,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from threadpoolctl import threadpool_limits
 
-from utils.evaluation import alignment as evaluation_alignment
 from utils.evaluation.baselines import task_statistics
-from utils.evaluation.progress import progress_results, training_readouts
-from utils.evaluation.results import summarise, task_counts
-from utils.evaluation.task import classification_results, evaluate_task, progression_results
+from utils.evaluation.progress import measure_progress, training_readouts
+from utils.evaluation.results import Measured, summarise, task_counts
+from utils.evaluation.task import evaluate_task, measure_classification, measure_progression
 from utils.metrics import nearest_neighbours, valid_alignment
+from utils.metrics.table import METRICS, Needs, metrics_that_need
 from utils.prediction.embedding import RAW, TRAINED, UNTRAINED, EmbeddedVideo, path_length
 from utils.prediction.readouts import run_readout
 from utils.tensorops import get_trueprogress, get_trueprogress_per_action
@@ -76,7 +76,7 @@ def parts_of_evaluation(
             parts[f"read-out {name}, {network}"] = lambda readout=readout, network=network: [
                 run_readout(readout, video.embeddings[network].numpy()) for video in test
             ]
-    parts["read-out path, naive estimators"] = lambda: progress_results("task", statistics, test, counts)
+    parts["read-out path, naive estimators"] = lambda: measure_progress("task", statistics, test)
     networks = list(test[0].embeddings)
     pairs = list(combinations(test, 2))
     parts["nearest neighbours"] = lambda: [
@@ -86,13 +86,14 @@ def parts_of_evaluation(
     rng = np.random.default_rng(0)
     found = rng.integers(len(test[0].progress), size=(len(networks) + 2, len(test[0].progress)))
     parts["valid alignment"] = lambda: [valid_alignment(a.time_dict, b.time_dict) for a, b, _ in ordered]
-    for metric, measure in evaluation_alignment.ALIGNMENT_METRICS.items():
-        parts[metric] = lambda measure=measure: [measure(found, truth) for *_, truth in ordered]
-    parts["PHP"] = lambda: progression_results("task", train, test, counts)
-    parts["PC"] = lambda: classification_results("task", train, test, counts)
+    for metric in metrics_that_need(Needs.PAIRS, METRICS):
+        parts[metric.name] = lambda metric=metric: [metric.measure(found, truth) for *_, truth in ordered]
+    parts["PHP"] = lambda: measure_progression(train, test)
+    parts["PC"] = lambda: measure_classification(train, test)
     values, handles = rng.random((len(test), len(test))), [video.handle for video in test]
-    parts["an interval, pairs"] = lambda: summarise("KT", TRAINED, "task", handles, values, counts, "")
-    parts["an interval, videos"] = lambda: summarise("PHP", TRAINED, "task", handles, values[0], counts, "")
+    pairs_found, videos_found = Measured(METRICS["KT"], TRAINED, values), Measured(METRICS["PHP"], TRAINED, values[0])
+    parts["an interval, pairs"] = lambda: summarise(pairs_found, "task", handles, counts)
+    parts["an interval, videos"] = lambda: summarise(videos_found, "task", handles, counts)
     return parts
 
 

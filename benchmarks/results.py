@@ -9,24 +9,26 @@ A run that is there already is not trained again, so that a table can be extende
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 
-import eval as evaluate
 import multitask_train
-from utils.evaluation.results import ALL_TASKS
+from utils.evaluation.checkpoint import EvaluationRequest, evaluate_checkpoint, evaluation_folder, stored_results
+from utils.evaluation.results import ALL_TASKS, CLOCK, Result
 from utils.files import write_text
+from utils.metrics.table import METRICS
+from utils.prediction.embedding import TRAINED, UNTRAINED
+from utils.registry import LOSSES
+from utils.report.page import write_reports
+from utils.training.reproducibility import choose_device
 
-PROGRESS, ALIGNMENT = "OPE_video_online", "KTW"
-TRAINED, UNTRAINED, CLOCK = "trained network", "untrained network", "clock"
+PROGRESS, ALIGNMENT = METRICS["OPE_video_online"], METRICS["KTW"]
 CHECKPOINTS = ("combined", "alignment")
-LOSSES = ("GTCC", "tcc", "LAV", "VAVA")
 
-# Metric -> variant -> mean, low, high.
-Figures = dict[str, dict[str, dict[str, float]]]
+# Name of a metric -> variant -> its figure.
+Figures = dict[str, dict[str, Result]]
 
 
 def run_experiment(
@@ -50,21 +52,20 @@ def run_experiment(
     run = max((Path(options.output) / name).glob("run-*"))
     figures = {}
     for kind in CHECKPOINTS:
-        results = run / "EVAL" / f"best_model_{kind}" / "metrics.json"
-        if not results.is_file():
-            evaluate.main(
-                ["eval.py", "--checkpoint", f"best_model_{kind}.pt", "--folder", str(run), "--no-classifier"]
-            )
-        rows = json.loads(results.read_text())["results"]
-        figures[kind] = {metric: figures_of(metric, rows) for metric in (PROGRESS, ALIGNMENT)}
+        path = run / "ckpt" / f"best_model_{kind}.pt"
+        request = EvaluationRequest(classify=False, device=str(choose_device("auto")))
+        folder = evaluation_folder(path)
+        results = stored_results(path, request, folder)
+        if results is None:
+            results = evaluate_checkpoint(path, request, folder)
+            write_reports(folder)
+        figures[kind] = {metric.name: figures_of(metric.name, results) for metric in (PROGRESS, ALIGNMENT)}
     return figures
 
 
-def figures_of(metric: str, results: Sequence[Mapping]) -> dict[str, dict[str, float]]:
-    """A metric of every variant, over tasks where there are several."""
-    rows = [row for row in results if row["metric"] == metric and row["mean"] is not None]
-    over_all = [row for row in rows if row["task"] == ALL_TASKS] or rows
-    return {row["variant"]: {key: row[key] for key in ("mean", "low", "high")} for row in over_all}
+def figures_of(metric: str, results: Sequence[Result]) -> dict[str, Result]:
+    """A metric of every variant, over tasks."""
+    return {r.variant: r for r in results if (r.metric, r.task) == (metric, ALL_TASKS) and r.mean is not None}
 
 
 def spread(values: Sequence[float]) -> str:
@@ -83,7 +84,7 @@ def losses_table(runs: Mapping[tuple[str, bool], list[dict[str, Figures]]]) -> l
 
     def row(loss: str, term: str, seeds: Sequence[dict[str, Figures]], variant: str) -> str:
         cells = [
-            spread([seed[kind][metric][variant]["mean"] for seed in seeds])
+            spread([seed[kind][metric.name][variant].mean for seed in seeds])
             for metric in (PROGRESS, ALIGNMENT)
             for kind in CHECKPOINTS
         ]
@@ -92,17 +93,16 @@ def losses_table(runs: Mapping[tuple[str, bool], list[dict[str, Figures]]]) -> l
     for (loss, progress), seeds in runs.items():
         lines.append(row(loss, "on" if progress else "off", seeds, TRAINED))
     _, seeds = next(iter(runs.items()))
-    return [*lines, row("untrained network", "", seeds[:1], UNTRAINED), row("clock", "", seeds[:1], CLOCK)]
+    return [*lines, *(row(variant, "", seeds[:1], variant) for variant in (UNTRAINED, CLOCK))]
 
 
 def variants_table(seeds: Sequence[dict[str, Figures]]) -> list[str]:
     """Every read-out and baseline beside the trained network, for one setting."""
     lines = ["| variant | error, mean over seeds | 95 % interval over videos, first seed |", "|---|---|---|"]
-    for variant in seeds[0]["combined"][PROGRESS]:
-        figures = [seed["combined"][PROGRESS][variant] for seed in seeds]
-        first = figures[0]
-        interval = "none" if first["low"] is None else f"{first['low']:.3f} to {first['high']:.3f}"
-        lines.append(f"| {variant} | {spread([each['mean'] for each in figures])} | {interval} |")
+    for variant, first in seeds[0]["combined"][PROGRESS.name].items():
+        figures = [seed["combined"][PROGRESS.name][variant] for seed in seeds]
+        interval = "none" if first.low is None else f"{first.low:.3f} to {first.high:.3f}"
+        lines.append(f"| {variant} | {spread([each.mean for each in figures])} | {interval} |")
     return lines
 
 

@@ -1,7 +1,10 @@
 """The parts of an evaluation, on small videos with fake networks."""
 
+import errno
 import json
 import shutil
+import signal
+import sys
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
@@ -14,7 +17,8 @@ from models.build_model import build_model
 from tests.utils.metrics.annotations import annotation, random_annotation
 from utils.ckpt_save import ckpt_save, load_checkpoint
 from utils.data.dataset import load_data
-from utils.errors import CheckpointError, DataError
+from utils.errors import CheckpointError, DataError, Interrupted
+from utils.evaluation import progress
 from utils.evaluation.checkpoint import (
     EvaluationRequest,
     evaluate_checkpoint,
@@ -22,17 +26,20 @@ from utils.evaluation.checkpoint import (
     untrained_network,
 )
 from utils.evaluation.comparison import comparison_table, paired_differences
-from utils.evaluation.pictures import draw_task
+from utils.evaluation.notes import KNOWS_THE_END, Note, NoteKind
+from utils.evaluation.pictures import draw_task, task_to_draw
 from utils.evaluation.results import (
     ALL_TASKS,
+    Measured,
     mean_over_tasks,
     read_results,
     save_results,
     summarise,
     task_counts,
 )
-from utils.evaluation.tables import format_table, results_table
-from utils.evaluation.task import evaluate_task
+from utils.evaluation.tables import results_table
+from utils.evaluation.task import evaluate_task, evaluate_task_with_curves
+from utils.metrics.table import METRICS, Needs
 from utils.prediction.embedding import RAW, TRAINED, UNTRAINED, embed_videos
 from utils.tensorops import get_trueprogress
 
@@ -145,7 +152,8 @@ class TestEvaluateTask:
         first, second = (evaluate_task("task", videos[:3], videos[3:]) for _ in range(2))
         assert first == second
         without = evaluate_task("task", videos[:3], videos[3:], classify=False)
-        assert without == [r for r in first if not r.metric.startswith("PC")]
+        assert without == [r for r in first if METRICS[r.metric].needs is not Needs.LABELS]
+        assert 0 < len(without) < len(first)
 
     def test_a_lone_test_video_is_paired_with_training_videos_and_says_so(self):
         videos = embedded(perfect(4))
@@ -187,15 +195,14 @@ class TestEvaluateTask:
 def figure(task, values, metric="KT", variant=TRAINED):
     values = np.asarray(values, dtype=float)
     handles = [f"{task}{i}" for i in range(len(values))]
-    return summarise(metric, variant, task, handles, values, task_counts(task, len(values)), "no figure")
+    measured = Measured(METRICS[metric], variant, values, missing="no figure")
+    return summarise(measured, task, handles, task_counts(task, len(values)))
 
 
 class TestResults:
     def test_pair_values_are_averaged_without_the_diagonal(self):
         values = np.array([[99.0, 1.0, 2.0], [3.0, 99.0, np.nan], [5.0, 6.0, 99.0]])
-        result = summarise(
-            "KT", TRAINED, "task", ["a", "b", "c"], values, task_counts("task", 3), "no figure"
-        )
+        result = summarise(Measured(METRICS["KT"], TRAINED, values), "task", ["a", "b", "c"], task_counts("task", 3))
         assert result.mean == pytest.approx((1 + 2 + 3 + 5 + 6) / 5)
         assert result.values == {"a": 1.5, "b": 3.0, "c": 5.5}
 
@@ -227,17 +234,23 @@ class TestResults:
         assert mean.note == "no figure"
 
     def test_what_holds_for_every_task_and_what_was_left_out_of_one_is_said_of_the_mean(self):
-        notes = {"a": "not causal: 3 frames; 1 of 4 videos left out: x", "b": "not causal: 3 frames; only b"}
-        results = [replace(figure(task, [1, 2, 3]), note=note) for task, note in notes.items()]
+        not_causal = Note(NoteKind.NOT_CAUSAL, "not causal: 3 frames")
+        notes = {
+            "a": (not_causal, Note(NoteKind.LEFT_OUT, "1 of 4 videos left out: x")),
+            "b": (not_causal, Note(NoteKind.OTHER, "only b")),
+        }
+        results = [replace(figure(task, [1, 2, 3]), notes=of_task) for task, of_task in notes.items()]
         (mean,) = mean_over_tasks(results)
         assert mean.note == "not causal: 3 frames; a: 1 of 4 videos left out: x"
-        ended = [replace(figure(task, [1.0]), note="knows the end; no interval: few") for task in "ab"]
+        assert [note.kind for note in mean.notes] == [NoteKind.NOT_CAUSAL, NoteKind.LEFT_OUT]
+        few = (KNOWS_THE_END, Note(NoteKind.NO_INTERVAL, "no interval: few"))
+        ended = [replace(figure(task, [1.0]), notes=few) for task in "ab"]
         (mean,) = mean_over_tasks(ended)
         assert mean.note.startswith("no interval: it needs")
         assert "; knows the end" in mean.note
         assert "few" not in mean.note
-        assert "knows" not in mean.note_beside_the_end
         assert "knows the end" not in results_table([mean])
+        assert "no interval" in results_table([mean])
 
     def test_files_hold_what_was_measured(self, tmp_path):
         results = [figure("a", [0.1, 0.2, 0.4]), figure("a", [np.nan], metric="PHP")]
@@ -279,10 +292,6 @@ class TestResults:
         assert "PHP: no figure" in table
         assert "nan" not in table
 
-    def test_columns_line_up(self):
-        lines = format_table(["name", "x"], [["long name", "1.0"], ["b", "10.0"]]).splitlines()
-        assert len({len(line) for line in lines}) == 1
-
 
 class TestComparison:
     def test_differences_are_paired_by_video(self):
@@ -309,15 +318,21 @@ class TestComparison:
         assert "KT (higher)" in table
 
 
+def drawn(task, train, test, number=2):
+    _, curves = evaluate_task_with_curves(task, train, test, kept=number)
+    return task_to_draw(task, train, test, curves)
+
+
 def test_pictures_are_drawn_for_the_first_videos_and_for_a_lone_one(tmp_path):
     videos = embedded(perfect(5))
-    draw_task(tmp_path / "many", "make_tea", videos[:2], videos[2:], 2)
+    draw_task(tmp_path / "many", drawn("make_tea", videos[:2], videos[2:]))
     assert sorted(path.name for path in (tmp_path / "many").iterdir()) == [
+        "map+make_tea.png",
         "progress+make_tea+video2.png",
         "progress+make_tea+video3.png",
         "similarity+make_tea+video2+video3.png",
     ]
-    draw_task(tmp_path / "lone", "tea", videos[:4], videos[4:], 2)
+    draw_task(tmp_path / "lone", drawn("tea", videos[:4], videos[4:]))
     assert (tmp_path / "lone" / "similarity+tea+video4+video0.png").is_file()
 
 
@@ -326,9 +341,9 @@ def test_tasks_that_differ_in_punctuation_alone_have_pictures_of_their_own(tmp_p
     pictures = [
         picture.file
         for task in ("make tea/milk", "make tea milk", "make-tea-milk", "make+tea+milk")
-        for picture in draw_task(tmp_path, task, videos[:2], videos[2:], 2)
+        for picture in draw_task(tmp_path, drawn(task, videos[:2], videos[2:]))
     ]
-    assert len(set(pictures)) == len(pictures) == 12
+    assert len(set(pictures)) == len(pictures) == 16
     assert {path.name for path in tmp_path.iterdir()} == set(pictures)
 
 
@@ -390,6 +405,51 @@ class TestEvaluateCheckpoint:
             assert len(list(folder.glob(f"similarity+{task}+*.png"))) == 1
         assert {path.stem for path in folder.glob("*.csv")} == {result.metric for result in results}
         assert all(result.mean is not None or result.note for result in results)
+
+    def test_a_picture_that_fails_is_named_and_loses_no_figure(self, checkpoint, tmp_path, monkeypatch, caplog):
+        whole = evaluate_checkpoint(checkpoint, EvaluationRequest(figures=1), tmp_path / "whole")
+        folder, seen = tmp_path / "out", []
+
+        def fail(path, *_):
+            seen.append(read_results(json.loads((folder / "metrics.json").read_text())))
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr("utils.evaluation.pictures.plot_similarity", fail)
+        monkeypatch.setitem(sys.modules, "sklearn.manifold", None)  # as where it isn't installed
+        results = evaluate_checkpoint(checkpoint, EvaluationRequest(figures=1, map_method="tsne"), folder)
+        assert results == whole
+        assert seen == [whole, whole], "the figures of all tasks are on disk before anything is drawn"
+        content = json.loads((folder / "metrics.json").read_text())
+        assert read_results(content) == whole
+        assert {picture["kind"] for picture in content["pictures"]} == {"progress"}
+        assert {picture["file"] for picture in content["pictures"]} == {path.name for path in folder.glob("*.png")}
+        for task in {result.task for result in results} - {ALL_TASKS}:
+            assert f"similarity+{task}+" in caplog.text
+            assert f"{folder / f'map+{task}.png'} is not drawn: a map by t-SNE needs scikit-learn" in caplog.text
+        assert "No space left on device" in caplog.text
+        assert "pip install '.[evaluation]'" in caplog.text
+
+    def test_a_stop_while_drawing_is_no_picture_that_fails(self, checkpoint, tmp_path, monkeypatch):
+        def stop(*_):
+            raise Interrupted(signal.SIGTERM)
+
+        monkeypatch.setattr("utils.evaluation.pictures.plot_similarity", stop)
+        with pytest.raises(Interrupted):
+            evaluate_checkpoint(checkpoint, EvaluationRequest(figures=1), tmp_path)
+        assert read_results(json.loads((tmp_path / "metrics.json").read_text()))
+
+    def test_online_progress_is_predicted_once(self, checkpoint, tmp_path, monkeypatch):
+        calls = []
+        original = progress.online_video_progress
+
+        def counted(video, statistics):
+            calls.append(video.handle)
+            return original(video, statistics)
+
+        monkeypatch.setattr(progress, "online_video_progress", counted)
+        results = evaluate_checkpoint(checkpoint, EvaluationRequest(figures=2), tmp_path)
+        videos = {handle for result in results for handle in result.values}
+        assert sorted(calls) == sorted(videos)
 
     def test_one_task_and_the_validation_split(self, checkpoint, tmp_path):
         task = load_checkpoint(checkpoint)["tasks"][1]

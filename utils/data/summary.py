@@ -8,6 +8,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from utils.data.segments import BACKGROUND
+from utils.text_table import format_table
 
 if TYPE_CHECKING:
     from utils.data.preparation import Video
@@ -34,19 +35,10 @@ def summarize(
         the videos in which some action comes more than once.
     """
     tasks = dict.fromkeys(video.task for videos in splits.values() for video in videos)
-    rows = [COLUMNS] + [_row(task, splits) for task in tasks]
+    rows = [_row(task, splits) for task in tasks]
     if len(tasks) > 1:
         rows.append(_row(None, splits))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    lines = [
-        "  ".join(
-            [
-                row[0].ljust(widths[0]),
-                *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
-            ]
-        )
-        for row in rows
-    ]
+    lines = [format_table(COLUMNS, rows, rule="")]
     lines.append(f"features of width {feature_width}")
     lines += [f"left out: task {task!r}: {why}" for task, why in skipped_tasks.items()]
     lines += [f"note: {note}" for note in notes]

@@ -1,10 +1,10 @@
-"""From a checkpoint to figures on disk: load, embed task by task, measure, draw, write."""
+"""From a checkpoint to figures on disk: load, embed task by task, measure, write, then draw."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,12 +18,13 @@ from torch import nn
 from configs.settings import with_settings
 from models.build_model import build_model
 from utils.ckpt_save import load_checkpoint, load_model
-from utils.data.dataset import load_data
+from utils.data.dataset import VideoData, load_data
 from utils.errors import DataError
-from utils.evaluation.pictures import Picture, draw_map, draw_task
-from utils.evaluation.results import METRICS, Result, mean_over_tasks, read_results, save_results
-from utils.evaluation.task import evaluate_task
-from utils.files import LONGEST_PART, safe_name
+from utils.evaluation.pictures import TaskToDraw, draw_task, task_to_draw
+from utils.evaluation.results import METRICS_FILE, Result, mean_over_tasks, read_results, save_results
+from utils.evaluation.task import evaluate_task_with_curves
+from utils.files import LONGEST_PART, safe_name, write_json
+from utils.metrics.table import METRICS, Metric, Needs
 from utils.prediction.embedding import TRAINED, UNTRAINED, embed_videos
 from utils.prediction.training_embeddings import TrainingVideos, keep_training_embeddings, weights_digest
 
@@ -76,7 +77,7 @@ def evaluation_folder(checkpoint: Path, split: str = "test", tasks: Sequence[str
     """RUN/EVAL/<checkpoint stem>, with '-val' appended for the validation split, and '+<task>' for each task.
 
     RUN is the folder above `ckpt`; a checkpoint that lies elsewhere is its own folder's. An evaluation of some
-    tasks alone has a folder of its own, lest it replace one of all tasks.
+    tasks alone has a folder of its own, so that it doesn't replace one of all tasks.
     """
     folder = checkpoint.resolve().parent
     run = folder.parent if folder.name == "ckpt" else folder
@@ -95,13 +96,16 @@ def untrained_network(checkpoint: dict[str, Any]) -> nn.Module:
     return model.eval()
 
 
-def evaluate_checkpoint(path: Path, request: EvaluationRequest, folder: Path) -> list[Result]:
+def evaluate_checkpoint(
+    path: Path, request: EvaluationRequest, folder: Path, metrics: Mapping[str, Metric] = METRICS
+) -> list[Result]:
     """Evaluate one checkpoint and write its CSV files, `metrics.json` and pictures.
 
     Args:
         path: the checkpoint.
         request: what to evaluate on.
         folder: where to write.
+        metrics: what to measure.
 
     Returns:
         The figures of every task, then those of the mean of tasks.
@@ -115,59 +119,70 @@ def evaluate_checkpoint(path: Path, request: EvaluationRequest, folder: Path) ->
         checkpoint["config"],
         DATASET_PATH=request.dataset_path, FEATURES_FOLDER=request.features_folder, TASKS=request.tasks,
     )
-    _check_folders(Path(config["DATASET_PATH"]) / config["DATASET_NAME"], folder)
+    data_set = Path(config["DATASET_PATH"]) / config["DATASET_NAME"]
+    _check_folders(data_set, folder)
     data = load_data(config, standardization=checkpoint.get("standardization"))
-    if data.feature_width != checkpoint["feature_width"]:
-        raise DataError(
-            f"{config['DATASET_PATH']}/{config['DATASET_NAME']}: features have width {data.feature_width}; "
-            f"expected {checkpoint['feature_width']}, which {path} was trained on"
-        )
-    dataset = getattr(data, request.split)
-    tasks = [task for task in data.train.tasks if dataset.of_task(task)]
-    if not tasks:
-        raise DataError(
-            f"the {request.split} split of {config['DATASET_NAME']} has no video of "
-            f"{', '.join(data.train.tasks)}"
-        )
-    for task in sorted(set(data.train.tasks) - set(tasks)):
-        logger.warning("task %r has no video in the %s split and is left out", task, request.split)
-
+    tasks = _tasks_to_evaluate(data, data_set, request.split, path, checkpoint["feature_width"])
     device = torch.device(request.device)
     networks = {TRAINED: load_model(checkpoint, device), UNTRAINED: untrained_network(checkpoint).to(device)}
     frames_ahead = networks[TRAINED].frames_ahead
+
     results: list[Result] = []
-    pictures: list[Picture] = []
-    embedded: dict[str, TrainingVideos] = {}
+    drawn: list[TaskToDraw] = []
+    embedded: dict[str, TrainingVideos] = {}  # of all tasks until the end, because one file holds them all
     for task in tasks:
-        train = embed_videos(
-            networks, data.train, data.train.of_task(task), device, f"embedding {task}, train"
+        train, chosen = (
+            embed_videos(networks, part, part.of_task(task), device, f"embedding {task}, {split}")
+            for split, part in (("train", data.train), (request.split, getattr(data, request.split)))
         )
-        embedded[task] = TrainingVideos.of(train)
-        chosen = embed_videos(
-            networks, dataset, dataset.of_task(task), device, f"embedding {task}, {request.split}"
+        found, curves = evaluate_task_with_curves(
+            task, train, chosen, request.classify, frames_ahead, metrics=metrics, kept=request.figures
         )
-        results += evaluate_task(task, train, chosen, request.classify, frames_ahead=frames_ahead)
+        results += found
         if request.figures:
-            pictures += draw_task(folder, task, train, chosen, request.figures)
-            pictures += draw_map(folder, task, chosen, request.map_method)
+            drawn.append(task_to_draw(task, train, chosen, curves))
+        embedded[task] = TrainingVideos.of(train)
     results += mean_over_tasks(results)
+
+    description = {
+        "checkpoint": path.name,
+        "weights": weights_digest(checkpoint),
+        "epoch": checkpoint["epoch"],
+        "data_set": config["DATASET_NAME"],
+        "frames_ahead": frames_ahead if np.isfinite(frames_ahead) else None,
+        "skipped_tasks": data.skipped_tasks,
+        "request": request.as_description(),
+        "pictures": [],
+    }
+    content = save_results(folder, results, description)
     if not request.tasks:
         keep_training_embeddings(path, checkpoint, data, embedded, device)
-    save_results(
-        folder,
-        results,
-        {
-            "checkpoint": path.name,
-            "weights": weights_digest(checkpoint),
-            "epoch": checkpoint["epoch"],
-            "data_set": config["DATASET_NAME"],
-            "frames_ahead": frames_ahead if np.isfinite(frames_ahead) else None,
-            "skipped_tasks": data.skipped_tasks,
-            "request": request.as_description(),
-            "pictures": [picture.as_description() for picture in pictures],
-        },
-    )
+    del embedded, networks
+
+    pictures = [picture for task in drawn for picture in draw_task(folder, task, request.map_method)]
+    if pictures:
+        write_json(folder / METRICS_FILE, {**content, "pictures": [picture.as_description() for picture in pictures]})
     return results
+
+
+def _tasks_to_evaluate(data: VideoData, data_set: Path, split: str, path: Path, feature_width: int) -> list[str]:
+    """The tasks that have a video in the split; the others are a warning.
+
+    Raises:
+        DataError: there is none, or the features aren't of the width that the checkpoint reads.
+    """
+    if data.feature_width != feature_width:
+        raise DataError(
+            f"{data_set}: features have width {data.feature_width}; "
+            f"expected {feature_width}, which {path} was trained on"
+        )
+    videos = getattr(data, split)
+    tasks = [task for task in data.train.tasks if videos.of_task(task)]
+    if not tasks:
+        raise DataError(f"the {split} split of {data_set.name} has no video of {', '.join(data.train.tasks)}")
+    for task in sorted(set(data.train.tasks) - set(tasks)):
+        logger.warning("task %r has no video in the %s split and is left out", task, split)
+    return tasks
 
 
 def stored_results(path: Path, request: EvaluationRequest, folder: Path) -> list[Result] | None:
@@ -175,7 +190,7 @@ def stored_results(path: Path, request: EvaluationRequest, folder: Path) -> list
 
     A file that can't be read is a warning.
     """
-    written = folder / METRICS
+    written = folder / METRICS_FILE
     if not written.is_file():
         return None
     weights = weights_digest(load_checkpoint(path))
@@ -188,7 +203,7 @@ def stored_results(path: Path, request: EvaluationRequest, folder: Path) -> list
         logger.warning("%s can't be read, so %s is evaluated anew: %r", written, path, error)
         return None
     logger.info("%s: figures of %s, delete them to evaluate anew", written, _time_of(written))
-    return [r for r in results if request.classify or not r.metric.startswith("PC_")]
+    return [r for r in results if request.classify or METRICS[r.metric].needs is not Needs.LABELS]
 
 
 def _time_of(path: Path) -> str:

@@ -7,17 +7,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from utils.errors import DataError
-from utils.evaluation.results import (
-    ALL_TASKS,
-    Result,
-    mean_over_tasks,
-    summarise,
-    task_counts,
-)
-from utils.evaluation.tables import format_figure, format_table
+from utils.evaluation.notes import Note, NoteKind
+from utils.evaluation.results import ALL_TASKS, Measured, Result, mean_over_tasks, summarise, task_counts
+from utils.evaluation.tables import format_figure
+from utils.metrics.table import METRICS, Metric
+from utils.text_table import format_table
 
 
-def paired_differences(first: Sequence[Result], second: Sequence[Result], variant: str) -> list[Result]:
+def paired_differences(
+    first: Sequence[Result], second: Sequence[Result], variant: str, metrics: Mapping[str, Metric] = METRICS
+) -> list[Result]:
     """Second minus first for every metric, video by video, with bootstrap intervals over videos.
 
     A pairwise metric enters by its mean over the pairs that a video begins.
@@ -25,6 +24,7 @@ def paired_differences(first: Sequence[Result], second: Sequence[Result], varian
     Args:
         first, second: figures of two evaluations.
         variant: which variant to compare.
+        metrics: the table of metrics.
 
     Returns:
         Differences per task, then of the mean of tasks. Videos that only one evaluation has are left out.
@@ -43,30 +43,24 @@ def paired_differences(first: Sequence[Result], second: Sequence[Result], varian
             continue
         values = np.array([other.values[handle] - own.values[handle] for handle in handles])
         alone = len(set(own.values) ^ set(other.values))
-        note = f"{alone} videos are in one evaluation only" if alone else ""
-        differences.append(
-            summarise(
-                other.metric,
-                variant,
-                other.task,
-                handles,
-                values,
-                task_counts(other.task, len(handles)),
-                "no figure",
-                note,
-            )
-        )
+        text = f"{alone} videos are in one evaluation only"
+        notes = (Note(NoteKind.IN_ONE_EVALUATION, text),) if alone else ()
+        measured = Measured(metrics[other.metric], variant, values, notes, "no figure")
+        differences.append(summarise(measured, other.task, handles, task_counts(other.task, len(handles))))
     if not differences:
         raise DataError("the evaluations to compare have no metric of a common video")
     return [*differences, *mean_over_tasks(differences)]
 
 
-def comparison_table(evaluations: Mapping[str, Sequence[Result]], variant: str) -> str:
+def comparison_table(
+    evaluations: Mapping[str, Sequence[Result]], variant: str, metrics: Mapping[str, Metric] = METRICS
+) -> str:
     """Mean of tasks of every evaluation, and the paired difference of each from the first.
 
     Args:
         evaluations: at least two, by the name to show.
         variant: which variant to compare.
+        metrics: the table of metrics.
     """
     names = list(evaluations)
     means = {
@@ -76,7 +70,7 @@ def comparison_table(evaluations: Mapping[str, Sequence[Result]], variant: str) 
     differences = {
         name: {
             r.metric: r
-            for r in paired_differences(evaluations[names[0]], evaluations[name], variant)
+            for r in paired_differences(evaluations[names[0]], evaluations[name], variant, metrics)
             if r.task == ALL_TASKS
         }
         for name in names[1:]
@@ -85,14 +79,9 @@ def comparison_table(evaluations: Mapping[str, Sequence[Result]], variant: str) 
     header = ["metric (better)", *letters, *(f"{letter} - A" for letter in letters[1:])]
     rows = []
     for metric in means[names[0]]:
-        better = "lower" if metric.startswith(("OPE", "EAE")) else "higher"
-        rows.append(
-            [
-                f"{metric} ({better})",
-                *(format_figure(means[name].get(metric)) for name in names),
-                *(format_figure(differences[name].get(metric)) for name in names[1:]),
-            ]
-        )
+        figures = [means[name].get(metric) for name in names]
+        figures += [differences[name].get(metric) for name in names[1:]]
+        rows.append([f"{metric} ({metrics[metric].better})", *map(format_figure, figures)])
     return "\n".join(
         [
             *(f"{letter}: {name}" for letter, name in zip(letters, names, strict=True)),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,14 @@ import matplotlib
 import numpy as np
 
 from utils.data.frame_segments import action_frames
-from utils.evaluation.baselines import online_action_progress, online_video_progress, task_statistics
-from utils.figures.embedding_map import FEWEST_FRAMES, plot_embedding_map
+from utils.errors import Interrupted, first_line
+from utils.evaluation.progress import Curves
+from utils.evaluation.results import CLOCK
+from utils.figures.embedding_map import plot_embedding_map
 from utils.figures.progress_curve import ProgressPanel, plot_progress
 from utils.figures.similarity_matrix import plot_similarity
 from utils.files import safe_name
+from utils.metrics.table import Needs
 from utils.prediction.embedding import TRAINED, UNTRAINED, EmbeddedVideo
 
 logger = logging.getLogger(__name__)
@@ -44,74 +48,92 @@ class Picture:
         return {**asdict(self), "videos": list(self.videos)}
 
 
-def draw_task(
-    folder: Path,
-    task: str,
-    train: Sequence[EmbeddedVideo],
-    test: Sequence[EmbeddedVideo],
-    number_of_videos: int,
-) -> list[Picture]:
-    """Progress curves of the first test videos, and similarity matrices of successive ones of them.
+@dataclass(frozen=True)
+class TaskToDraw:
+    """What the pictures of a task are drawn from; see `task_to_draw`.
 
-    A lone test video is paired with the first training video.
+    Attributes:
+        task: its name.
+        test: all test videos, for the map.
+        curves: predicted progress of the first of them.
+        partners: videos of which each two successive ones are held against each other.
     """
-    statistics = task_statistics(train)
+
+    task: str
+    test: Sequence[EmbeddedVideo]
+    curves: Sequence[Curves]
+    partners: Sequence[EmbeddedVideo]
+
+
+def task_to_draw(
+    task: str, train: Sequence[EmbeddedVideo], test: Sequence[EmbeddedVideo], curves: Sequence[Curves]
+) -> TaskToDraw:
+    """Progress and similarity are those of the first videos, as many as there are curves of.
+
+    A lone one is held against the second test video, or against the first training video.
+    """
+    shown = list(test[: len(curves)])
+    return TaskToDraw(task, test, curves, shown if len(shown) > 1 else [*shown, *(test[1:2] or train[:1])])
+
+
+def draw_task(folder: Path, drawn: TaskToDraw, map_method: str = "pca") -> list[Picture]:
+    """Draws progress curves, similarity matrices, and the map of the frames of all test videos.
+
+    Args:
+        folder: where to write.
+        drawn: from what.
+        map_method: 'pca' or 'tsne'.
+
+    Returns:
+        The pictures that were written. Whatever goes wrong with one is a warning that names it: a picture is no
+        reason to lose the figures.
+    """
     pictures = []
-    shown = list(test[:number_of_videos])
-    for video in shown:
-        over_video, in_actions = (
-            online_video_progress(video, statistics),
-            online_action_progress(video, statistics),
-        )
-        inside = action_frames(video.time_dict)
-
-        def gaps(values: np.ndarray, inside: np.ndarray = inside) -> np.ndarray:
-            return np.where(inside, values, np.nan)
-
-        panels = [
-            ProgressPanel("whole video, online", video.progress, over_video[TRAINED], over_video["clock"])
-        ]
-        if inside.any():
-            panels.append(
-                ProgressPanel(
-                    "inside each action, online",
-                    gaps(video.action_progress),
-                    gaps(in_actions[TRAINED]),
-                    gaps(in_actions["clock"]),
-                    restarts=video.time_dict["start_frame"][1:],
-                )
-            )
-        file = f"{safe_name('progress', task, video.handle)}.png"
-        with matplotlib.rc_context({"text.parse_math": False}):  # a name may hold dollar signs
-            plot_progress(folder / file, panels, video.time_dict, f"{task} · {video.handle}")
-        pictures.append(Picture(file, "progress", task, (video.handle,)))
-    partners = shown if len(shown) > 1 else [*shown, *(test[1:2] or train[:1])]
-    for first, second in pairwise(partners):
-        file = f"{safe_name('similarity', task, first.handle, second.handle)}.png"
-        with matplotlib.rc_context({"text.parse_math": False}):  # a name may hold dollar signs
-            plot_similarity(
-                folder / file,
-                first.embeddings[TRAINED],
-                second.embeddings[TRAINED],
-                first.time_dict,
-                second.time_dict,
-                first.handle,
-                second.handle,
-                task,
-            )
-        pictures.append(Picture(file, "similarity", task, (first.handle, second.handle)))
+    for picture, plot in _pictures_of(drawn, map_method):
+        try:
+            with matplotlib.rc_context({"text.parse_math": False}):  # a name may hold dollar signs
+                plot(folder / picture.file)
+        except Interrupted:
+            raise
+        except Exception as error:
+            logger.warning("%s is not drawn: %s (%s)", folder / picture.file, first_line(error), type(error).__name__)
+        else:
+            pictures.append(picture)
     return pictures
 
 
-def draw_map(folder: Path, task: str, test: Sequence[EmbeddedVideo], method: str = "pca") -> list[Picture]:
-    """The map of the test videos' frames, by the trained and by the untrained network."""
-    file = f"{safe_name('map', task)}.png"
-    number_of_frames = sum(len(video.progress) for video in test)
-    if number_of_frames < FEWEST_FRAMES[method]:
-        logger.warning("task %r: %d frames are too few for a map by %s", task, number_of_frames, method)
-        return []
-    networks = {
-        network: [video.embeddings[network] for video in test] for network in (TRAINED, UNTRAINED)
-    }
-    plot_embedding_map(folder / file, networks, [video.progress for video in test], task, method)
-    return [Picture(file, "map", task)]
+def _pictures_of(drawn: TaskToDraw, map_method: str) -> Iterator[tuple[Picture, Callable[[Path], None]]]:
+    """Every picture with the function that writes it."""
+    for video, curves in zip(drawn.test, drawn.curves, strict=False):
+        file = f"{safe_name('progress', drawn.task, video.handle)}.png"
+        yield Picture(file, "progress", drawn.task, (video.handle,)), partial(_draw_progress, drawn.task, video, curves)
+    for first, second in pairwise(drawn.partners):
+        file = f"{safe_name('similarity', drawn.task, first.handle, second.handle)}.png"
+        picture = Picture(file, "similarity", drawn.task, (first.handle, second.handle))
+        yield picture, partial(_draw_similarity, drawn.task, first, second)
+    yield Picture(f"{safe_name('map', drawn.task)}.png", "map", drawn.task), partial(_draw_map, drawn, map_method)
+
+
+def _draw_progress(task: str, video: EmbeddedVideo, curves: Curves, path: Path) -> None:
+    over_video, in_actions = curves[Needs.VIDEO_ONLINE], curves[Needs.ACTION_ONLINE]
+    panels = [ProgressPanel("whole video, online", video.progress, over_video[TRAINED], over_video[CLOCK])]
+    inside = action_frames(video.time_dict)
+    if inside.any():
+        truth, found, clock = (
+            np.where(inside, values, np.nan)
+            for values in (video.action_progress, in_actions[TRAINED], in_actions[CLOCK])
+        )
+        restarts = video.time_dict["start_frame"][1:]
+        panels.append(ProgressPanel("inside each action, online", truth, found, clock, restarts=restarts))
+    plot_progress(path, panels, video.time_dict, f"{task} · {video.handle}")
+
+
+def _draw_similarity(task: str, first: EmbeddedVideo, second: EmbeddedVideo, path: Path) -> None:
+    embeddings, times = (first.embeddings[TRAINED], second.embeddings[TRAINED]), (first.time_dict, second.time_dict)
+    plot_similarity(path, *embeddings, *times, first.handle, second.handle, task)
+
+
+def _draw_map(drawn: TaskToDraw, method: str, path: Path) -> None:
+    """Of the trained and of the untrained network, beside each other."""
+    networks = {name: [video.embeddings[name] for video in drawn.test] for name in (TRAINED, UNTRAINED)}
+    plot_embedding_map(path, networks, [video.progress for video in drawn.test], drawn.task, method)

@@ -18,57 +18,65 @@ from utils.evaluation.baselines import (
     online_action_progress,
     online_video_progress,
 )
-from utils.evaluation.results import KNOWS_THE_END, Result, summarise
+from utils.evaluation.notes import KNOWS_THE_END, Note, NoteKind
+from utils.evaluation.results import Measured
 from utils.evaluation.worker_threads import map_in_threads
-from utils.metrics import progress_error
-from utils.prediction.embedding import TRAINED, EmbeddedVideo
+from utils.metrics.table import METRICS, Metric, Needs, metrics_that_need
+from utils.prediction.embedding import RAW, TRAINED, EmbeddedVideo
 from utils.prediction.readouts import READOUTS_OF_TRAINING_VIDEOS, Readout, make_training_readout, run_readout
 
+# Predicted progress of one video: by what it needs and by estimator, (T,) in [0, 1].
+Curves = dict[Needs, Mapping[str, np.ndarray]]
 
-def progress_results(
+
+def measure_progress(
     task: str,
     statistics: TaskStatistics,
     test: Sequence[EmbeddedVideo],
-    counts: np.ndarray,
     frames_ahead: float = 0,
     readouts: Mapping[str, Mapping[str, Readout]] | None = None,
-) -> list[Result]:
-    """OPE over the video and inside each action, online and offline, of every estimator.
+    metrics: Mapping[str, Metric] = METRICS,
+    kept: int = 0,
+) -> tuple[list[Measured], list[Curves]]:
+    """The metrics of progress over the video and inside each action, online and offline, of every estimator.
 
     The networks' own rows read their progress from the path; `readouts` of a network, by its name and theirs,
     add a row each.
+
+    Returns:
+        What was measured, and the predicted progress of the first `kept` videos, to be drawn.
     """
     readouts = readouts or {}
     estimates = {
-        "OPE_video_online": online_video_estimates(task, test, statistics, readouts),
-        "OPE_action_online": (online_action_progress(video, statistics) for video in test),
-        "OPE_video_offline": map(offline_video_progress, test),
-        "OPE_action_offline": map(offline_action_progress, test),
+        Needs.VIDEO_ONLINE: online_video_estimates(task, test, statistics, readouts),
+        Needs.ACTION_ONLINE: (online_action_progress(video, statistics) for video in test),
+        Needs.VIDEO_OFFLINE: map(offline_video_progress, test),
+        Needs.ACTION_OFFLINE: map(offline_action_progress, test),
     }
-    of_networks = {*test[0].embeddings}.union(*(readout_rows(*entry) for entry in readouts.items()))
-    results = []
-    for metric, of_videos in estimates.items():
-        errors: dict[str, list[float]] = {}
-        for video, estimate in zip(test, of_videos, strict=True):
+    of_networks = {*test[0].embeddings}.union(*(readout_rows(*entry) for entry in readouts.items())) - {RAW}
+    seen = f"{frames_ahead} frames" if math.isfinite(frames_ahead) else "all frames"
+    not_causal = Note(NoteKind.NOT_CAUSAL, f"not causal: an embedding sees {seen} ahead")
+    measured, curves = [], [Curves() for _ in test[:kept]]
+    for needs, of_videos in estimates.items():
+        chosen = metrics_that_need(needs, metrics)
+        figures: dict[tuple[str, str], list[float]] = {}
+        for number, (video, estimate) in enumerate(zip(test, of_videos, strict=True)):
+            if number < kept:
+                curves[number][needs] = estimate
             inside = action_frames(video.time_dict)
-            at_action_level = "action" in metric
-            truth = video.action_progress if at_action_level else video.progress
+            truth = video.action_progress if needs.is_inside_actions else video.progress
             # A video without any action has no true progress at either level.
-            counted = inside if at_action_level or not inside.any() else None
-            for variant, progress in estimate.items():
-                errors.setdefault(variant, []).append(progress_error(progress, truth, counted))
-        handles = [video.handle for video in test]
-        for variant, values in errors.items():
-            note = KNOWS_THE_END if metric.endswith("offline") else ""
-            if metric.endswith("online") and frames_ahead and variant in of_networks:
-                seen = f"{frames_ahead} frames" if math.isfinite(frames_ahead) else "all frames"
-                note = f"not causal: an embedding sees {seen} ahead"
-            results.append(
-                summarise(
-                    metric, variant, task, handles, np.array(values), counts, "no action in the video", note
-                )
-            )
-    return results
+            counted = inside if needs.is_inside_actions or not inside.any() else None
+            for metric, (variant, progress) in product(chosen, estimate.items()):
+                figures.setdefault((metric.name, variant), []).append(metric.measure(progress, truth, counted))
+        for (metric, variant), values in figures.items():
+            notes: tuple[Note, ...] = ()
+            if needs.knows_the_end:
+                notes = (KNOWS_THE_END,)
+            elif frames_ahead and variant in of_networks:
+                notes = (not_causal,)
+            measured.append(Measured(metrics[metric], variant, np.array(values), notes))
+    return measured, curves
 
 
 def online_video_estimates(

@@ -1,10 +1,72 @@
-"""Figures of an evaluation as plain text."""
+"""The tables of an evaluation: what stands in which cell, once for every way to show it, and as plain text."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from utils.evaluation.notes import NoteKind, joined
 from utils.evaluation.results import ALL_TASKS, Result
+from utils.metrics.table import METRICS, Metric
+from utils.text_table import format_table
+
+END_IS_TOLD = "Offline progress is told where the video or action ends; only online figures show learning."
+
+
+@dataclass(frozen=True)
+class Table:
+    """Figures by metric and variant.
+
+    Attributes:
+        name: what the figures are of.
+        rows, columns: metrics one way, variants, which are names, the other.
+        cells: a row of figures a row; None where there is none.
+    """
+
+    name: str
+    rows: Sequence[Metric | str]
+    columns: Sequence[Metric | str]
+    cells: Sequence[Sequence[Result | None]]
+
+
+@dataclass(frozen=True)
+class TaskTables:
+    """All figures of one task, or of the mean of tasks.
+
+    Attributes:
+        task: its name, or ALL_TASKS.
+        tables: progress errors by estimator, then the metrics of the embedding; none that is empty.
+        end_is_told: whether a figure is of progress that knows the end.
+        notes: the names of the metrics that a note is about, by what it says.
+    """
+
+    task: str
+    tables: Sequence[Table]
+    end_is_told: bool
+    notes: Mapping[str, Sequence[str]]
+
+
+def task_tables(
+    results: Sequence[Result], task: str = ALL_TASKS, metrics: Mapping[str, Metric] = METRICS
+) -> TaskTables:
+    """What the tables of a task hold; a figure without a value is explained by a note."""
+    figures = {(metrics[r.metric], r.variant): r for r in results if r.task == task}
+    tables = []
+    for is_progress in (True, False):
+        chosen = [key for key in figures if key[0].needs.is_progress == is_progress]
+        of, variants = (list(dict.fromkeys(key[k] for key in chosen)) for k in (0, 1))
+        rows, columns = (variants, of) if is_progress else (of, variants)
+        cells = [
+            [figures.get((column, row) if is_progress else (row, column)) for column in columns] for row in rows
+        ]
+        if chosen:
+            tables.append(Table("progress error" if is_progress else "embedding", rows, columns, cells))
+    notes: dict[str, list[str]] = {}
+    for (metric, _), result in figures.items():
+        said = joined(tuple(note for note in result.notes if note.kind is not NoteKind.KNOWS_THE_END))
+        if said and metric.name not in notes.setdefault(said, []):
+            notes[said].append(metric.name)
+    return TaskTables(task, tables, any(metric.needs.knows_the_end for metric, _ in figures), notes)
 
 
 def format_figure(result: Result | None) -> str:
@@ -15,48 +77,16 @@ def format_figure(result: Result | None) -> str:
     return f"{result.mean:.3f}{interval}"
 
 
-def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Plain text table: the first column to the left, the others to the right."""
-    lines = [list(header), *map(list, rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    texts = [
-        "  ".join(
-            cell.rjust(width) if column else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
-    ]
-    return "\n".join([texts[0], "-" * len(texts[0]), *texts[1:]])
-
-
-def results_table(results: Sequence[Result], task: str = ALL_TASKS) -> str:
-    """Figures of one task, or of the mean of tasks: progress errors by estimator, then the embedding's.
-
-    Every figure without a value is listed below the table with the reason.
-    """
-    chosen = {(r.metric, r.variant): r for r in results if r.task == task}
+def results_table(
+    results: Sequence[Result], task: str = ALL_TASKS, metrics: Mapping[str, Metric] = METRICS
+) -> str:
+    """`task_tables` as plain text."""
+    found = task_tables(results, task, metrics)
     parts = []
-    for progress in (True, False):
-        metrics = list(dict.fromkeys(m for m, _ in chosen if m.startswith("OPE") == progress))
-        variants = list(dict.fromkeys(v for m, v in chosen if m in metrics))
-        if progress:
-            rows = [[v, *(format_figure(chosen.get((m, v))) for m in metrics)] for v in variants]
-            names = [metric.removeprefix("OPE_").replace("_", ", ") for metric in metrics]
-            header = [f"progress error ({task})", *names]
-        else:
-            rows = [[m, *(format_figure(chosen.get((m, v))) for v in variants)] for m in metrics]
-            header = [f"embedding ({task})", *variants]
-        parts.append(format_table(header, rows))
-    notes: dict[str, list[str]] = {}
-    for r in chosen.values():
-        if r.note_beside_the_end:
-            notes.setdefault(r.note_beside_the_end, []).append(r.metric)
-    parts.append(
-        "\n".join(
-            [
-                "Offline progress is told where the video or action ends; only online figures show learning.",
-                *(f"{', '.join(dict.fromkeys(metrics))}: {note}" for note, metrics in notes.items()),
-            ]
-        )
-    )
-    return "\n\n".join(parts)
+    for table in found.tables:
+        heads, first = ([h.title if isinstance(h, Metric) else h for h in line] for line in (table.columns, table.rows))
+        rows = [[head, *map(format_figure, cells)] for head, cells in zip(first, table.cells, strict=True)]
+        parts.append(format_table([f"{table.name} ({task})", *heads], rows))
+    said = [END_IS_TOLD] if found.end_is_told else []
+    said += [f"{', '.join(names)}: {note}" for note, names in found.notes.items()]
+    return "\n\n".join([*parts, "\n".join(said)] if said else parts)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import product
 
 import numpy as np
 
 from utils.data.frame_segments import action_frames, frame_segments, label_numbers
-from utils.evaluation.alignment import alignment_results
+from utils.evaluation.alignment import measure_alignment
 from utils.evaluation.baselines import task_statistics
-from utils.evaluation.progress import progress_results, training_readouts
-from utils.evaluation.results import Result, summarise, task_counts
+from utils.evaluation.progress import Curves, measure_progress, training_readouts
+from utils.evaluation.results import CLOCK, Measured, Result, summarise, task_counts
 from utils.evaluation.worker_threads import map_in_threads
-from utils.metrics import majority_class, phase_classification, phase_progression
-from utils.metrics.phase_classification import FRACTIONS
+from utils.metrics import majority_class
+from utils.metrics.table import METRICS, Metric, Needs, metrics_that_need
 from utils.prediction.embedding import EmbeddedVideo
+
+MOST_FREQUENT = "most frequent action"
+NO_ACTION_IN_TRAINING = "no training video has an action"
 
 
 def evaluate_task(
@@ -24,90 +28,95 @@ def evaluate_task(
     classify: bool = True,
     frames_ahead: float = 0,
     seed: int = 0,
+    metrics: Mapping[str, Metric] = METRICS,
 ) -> list[Result]:
-    """All figures of one task.
+    """All figures of one task; see `evaluate_task_with_curves`."""
+    return evaluate_task_with_curves(task, train, test, classify, frames_ahead, seed, metrics)[0]
+
+
+def evaluate_task_with_curves(
+    task: str,
+    train: Sequence[EmbeddedVideo],
+    test: Sequence[EmbeddedVideo],
+    classify: bool = True,
+    frames_ahead: float = 0,
+    seed: int = 0,
+    metrics: Mapping[str, Metric] = METRICS,
+    kept: int = 0,
+) -> tuple[list[Result], list[Curves]]:
+    """All figures of one task, and predicted progress of its first test videos.
 
     Args:
         task: its name.
         train: training videos: they set the normalisers and fit the classifier and the regression.
         test: videos to judge, at least one.
-        classify: whether to fit the classifier of PC.
+        classify: whether to measure what needs the labels of frames, PC: it takes longest.
         frames_ahead: how many later frames an embedding depends on; said beside the online figures.
         seed: of the bootstrap.
+        metrics: what to measure.
+        kept: how many videos' predicted progress to return.
 
     Raises:
         ValueError: there is no training or no test video.
     """
     if not test:
         raise ValueError(f"task {task!r} has no video to evaluate")
-    counts = task_counts(task, len(test), seed)
-    results = [
-        *progress_results(task, task_statistics(train), test, counts, frames_ahead, training_readouts(train)),
-        *alignment_results(task, train, test, counts, seed),
-        *progression_results(task, train, test, counts),
-    ]
+    statistics, readouts = task_statistics(train), training_readouts(train)
+    measured, curves = measure_progress(task, statistics, test, frames_ahead, readouts, metrics, kept)
+    measured += measure_alignment(task, train, test, seed, metrics)
+    measured += measure_progression(train, test, metrics)
     if classify:
-        results += classification_results(task, train, test, counts)
-    return results
+        measured += measure_classification(train, test, metrics)
+    handles, counts = [video.handle for video in test], task_counts(task, len(test), seed)
+    return [summarise(found, task, handles, counts) for found in measured], curves
 
 
-def progression_results(
-    task: str, train: Sequence[EmbeddedVideo], test: Sequence[EmbeddedVideo], counts: np.ndarray
-) -> list[Result]:
-    """PHP of every network, and of a regression on time alone, the clock."""
-    usable = [v for v in train if action_frames(v.time_dict).any()]
-    handles = [v.handle for v in test]
-    inputs: dict[str, Callable[[EmbeddedVideo], np.ndarray]] = {
-        **{name: lambda v, name=name: v.embeddings[name].numpy() for name in test[0].embeddings},
-        "clock": lambda v: np.arange(len(v.progress), dtype=np.float64)[:, None],
-    }
-    def regress(frames: Callable[[EmbeddedVideo], np.ndarray]) -> np.ndarray:
+def measure_progression(
+    train: Sequence[EmbeddedVideo], test: Sequence[EmbeddedVideo], metrics: Mapping[str, Metric] = METRICS
+) -> list[Measured]:
+    """The metrics of a regression of progress, of every embedding and on time alone, the clock."""
+    usable = [video for video in train if action_frames(video.time_dict).any()]
+    fits = list(product(metrics_that_need(Needs.REGRESSION, metrics), [*test[0].embeddings, CLOCK]))
+
+    def frames(video: EmbeddedVideo, variant: str) -> np.ndarray:
+        if variant == CLOCK:
+            return np.arange(len(video.progress), dtype=np.float64)[:, None]
+        return video.embeddings[variant].numpy()
+
+    def regress(metric: Metric, variant: str) -> np.ndarray:
         if not usable:
             return np.full(len(test), np.nan)
-        train_frames, test_frames = ([frames(v) for v in videos] for videos in (usable, test))
-        return phase_progression(
-            train_frames, [v.progress for v in usable], test_frames, [v.progress for v in test]
+        fitted, judged = (
+            ([frames(video, variant) for video in videos], [video.progress for video in videos])
+            for videos in (usable, test)
         )
+        return metric.measure(*fitted, *judged)
 
-    missing = "no action in the video" if usable else "no training video has an action"
-    return [
-        summarise("PHP", variant, task, handles, values, counts, missing)
-        for variant, values in zip(inputs, map_in_threads(regress, inputs.values()), strict=True)
-    ]
+    values = map_in_threads(regress, *([fit[k] for fit in fits] for k in (0, 1)))
+    missing = "" if usable else NO_ACTION_IN_TRAINING
+    return [Measured(*fit, found, missing=missing) for fit, found in zip(fits, values, strict=True)]
 
 
-def classification_results(
-    task: str, train: Sequence[EmbeddedVideo], test: Sequence[EmbeddedVideo], counts: np.ndarray
-) -> list[Result]:
-    """PC with each share of labelled training videos, of every network and of the most frequent action."""
+def measure_classification(
+    train: Sequence[EmbeddedVideo], test: Sequence[EmbeddedVideo], metrics: Mapping[str, Metric] = METRICS
+) -> list[Measured]:
+    """The metrics of labelled frames, of every embedding and of the most frequent action."""
     numbering: dict[str, int] = {}
     train_labels, test_labels = (
         [label_numbers(v.time_dict["step"], numbering)[frame_segments(v.time_dict)] for v in videos]
         for videos in (train, test)
     )
-    handles, networks = [v.handle for v in test], list(test[0].embeddings)
     usable = [i for i, labels in enumerate(train_labels) if (labels >= 0).any()]
     train, train_labels = [train[i] for i in usable], [train_labels[i] for i in usable]
+    majority = majority_class(train_labels, test_labels) if train else np.full(len(test), np.nan)
 
-    def classify(fraction: float, network: str) -> np.ndarray:
-        train_frames, test_frames = (
-            [v.embeddings[network].numpy() for v in videos] for videos in (train, test)
-        )
-        return phase_classification(train_frames, train_labels, test_frames, test_labels, fraction)
+    def classify(metric: Metric, variant: str) -> np.ndarray:
+        if not train or variant == MOST_FREQUENT:
+            return majority
+        fitted, judged = ([v.embeddings[variant].numpy() for v in videos] for videos in (train, test))
+        return metric.measure(fitted, train_labels, judged, test_labels)
 
-    fits = [(fraction, network) for fraction in FRACTIONS for network in networks]
-    missing = "no action in the video" if train else "no training video has an action"
-    values = dict.fromkeys(fits, np.full(len(test), np.nan))
-    majority = values[fits[0]]
-    if train:
-        majority = majority_class(train_labels, test_labels)
-        values = dict(zip(fits, map_in_threads(classify, *zip(*fits, strict=True)), strict=True))
-    results = []
-    for fraction in FRACTIONS:
-        by_variant = {network: values[fraction, network] for network in networks}
-        by_variant["most frequent action"] = majority
-        results += [
-            summarise(f"PC_{round(100 * fraction)}", variant, task, handles, accuracy, counts, missing)
-            for variant, accuracy in by_variant.items()
-        ]
-    return results
+    fits = list(product(metrics_that_need(Needs.LABELS, metrics), [*test[0].embeddings, MOST_FREQUENT]))
+    values = map_in_threads(classify, *([fit[k] for fit in fits] for k in (0, 1)))
+    missing = "" if train else NO_ACTION_IN_TRAINING
+    return [Measured(*fit, found, missing=missing) for fit, found in zip(fits, values, strict=True)]

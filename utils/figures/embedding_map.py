@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
+from utils.errors import MissingExtraError
 from utils.figures.saving import save_figure
 
 METHODS = ("pca", "tsne")
@@ -54,8 +55,14 @@ def neighbour_embedding(frames: Tensor, seed: int = 0) -> Tensor:
 
     Returns:
         (N, 2) float64. Only who is near whom means something, not the distances between groups.
+
+    Raises:
+        MissingExtraError: scikit-learn isn't installed.
     """
-    from sklearn.manifold import TSNE  # slow to import, and needed by few
+    try:
+        from sklearn.manifold import TSNE  # slow to import, and needed by few
+    except ImportError as error:
+        raise MissingExtraError("a map by t-SNE needs scikit-learn: pip install '.[evaluation]'") from error
 
     count, width = frames.shape
     start = principal_components(frames)[0].numpy()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.evaluation.pictures import Picture
-from utils.evaluation.results import ALL_TASKS, METRICS, Result, read_results
+from utils.evaluation.results import ALL_TASKS, METRICS_FILE, Result, read_results
 from utils.files import write_text
 from utils.prediction.embedding import TRAINED
 from utils.report.style import PAGE, STYLE
@@ -57,13 +57,13 @@ def write_reports(folder: Path) -> Path:
     if folder.parent.name == "EVAL" and _is_run(run):
         evaluations = {}
         for other in sorted(folder.parent.iterdir()):
-            if not (other / METRICS).is_file():
+            if not (other / METRICS_FILE).is_file():
                 continue
             try:
                 evaluations[other] = _read(other)
             except (ValueError, KeyError, TypeError) as error:
                 logger.warning(
-                    "%s: not read, left out of the run's report: %r", other / METRICS, error
+                    "%s: not read, left out of the run's report: %r", other / METRICS_FILE, error
                 )
         write_text(run / REPORT, report_page(f"Run {run.name}", evaluations, run / "loss_curves.png"))
     return path
@@ -109,7 +109,7 @@ def _read(folder: Path) -> dict[str, Any]:
     Raises:
         ValueError, KeyError, TypeError: it isn't JSON, or something that the report needs isn't there.
     """
-    description = json.loads((folder / METRICS).read_text(encoding="utf-8"))
+    description = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
     read_results(description)
     for picture in description.get("pictures", []):
         Picture(**picture)

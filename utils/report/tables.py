@@ -7,29 +7,12 @@ import re
 from collections.abc import Sequence
 
 from utils.evaluation.results import ALL_TASKS, Result
+from utils.evaluation.tables import task_tables as tables_of_task
+from utils.metrics.table import METRICS, Metric
 from utils.prediction.embedding import TRAINED
 from utils.prediction.readouts import READOUTS_OF_TRAINING_VIDEOS
 
 ONLINE = "OPE_video_online"
-TITLES = {
-    ONLINE: "whole video, online",
-    "OPE_action_online": "inside each action, online",
-    "OPE_video_offline": "whole video, offline",
-    "OPE_action_offline": "inside each action, offline",
-}
-MEANINGS = {
-    "OPE": "mean distance of the predicted from the true progress, both in [0, 1]; lower is better. Online "
-    "progress uses nothing after the current frame; offline progress is told where the video or the action "
-    "ends, so that only online figures show learning.",
-    "EAE": "area between the found and the nearest valid alignment, as a share of what is possible; lower is "
-    "better. EAE_monotonic counts every frame, as for videos that all go the same way.",
-    "KT": "Kendall's tau: whether nearest neighbours in another video come in the same order, from -1 to 1; "
-    "higher is better.",
-    "KTW": "the same among frames that can be aligned, where a valid alignment is enough; higher is better.",
-    "PHP": "R² of true progress regressed on the embedding of a frame; higher is better.",
-    "PC": "accuracy of a classifier of actions, fitted with the labels of 10, 50 or 100 % of the training "
-    "videos; higher is better.",
-}
 # What HTML doesn't allow in text or UTF-8 can't write: control characters and halves of surrogate pairs.
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
@@ -114,32 +97,18 @@ def _bar(result: Result, longest: float) -> str:
 
 def task_tables(results: Sequence[Result], task: str) -> str:
     """All figures of a task, or of the mean of tasks: progress errors, the embedding's metrics, notes."""
-    chosen = {(r.metric, r.variant): r for r in results if r.task == task}
+    found = tables_of_task(results, task)
     parts = []
-    for progress in (True, False):
-        metrics = list(dict.fromkeys(m for m, _ in chosen if m.startswith("OPE") == progress))
-        variants = list(dict.fromkeys(v for m, v in chosen if m in metrics))
-        if not metrics:
-            continue
-        if progress:
-            header = ["estimator", *(escaped(TITLES.get(metric, metric)) for metric in metrics)]
-            rows = [[name(v), *(figure_cell(chosen.get((m, v))) for m in metrics)] for v in variants]
-            caption = f"Progress error (OPE), {task}"
-            parts.append(table(caption, header, rows, [v == TRAINED for v in variants]))
-        else:
-            header = ["metric", *map(name, variants)]
-            heads = [escaped(metric).replace("_", "_<wbr>") for metric in metrics]  # may be broken after a word
-            rows = [
-                [head, *(figure_cell(chosen.get((metric, v))) for v in variants)]
-                for head, metric in zip(heads, metrics, strict=True)
-            ]
-            parts.append(table(f"Embedding, {task}", header, rows))
-    notes: dict[str, list[str]] = {}
-    for (metric, _), result in chosen.items():
-        if result.note_beside_the_end:
-            notes.setdefault(result.note_beside_the_end, []).append(metric)
-    if notes:
-        lines = (f"<li>{escaped(', '.join(dict.fromkeys(m)))}: {escaped(n)}</li>" for n, m in notes.items())
+
+    def head(of: Metric | str) -> str:
+        return escaped(of.title).replace("_", "_<wbr>") if isinstance(of, Metric) else name(of)
+
+    for part in found.tables:
+        rows = [[head(first), *map(figure_cell, cells)] for first, cells in zip(part.rows, part.cells, strict=True)]
+        marked = [row == TRAINED for row in part.rows]
+        parts.append(table(f"{part.name}, {task}", ["", *map(head, part.columns)], rows, marked))
+    if found.notes:
+        lines = (f"<li>{escaped(', '.join(m))}: {escaped(n)}</li>" for n, m in found.notes.items())
         parts.append(f'<ul class="soft">{"".join(lines)}</ul>')
     return "\n".join(parts)
 
@@ -160,8 +129,6 @@ def video_table(results: Sequence[Result], task: str) -> str:
 
 def meanings(results: Sequence[Result]) -> str:
     """What the metrics that occur mean."""
-    found = {result.metric.split("_")[0] for result in results}
-    entries = "".join(
-        f"<dt>{metric}</dt><dd>{escaped(text)}</dd>" for metric, text in MEANINGS.items() if metric in found
-    )
+    found = {METRICS[result.metric].meaning: result.metric for result in results}
+    entries = "".join(f"<dt>{metric}</dt><dd>{escaped(text)}</dd>" for text, metric in found.items())
     return f'<h3>What the figures mean</h3><dl class="about">{entries}</dl>' if entries else ""

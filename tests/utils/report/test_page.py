@@ -12,8 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from tests.utils.metrics.annotations import annotation
-from utils.evaluation.pictures import Picture, draw_map, draw_task
+from utils.evaluation.notes import Note, NoteKind
+from utils.evaluation.pictures import Picture, draw_task, task_to_draw
 from utils.evaluation.results import ALL_TASKS, Result, mean_over_tasks, save_results
+from utils.evaluation.task import evaluate_task_with_curves
 from utils.prediction.embedding import RAW, TRAINED, UNTRAINED, EmbeddedVideo, path_length
 from utils.report.page import write_reports
 from utils.report.tables import escaped, headline_table
@@ -75,12 +77,12 @@ def results_of(tasks):
     for number, task in enumerate(tasks):
         for metric in ("OPE_video_online", "KT"):
             for variant, mean in ((TRAINED, 0.111), ("clock", 0.222), ("constant 0.5", None)):
-                note = "no <figure> here" if mean is None else ""
+                notes = (Note(NoteKind.NO_FIGURE, "no <figure> here"),) if mean is None else ()
                 found = None if mean is None else mean + number / 100
                 values = {} if mean is None else {f"{task} 1": found, f"{task} 2": found}
                 low, high = (None, None) if mean is None else (found - 0.05, found + 0.05)
                 results.append(
-                    Result(metric, variant, task, found, low, high, len(values), note, values)
+                    Result(metric, variant, task, found, low, high, len(values), notes, values)
                 )
     return [*results, *mean_over_tasks(results)]
 
@@ -232,7 +234,8 @@ def test_the_pictures_of_a_task_with_a_hostile_name_are_drawn_and_described(tmp_
             )
         )
     task = "a/../$b_{$ <i>" + "y" * 300
-    pictures = draw_task(tmp_path, task, videos[:1], videos[1:], 2) + draw_map(tmp_path, task, videos)
+    _, curves = evaluate_task_with_curves(task, videos[:1], videos[1:], kept=2)
+    pictures = draw_task(tmp_path, task_to_draw(task, videos[:1], videos[1:], curves))
     assert [picture.kind for picture in pictures] == ["progress", "progress", "similarity", "map"]
     assert {picture.file for picture in pictures} == {path.name for path in tmp_path.iterdir()}
     assert all(picture.task == task for picture in pictures)

@@ -1,0 +1,54 @@
+import pytest
+
+from utils.metrics.table import METRICS, Metric, Needs, metric_table, metrics_that_need
+
+
+def metric(name="gap", better="lower"):
+    return Metric(name, name, better, "meaning.", Needs.PAIRS, len)
+
+
+def test_errors_are_better_low_and_agreements_high():
+    better = {name: entry.better for name, entry in METRICS.items()}
+    assert {name for name, way in better.items() if way == "lower"} == {
+        "OPE_video_online", "OPE_action_online", "OPE_video_offline", "OPE_action_offline", "EAE", "EAE_monotonic",
+    }
+    assert {name for name, way in better.items() if way == "higher"} == {
+        "KT", "KTW", "PHP", "PC_10", "PC_50", "PC_100",
+    }
+
+
+def test_every_entry_is_complete():
+    for name, entry in METRICS.items():
+        assert entry.name == name
+        assert entry.title
+        assert entry.meaning.endswith(".")
+        assert "better" not in entry.meaning, "it is said by `better` alone"
+
+
+def test_what_progress_needs():
+    progress = [needs for needs in Needs if needs.is_progress]
+    assert len(progress) == 4
+    assert [needs.knows_the_end for needs in progress] == [False, False, True, True]
+    assert [needs.is_inside_actions for needs in progress] == [False, True, False, True]
+    for needs in progress:
+        (entry,) = metrics_that_need(needs, METRICS)
+        assert ("online" in entry.title) == (not needs.knows_the_end)
+        assert ("action" in entry.title) == needs.is_inside_actions
+
+
+def test_a_table_of_ones_own_keeps_the_order_and_leaves_the_first_alone():
+    table = metric_table(*METRICS.values(), metric())
+    assert list(table) == [*METRICS, "gap"]
+    assert "gap" not in METRICS
+    with pytest.raises(TypeError):
+        table["other"] = metric("other")
+
+
+def test_mistakes_in_an_entry_are_said_at_once():
+    with pytest.raises(ValueError, match="two metrics have one name: gap, gap"):
+        metric_table(metric(), metric())
+    with pytest.raises(ValueError, match="'smaller'; expected 'lower' or 'higher'"):
+        metric(better="smaller")
+    for name in ("a/b", "", "..", "../x"):
+        with pytest.raises(ValueError, match="that of a file"):
+            metric(name)
