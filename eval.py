@@ -33,18 +33,11 @@ def argument_parser() -> argparse.ArgumentParser:
     parser.add_argument("-f", "--folder", help="the run; by default the newest one")
     parser.add_argument("--split", choices=("test", "val"), default="test")
     parser.add_argument("--task", nargs="+", default=[], help="only these tasks")
-    parser.add_argument(
-        "--dataset-path", default="", help="folder of the data sets, if not that of the training"
-    )
-    parser.add_argument(
-        "--features-folder", default="", help="FEATURES_FOLDER, if not that of the training"
-    )
+    parser.add_argument("--dataset-path", default="", help="folder of the data sets, if not that of the training")
+    parser.add_argument("--features-folder", default="", help="FEATURES_FOLDER, if not that of the training")
     parser.add_argument("--output", help="folder to write to instead of RUN/EVAL/<checkpoint>")
     parser.add_argument(
-        "--compare",
-        nargs="+",
-        default=[],
-        metavar="RUN",
+        "--compare", nargs="+", default=[], metavar="RUN",
         help="two or more runs (or checkpoint files) to compare; the first is the base",
     )
     parser.add_argument("--figures", type=_count, default=2, help="videos a task to draw; 0 draws nothing")
@@ -60,9 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     if len(options.compare) == 1:
         parser.error("--compare needs at least two runs")
     if options.compare and (options.folder or options.output):
-        parser.error(
-            "--compare names its runs itself and writes to each of them: leave out --folder and --output"
-        )
+        parser.error("--compare names its runs itself and writes to each of them: leave out --folder and --output")
 
     # Imported here, so that --help and a wrong option are answered at once: torch alone takes a second.
     from utils.ckpt_save import find_checkpoint
@@ -79,14 +70,8 @@ def main(arguments: Sequence[str]) -> int:
     except (ValueError, RuntimeError) as error:
         parser.error(f"--device: {error}")
     request = EvaluationRequest(
-        options.split,
-        tuple(options.task),
-        options.dataset_path,
-        not options.no_classifier,
-        options.figures,
-        device,
-        "tsne" if options.tsne else "pca",
-        options.features_folder,
+        options.split, tuple(options.task), options.dataset_path, not options.no_classifier, options.figures, device,
+        "tsne" if options.tsne else "pca", options.features_folder,
     )
 
     def evaluate(path: Path, folder: Path) -> list[Result]:
@@ -96,10 +81,7 @@ def main(arguments: Sequence[str]) -> int:
         return results
 
     if options.compare:
-        paths = [
-            Path(run) if Path(run).is_file() else find_checkpoint(options.checkpoint, run)
-            for run in options.compare
-        ]
+        paths = [Path(r) if Path(r).is_file() else find_checkpoint(options.checkpoint, r) for r in options.compare]
         if len({path.resolve() for path in paths}) < len(paths):
             parser.error(f"--compare means one checkpoint twice: {', '.join(map(str, paths))}")
         evaluations = {}

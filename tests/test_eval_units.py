@@ -27,7 +27,7 @@ from utils.evaluation.checkpoint import (
 )
 from utils.evaluation.comparison import comparison_table, paired_differences
 from utils.evaluation.notes import KNOWS_THE_END, Note, NoteKind
-from utils.evaluation.pictures import draw_task, task_to_draw
+from utils.evaluation.pictures import draw_task
 from utils.evaluation.results import (
     ALL_TASKS,
     Measured,
@@ -318,21 +318,21 @@ class TestComparison:
         assert "KT (higher)" in table
 
 
-def drawn(task, train, test, number=2):
-    _, curves = evaluate_task_with_curves(task, train, test, kept=number)
-    return task_to_draw(task, train, test, curves)
+def draw(folder, task, train, test):
+    _, curves = evaluate_task_with_curves(task, train, test, kept=2)
+    return draw_task(folder, task, test, curves, train[:1])
 
 
 def test_pictures_are_drawn_for_the_first_videos_and_for_a_lone_one(tmp_path):
     videos = embedded(perfect(5))
-    draw_task(tmp_path / "many", drawn("make_tea", videos[:2], videos[2:]))
+    draw(tmp_path / "many", "make_tea", videos[:2], videos[2:])
     assert sorted(path.name for path in (tmp_path / "many").iterdir()) == [
         "map+make_tea.png",
         "progress+make_tea+video2.png",
         "progress+make_tea+video3.png",
         "similarity+make_tea+video2+video3.png",
     ]
-    draw_task(tmp_path / "lone", drawn("tea", videos[:4], videos[4:]))
+    draw(tmp_path / "lone", "tea", videos[:4], videos[4:])
     assert (tmp_path / "lone" / "similarity+tea+video4+video0.png").is_file()
 
 
@@ -341,7 +341,7 @@ def test_tasks_that_differ_in_punctuation_alone_have_pictures_of_their_own(tmp_p
     pictures = [
         picture.file
         for task in ("make tea/milk", "make tea milk", "make-tea-milk", "make+tea+milk")
-        for picture in draw_task(tmp_path, drawn(task, videos[:2], videos[2:]))
+        for picture in draw(tmp_path, task, videos[:2], videos[2:])
     ]
     assert len(set(pictures)) == len(pictures) == 16
     assert {path.name for path in tmp_path.iterdir()} == set(pictures)

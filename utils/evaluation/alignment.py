@@ -45,8 +45,7 @@ def measure_alignment(
                 figures.setdefault(key, np.full((len(videos), len(videos)), np.nan))[way] = value
     notes: tuple[Note, ...] = ()
     if lone:
-        text = f"lone test video, paired with {len(train)} training videos"
-        notes = (Note(NoteKind.LONE_TEST_VIDEO, text),)
+        notes = (Note(NoteKind.LONE_TEST_VIDEO, f"lone test video, paired with {len(train)} training videos"),)
         figures = {key: _mean_of_both_directions(values) for key, values in figures.items()}
     return [Measured(metrics[metric], variant, values, notes) for (metric, variant), values in figures.items()]
 

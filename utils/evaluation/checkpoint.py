@@ -20,7 +20,7 @@ from models.build_model import build_model
 from utils.ckpt_save import load_checkpoint, load_model
 from utils.data.dataset import VideoData, load_data
 from utils.errors import DataError
-from utils.evaluation.pictures import TaskToDraw, draw_task, task_to_draw
+from utils.evaluation.pictures import draw_task
 from utils.evaluation.results import METRICS_FILE, Result, mean_over_tasks, read_results, save_results
 from utils.evaluation.task import evaluate_task_with_curves
 from utils.files import LONGEST_PART, safe_name, write_json
@@ -59,13 +59,8 @@ class EvaluationRequest:
 
     def as_description(self) -> dict[str, Any]:
         """What decides the figures, as plain values."""
-        return {
-            "split": self.split,
-            "tasks": list(self.tasks),
-            "dataset_path": self.dataset_path,
-            "features_folder": self.features_folder,
-            "classify": self.classify,
-        }
+        places = {"dataset_path": self.dataset_path, "features_folder": self.features_folder}
+        return {"split": self.split, "tasks": list(self.tasks), **places, "classify": self.classify}
 
     def is_answered_by(self, description: Any) -> bool:
         """Whether figures made for a request of this description answer this one too: they may hold PC besides."""
@@ -128,7 +123,7 @@ def evaluate_checkpoint(
     frames_ahead = networks[TRAINED].frames_ahead
 
     results: list[Result] = []
-    drawn: list[TaskToDraw] = []
+    drawn: list[tuple] = []  # what the pictures are made from, for when the figures are written
     embedded: dict[str, TrainingVideos] = {}  # of all tasks until the end, because one file holds them all
     for task in tasks:
         train, chosen = (
@@ -140,7 +135,7 @@ def evaluate_checkpoint(
         )
         results += found
         if request.figures:
-            drawn.append(task_to_draw(task, train, chosen, curves))
+            drawn.append((task, chosen, curves, train[:1]))
         embedded[task] = TrainingVideos.of(train)
     results += mean_over_tasks(results)
 
@@ -159,7 +154,7 @@ def evaluate_checkpoint(
         keep_training_embeddings(path, checkpoint, data, embedded, device)
     del embedded, networks
 
-    pictures = [picture for task in drawn for picture in draw_task(folder, task, request.map_method)]
+    pictures = [picture for task in drawn for picture in draw_task(folder, *task, request.map_method)]
     if pictures:
         write_json(folder / METRICS_FILE, {**content, "pictures": [picture.as_description() for picture in pictures]})
     return results

@@ -63,30 +63,15 @@ def comparison_table(
         metrics: the table of metrics.
     """
     names = list(evaluations)
-    means = {
-        name: {r.metric: r for r in results if r.variant == variant and r.task == ALL_TASKS}
-        for name, results in evaluations.items()
-    }
-    differences = {
-        name: {
-            r.metric: r
-            for r in paired_differences(evaluations[names[0]], evaluations[name], variant, metrics)
-            if r.task == ALL_TASKS
-        }
-        for name in names[1:]
-    }
+    base, *others = evaluations.values()
+    shown = [base, *others, *(paired_differences(base, other, variant, metrics) for other in others)]
+    columns = [{r.metric: r for r in results if (r.variant, r.task) == (variant, ALL_TASKS)} for results in shown]
     letters = [chr(ord("A") + i) for i in range(len(names))]
     header = ["metric (better)", *letters, *(f"{letter} - A" for letter in letters[1:])]
-    rows = []
-    for metric in means[names[0]]:
-        figures = [means[name].get(metric) for name in names]
-        figures += [differences[name].get(metric) for name in names[1:]]
-        rows.append([f"{metric} ({metrics[metric].better})", *map(format_figure, figures)])
-    return "\n".join(
-        [
-            *(f"{letter}: {name}" for letter, name in zip(letters, names, strict=True)),
-            f"{variant}, {ALL_TASKS}, 95 % bootstrap intervals; differences are paired by video",
-            "",
-            format_table(header, rows),
-        ]
-    )
+    rows = [
+        [f"{metric} ({metrics[metric].better})", *(format_figure(column.get(metric)) for column in columns)]
+        for metric in columns[0]
+    ]
+    said = [f"{letter}: {name}" for letter, name in zip(letters, names, strict=True)]
+    said.append(f"{variant}, {ALL_TASKS}, 95 % bootstrap intervals; differences are paired by video")
+    return "\n".join([*said, "", format_table(header, rows)])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 
-class NoteKind(Enum):
+class NoteKind(str, Enum):
     """What a note is about."""
 
     KNOWS_THE_END = "knows the end"
@@ -21,30 +21,11 @@ class NoteKind(Enum):
     OTHER = "other"
 
 
-@dataclass(frozen=True)
-class Note:
-    """One note.
-
-    Attributes:
-        kind: what it is about.
-        text: what it says.
-    """
+class Note(NamedTuple):
+    """One note: what it is about, and what it says."""
 
     kind: NoteKind
     text: str
-
-    def as_description(self) -> dict[str, str]:
-        """Plain values for `metrics.json`."""
-        return {"kind": self.kind.value, "text": self.text}
-
-    @classmethod
-    def read(cls, description: dict[str, str]) -> Note:
-        """The note of plain values.
-
-        Raises:
-            KeyError, ValueError: they are not those of a note.
-        """
-        return cls(NoteKind(description["kind"]), description["text"])
 
 
 KNOWS_THE_END = Note(NoteKind.KNOWS_THE_END, "knows the end")

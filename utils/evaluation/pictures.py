@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import pairwise
@@ -48,70 +48,53 @@ class Picture:
         return {**asdict(self), "videos": list(self.videos)}
 
 
-@dataclass(frozen=True)
-class TaskToDraw:
-    """What the pictures of a task are drawn from; see `task_to_draw`.
-
-    Attributes:
-        task: its name.
-        test: all test videos, for the map.
-        curves: predicted progress of the first of them.
-        partners: videos of which each two successive ones are held against each other.
-    """
-
-    task: str
-    test: Sequence[EmbeddedVideo]
-    curves: Sequence[Curves]
-    partners: Sequence[EmbeddedVideo]
-
-
-def task_to_draw(
-    task: str, train: Sequence[EmbeddedVideo], test: Sequence[EmbeddedVideo], curves: Sequence[Curves]
-) -> TaskToDraw:
-    """Progress and similarity are those of the first videos, as many as there are curves of.
-
-    A lone one is held against the second test video, or against the first training video.
-    """
-    shown = list(test[: len(curves)])
-    return TaskToDraw(task, test, curves, shown if len(shown) > 1 else [*shown, *(test[1:2] or train[:1])])
-
-
-def draw_task(folder: Path, drawn: TaskToDraw, map_method: str = "pca") -> list[Picture]:
-    """Draws progress curves, similarity matrices, and the map of the frames of all test videos.
+def draw_task(
+    folder: Path,
+    task: str,
+    test: Sequence[EmbeddedVideo],
+    curves: Sequence[Curves],
+    spare: Sequence[EmbeddedVideo],
+    map_method: str = "pca",
+) -> list[Picture]:
+    """Draws progress curves and similarity matrices of the first test videos, and the map of the frames of all.
 
     Args:
         folder: where to write.
-        drawn: from what.
+        task: its name.
+        test: the test videos.
+        curves: predicted progress of the first of them; as many are drawn.
+        spare: a training video, which a lone test video is held against.
         map_method: 'pca' or 'tsne'.
 
     Returns:
         The pictures that were written. Whatever goes wrong with one is a warning that names it: a picture is no
         reason to lose the figures.
     """
-    pictures = []
-    for picture, plot in _pictures_of(drawn, map_method):
-        try:
-            with matplotlib.rc_context({"text.parse_math": False}):  # a name may hold dollar signs
-                plot(folder / picture.file)
-        except Interrupted:
-            raise
-        except Exception as error:
-            logger.warning("%s is not drawn: %s (%s)", folder / picture.file, first_line(error), type(error).__name__)
-        else:
-            pictures.append(picture)
-    return pictures
+    shown = list(test[: len(curves)])
+    partners = shown if len(shown) > 1 else [*shown, *(test[1:2] or spare)]
+    wanted = [
+        (Picture(f"{safe_name('progress', task, video.handle)}.png", "progress", task, (video.handle,)),
+         partial(_draw_progress, task, video, of_video))
+        for video, of_video in zip(shown, curves, strict=True)
+    ]  # fmt: skip
+    for pair in pairwise(partners):
+        handles = tuple(video.handle for video in pair)
+        picture = Picture(f"{safe_name('similarity', task, *handles)}.png", "similarity", task, handles)
+        wanted.append((picture, partial(_draw_similarity, task, *pair)))
+    wanted.append((Picture(f"{safe_name('map', task)}.png", "map", task), partial(_draw_map, task, test, map_method)))
+    return [picture for picture, plot in wanted if _is_drawn(folder / picture.file, plot)]
 
 
-def _pictures_of(drawn: TaskToDraw, map_method: str) -> Iterator[tuple[Picture, Callable[[Path], None]]]:
-    """Every picture with the function that writes it."""
-    for video, curves in zip(drawn.test, drawn.curves, strict=False):
-        file = f"{safe_name('progress', drawn.task, video.handle)}.png"
-        yield Picture(file, "progress", drawn.task, (video.handle,)), partial(_draw_progress, drawn.task, video, curves)
-    for first, second in pairwise(drawn.partners):
-        file = f"{safe_name('similarity', drawn.task, first.handle, second.handle)}.png"
-        picture = Picture(file, "similarity", drawn.task, (first.handle, second.handle))
-        yield picture, partial(_draw_similarity, drawn.task, first, second)
-    yield Picture(f"{safe_name('map', drawn.task)}.png", "map", drawn.task), partial(_draw_map, drawn, map_method)
+def _is_drawn(path: Path, plot: Callable[[Path], None]) -> bool:
+    try:
+        with matplotlib.rc_context({"text.parse_math": False}):  # a name may hold dollar signs
+            plot(path)
+    except Interrupted:
+        raise
+    except Exception as error:
+        logger.warning("%s is not drawn: %s (%s)", path, first_line(error), type(error).__name__)
+        return False
+    return True
 
 
 def _draw_progress(task: str, video: EmbeddedVideo, curves: Curves, path: Path) -> None:
@@ -133,7 +116,7 @@ def _draw_similarity(task: str, first: EmbeddedVideo, second: EmbeddedVideo, pat
     plot_similarity(path, *embeddings, *times, first.handle, second.handle, task)
 
 
-def _draw_map(drawn: TaskToDraw, method: str, path: Path) -> None:
+def _draw_map(task: str, test: Sequence[EmbeddedVideo], method: str, path: Path) -> None:
     """Of the trained and of the untrained network, beside each other."""
-    networks = {name: [video.embeddings[name] for video in drawn.test] for name in (TRAINED, UNTRAINED)}
-    plot_embedding_map(path, networks, [video.progress for video in drawn.test], drawn.task, method)
+    networks = {name: [video.embeddings[name] for video in test] for name in (TRAINED, UNTRAINED)}
+    plot_embedding_map(path, networks, [video.progress for video in test], task, method)

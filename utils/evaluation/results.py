@@ -186,7 +186,7 @@ def save_results(folder: Path, results: Sequence[Result], description: Mapping[s
     Returns:
         What stands in `metrics.json`.
     """
-    rows = [{**r.as_row(), "notes": [n.as_description() for n in r.notes], "values": dict(r.values)} for r in results]
+    rows = [{**r.as_row(), "notes": [note._asdict() for note in r.notes], "values": dict(r.values)} for r in results]
     content = {**description, "results": rows}
     earlier = _files_of(folder)
     for metric in dict.fromkeys(r.metric for r in results):
@@ -217,10 +217,12 @@ def read_results(description: Mapping[str, Any], metrics: Mapping[str, Metric] =
     """
     results = []
     for row in description["results"]:
-        row = dict(row)
-        text, notes = row.pop("note"), row.pop("notes", None)
-        row["notes"] = read_joined(text) if notes is None else tuple(map(Note.read, notes))
-        results.append(Result(**row))
+        figures = {key: value for key, value in row.items() if key not in ("note", "notes")}
+        if "notes" in row:
+            notes = tuple(Note(NoteKind(note["kind"]), note["text"]) for note in row["notes"])
+        else:
+            notes = read_joined(row["note"])
+        results.append(Result(**figures, notes=notes))
         if results[-1].metric not in metrics:
             raise DataError(f"figures of {results[-1].metric!r}; the table of metrics has {', '.join(metrics)}")
     return results

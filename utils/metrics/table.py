@@ -120,13 +120,13 @@ def _classification(fraction: float) -> Metric:
     """Phase classification with the labels of a share of the training videos."""
     name = f"PC_{round(100 * fraction)}"
     meaning = (
-        f"phase classification: accuracy of a classifier of actions, fitted with the labels of {fraction:.0%} of the "
+        f"Phase classification: accuracy of a classifier of actions, fitted with the labels of {fraction:.0%} of the "
         "training videos."
     )
     return Metric(name, name, "higher", meaning, Needs.LABELS, partial(phase_classification, fraction=fraction))
 
 
-_DISTANCE = "mean distance of the predicted from the true progress, both in [0, 1]"
+_DISTANCE = "Mean distance of the predicted from the true progress, both in [0, 1]"
 _ALIGNABLE = "shares no action with another video"
 
 METRICS = metric_table(
@@ -153,13 +153,13 @@ METRICS = metric_table(
     ),
     Metric(
         "EAE", "EAE", "lower",
-        "enclosed area error: the area between the found and the nearest valid alignment, as a share of what is "
+        "Enclosed area error: the area between the found and the nearest valid alignment, as a share of what is "
         "possible.",
         Needs.PAIRS, enclosed_area_error, _ALIGNABLE,
     ),
     Metric(
         "EAE_monotonic", "EAE_monotonic", "lower",
-        "the enclosed area error with every frame counted, as for videos that all go the same way.",
+        "The enclosed area error with every frame counted, as for videos that all go the same way.",
         Needs.PAIRS, partial(enclosed_area_error, monotonic=True), _ALIGNABLE,
     ),
     Metric(
@@ -174,7 +174,7 @@ METRICS = metric_table(
     ),
     Metric(
         "PHP", "PHP", "higher",
-        "phase progression: R² of the true progress regressed on the embedding of a frame.",
+        "Phase progression: R² of the true progress regressed on the embedding of a frame.",
         Needs.REGRESSION, phase_progression,
     ),
     *map(_classification, FRACTIONS),

@@ -1,6 +1,7 @@
 """One page per evaluation, and one per run, with all tables and pictures inside: `report.html`.
 
-The page needs nothing else: no network, no script, no other file.
+The page needs nothing else: no network, no script, no other file. What stands in it is gathered here; how it looks is
+in `page.html.jinja`, `parts.html.jinja` and `style.css`.
 """
 
 from __future__ import annotations
@@ -8,63 +9,68 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
 from utils.evaluation.pictures import Picture
-from utils.evaluation.results import ALL_TASKS, METRICS_FILE, Result, read_results
+from utils.evaluation.results import ALL_TASKS, CLOCK, METRICS_FILE, Result, read_results
+from utils.evaluation.tables import END_IS_TOLD, task_tables
 from utils.files import write_text
+from utils.metrics.table import METRICS, Metric, Needs, metrics_that_need
 from utils.prediction.embedding import TRAINED
-from utils.report.style import PAGE, STYLE
-from utils.report.tables import (
-    ONLINE,
-    escaped,
-    headline_table,
-    meanings,
-    name,
-    task_tables,
-    video_table,
-)
+from utils.prediction.readouts import READOUTS_OF_TRAINING_VIDEOS
 
 logger = logging.getLogger(__name__)
 
 REPORT = "report.html"
 CAPTIONS = {
-    "progress": "Progress over time: truth, online prediction and the clock; the error is shaded.",
-    "similarity": "Similarity of all frames of two videos, with the true and the found alignment.",
+    "progress": "Progress over time: the truth, what the path of the trained network's embedding tells from the frames "
+    "so far, and the clock. The error is shaded. Inside each action, its start and its name are given.",
+    "similarity": "Similarity of all frames of two videos for the trained network, with all valid alignments, the "
+    "nearest neighbours, which EAE, KT and KTW judge, and the path of time warping, which no metric uses.",
     "map": "Map of the frames of the test videos, coloured by true progress; similar frames lie together.",
+    "losses": "Losses over the epochs. In validation, lambda and the schedules have their final values at every epoch; "
+    "in training they change, so that the two curves are of different functions.",
 }
+TABLE_CAPTIONS = {
+    "progress error": "distance of the predicted from the true progress (OPE), ↓ lower is better",
+    "embedding": "how well frames of different videos are told apart and put in order, ↓ lower or ↑ higher is better",
+}
+# What HTML doesn't allow in text or UTF-8 can't write: control characters and halves of surrogate pairs.
+_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
-def write_reports(folder: Path) -> Path:
+def write_reports(folder: Path, metrics: Mapping[str, Metric] = METRICS) -> Path:
     """Write the report of an evaluation and, if it lies in RUN/EVAL and RUN is a run, that of the run.
 
     The run's report holds every evaluation in RUN/EVAL and the loss curves.
 
     Args:
         folder: of the evaluation, with its `metrics.json` and pictures.
+        metrics: the table of metrics that it was made with.
 
     Returns:
         The report of the evaluation.
     """
     folder = folder.resolve()
-    evaluation = _read(folder)
+    evaluation = read_evaluation(folder, metrics)
     path = folder / REPORT
-    title = f"{evaluation['data_set']}: {evaluation['checkpoint']}, {evaluation['request']['split']} split"
-    write_text(path, report_page(title, {folder: evaluation}))
+    title = f"{evaluation['data_set']}: {evaluation['checkpoint']}, {evaluation['split']} split"
+    write_text(path, report_page(title, [evaluation]))
     run = folder.parent.parent
     if folder.parent.name == "EVAL" and _is_run(run):
-        evaluations = {}
+        evaluations = []
         for other in sorted(folder.parent.iterdir()):
             if not (other / METRICS_FILE).is_file():
                 continue
             try:
-                evaluations[other] = _read(other)
+                evaluations.append(read_evaluation(other, metrics))
             except (ValueError, KeyError, TypeError) as error:
-                logger.warning(
-                    "%s: not read, left out of the run's report: %r", other / METRICS_FILE, error
-                )
+                logger.warning("%s: not read, left out of the run's report: %r", other / METRICS_FILE, error)
         write_text(run / REPORT, report_page(f"Run {run.name}", evaluations, run / "loss_curves.png"))
     return path
 
@@ -74,118 +80,103 @@ def _is_run(folder: Path) -> bool:
     return (folder / "ckpt").is_dir() or (folder / "config.json").is_file() or any(folder.glob("*.pt"))
 
 
-def report_page(
-    title: str, evaluations: Mapping[Path, Mapping[str, Any]], loss_curves: Path | None = None
-) -> str:
+def report_page(title: str, evaluations: Sequence[Mapping[str, Any]], loss_curves: Path | None = None) -> str:
     """The HTML of a page.
 
     Args:
         title: plain text.
-        evaluations: content of `metrics.json` by the folder that it and its pictures lie in.
+        evaluations: what `read_evaluation` gives of each.
         loss_curves: the picture of the training, if it is there.
     """
-    parts = []
-    if len(evaluations) > 1:
-        links = "".join(
-            f'<li><a href="#evaluation-{number}">{name(folder.name)}</a></li>'
-            for number, folder in enumerate(evaluations)
-        )
-        parts.append(f'<nav aria-label="evaluations"><ul>{links}</ul></nav>')
+    training = None
     if loss_curves is not None and loss_curves.is_file():
-        text = "Losses over the epochs, in training and in validation."
-        parts.append(f"<section><h2>Training</h2>{_figure(loss_curves, text, text)}</section>")
-    parts += [
-        _evaluation(f"evaluation-{number}", folder, description)
-        for number, (folder, description) in enumerate(evaluations.items())
-    ]
-    everything = [r for description in evaluations.values() for r in read_results(description)]
-    parts.append(f"<section>{meanings(everything)}</section>")
-    return PAGE.substitute(title=escaped(title), style=STYLE, content="\n".join(parts))
+        training = _picture(loss_curves, Picture(loss_curves.name, "losses", ""))
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent, encoding="utf-8"),
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    templates.globals.update(trained=TRAINED, end_is_told=END_IS_TOLD, captions=TABLE_CAPTIONS)
+    page = templates.get_template("page.html.jinja").render(
+        title=title,
+        evaluations=evaluations,
+        metrics=list(dict.fromkeys(metric for evaluation in evaluations for metric in evaluation["metrics"])),
+        loss_curves=training,
+    )
+    return _UNWRITABLE.sub("\N{REPLACEMENT CHARACTER}", page)
 
 
-def _read(folder: Path) -> dict[str, Any]:
-    """The content of `metrics.json`.
+def read_evaluation(folder: Path, metrics: Mapping[str, Metric] = METRICS) -> dict[str, Any]:
+    """What `parts.html.jinja` shows of the evaluation in a folder.
 
     Raises:
-        ValueError, KeyError, TypeError: it isn't JSON, or something that the report needs isn't there.
+        ValueError, KeyError, TypeError: its `metrics.json` isn't JSON, or lacks something.
     """
     description = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
-    read_results(description)
-    for picture in description.get("pictures", []):
-        Picture(**picture)
-    _about(description, ())
-    return description
-
-
-def _evaluation(identifier: str, folder: Path, description: Mapping[str, Any]) -> str:
-    results = read_results(description)
-    tasks = [task for task in dict.fromkeys(r.task for r in results) if task != ALL_TASKS]
-    overall = ALL_TASKS if len(tasks) > 1 else tasks[0] if tasks else ALL_TASKS
+    results = read_results(description, metrics)
     pictures = [Picture(**picture) for picture in description.get("pictures", [])]
-    parts = [
-        f'<section id="{identifier}"><h2>Evaluation {name(folder.name)}</h2>',
-        _about(description, tasks),
-        "<h3>Does it beat the clock?</h3>",
-        headline_table(results, overall),
+    names = [task for task in dict.fromkeys(r.task for r in results) if task != ALL_TASKS]
+    best = {task: _best_first(results, task, metrics) for task in (*names, ALL_TASKS)}
+    tasks = [
+        {
+            "name": task,
+            "best": best[task],
+            "tables": task_tables(results, task, metrics),
+            "pictures": [
+                _picture(folder / p.file, p, best[task])
+                for kind in CAPTIONS
+                for p in pictures
+                if (p.kind, p.task) == (kind, task)
+            ],
+        }
+        for task in names
     ]
-    if overall == ALL_TASKS:
-        parts.append(f"<h3>All figures, {ALL_TASKS}</h3>{task_tables(results, ALL_TASKS)}")
-    if len(tasks) > 1:
-        links = (f'<li><a href="#{identifier}-{i}">{name(task)}</a></li>' for i, task in enumerate(tasks))
-        parts.append(f'<nav aria-label="tasks"><ul>{"".join(links)}</ul></nav>')
-    for number, task in enumerate(tasks):
-        parts.append(f'<section id="{identifier}-{number}"><h3>Task {name(task)}</h3>')
-        parts += [
-            _picture(folder, picture, results)
-            for kind in CAPTIONS
-            for picture in pictures
-            if (picture.kind, picture.task) == (kind, task)
-        ]
-        parts += [task_tables(results, task), video_table(results, task), "</section>"]
-    return "\n".join([*parts, "</section>"])
-
-
-def _about(description: Mapping[str, Any], tasks: Sequence[str]) -> str:
-    """What was evaluated, as a list of terms."""
-    ahead = description.get("frames_ahead", 0)
-    seen = "all frames of the video" if ahead is None else f"{ahead} later frames"
-    entries = {
-        "data set": name(description["data_set"]),
-        "checkpoint": f"{name(description['checkpoint'])}, after epoch {int(description['epoch']) + 1}",
-        "split": escaped(description["request"]["split"]),
-        "tasks": ", ".join(map(name, tasks)) or "none",
-        "an embedding sees": "nothing after its frame (causal)" if ahead == 0 else escaped(seen),
+    several = len(names) != 1
+    return {
+        "name": folder.name,
+        "data_set": description["data_set"],
+        "checkpoint": description["checkpoint"],
+        "epoch": int(description["epoch"]),
+        "split": description["request"]["split"],
+        "frames_ahead": description.get("frames_ahead", 0),
+        "skipped_tasks": dict(description.get("skipped_tasks") or {}),
+        "best": best[ALL_TASKS if several else names[0]],
+        "overall": task_tables(results, ALL_TASKS, metrics) if several else None,
+        "tasks": tasks,
+        "metrics": [metrics[name] for name in dict.fromkeys(r.metric for r in results)],
     }
-    skipped = description.get("skipped_tasks") or {}
-    if skipped:
-        entries["left out"] = "; ".join(f"{name(task)}: {escaped(why)}" for task, why in skipped.items())
-    content = "".join(f"<dt>{term}</dt><dd>{value}</dd>" for term, value in entries.items())
-    return f'<dl class="about">{content}</dl>'
 
 
-def _picture(folder: Path, picture: Picture, results: Sequence[Result]) -> str:
-    caption = CAPTIONS[picture.kind]
-    errors = {
-        r.variant: r.values[picture.videos[0]]
-        for r in results
-        if picture.kind == "progress" and (r.metric, r.task) == (ONLINE, picture.task)
-        if picture.videos[:1] and picture.videos[0] in r.values and r.variant in (TRAINED, "clock")
+def _best_first(results: Sequence[Result], task: str, metrics: Mapping[str, Metric]) -> dict[str, Any] | None:
+    """What the first metric of online progress found on a task, the best first; None if it found nothing."""
+    metric = next(iter(metrics_that_need(Needs.VIDEO_ONLINE, metrics)), None)
+    chosen = [r for r in results if metric and (r.metric, r.task) == (metric.name, task) and r.mean is not None]
+    if not chosen:
+        return None
+    return {
+        "metric": metric,
+        "task": task,
+        "results": sorted(chosen, key=lambda r: r.mean, reverse=metric.better == "higher"),
+        "longest": max(max(r.mean, r.high or 0) for r in chosen) or 1,
+        "readouts": sorted(r.variant for r in chosen if r.variant in READOUTS_OF_TRAINING_VIDEOS),
+        "videos": list(dict.fromkeys(handle for r in chosen for handle in r.values)),
     }
-    said = "; ".join(f"error of the {variant} {error:.3f}" for variant, error in errors.items())
-    videos = f" Videos: {', '.join(picture.videos)}." if picture.videos else ""
-    alternative = f"{caption} Task: {picture.task}.{videos}{f' {said.capitalize()}.' if said else ''}"
-    return _figure(folder / picture.file, caption, alternative, picture.videos, picture.kind)
 
 
-def _figure(path: Path, caption: str, alternative: str, videos: Sequence[str] = (), kind: str = "") -> str:
-    """A figure with its picture inside, or with a word that the picture is gone."""
-    named = f" {', '.join(map(name, videos))}" if videos else ""
-    shape = "tall" if kind == "similarity" else "wide"
-    if path.is_file():
-        content = base64.b64encode(path.read_bytes()).decode("ascii")
-        image = f'<img class="{shape}" alt="{escaped(alternative)}" src="data:image/png;base64,{content}">'
-        # In a narrow window it is moved rather than shrunk until nothing can be read.
-        shown = f'<div class="scroll" role="region" tabindex="0" aria-label="{escaped(caption)}">{image}</div>'
-    else:
-        shown = f'<p class="soft">The picture {name(path.name)} is no longer there.</p>'
-    return f"<figure>{shown}<figcaption>{escaped(caption)}{named}</figcaption></figure>"
+def _picture(path: Path, picture: Picture, best: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A picture, its PNG in base64 unless the file is gone, and what is said to who doesn't see it."""
+    said = [CAPTIONS[picture.kind], f"Task: {picture.task}." if picture.task else ""]
+    said += [f"Videos: {', '.join(picture.videos)}."] if picture.videos else []
+    errors = [
+        f"error of the {r.variant} {r.values[picture.videos[0]]:.3f}"
+        for r in (best["results"] if best and picture.kind == "progress" and picture.videos else ())
+        if r.variant in (TRAINED, CLOCK) and picture.videos[0] in r.values
+    ]
+    said += [f"{'; '.join(errors).capitalize()}."] if errors else []
+    return {
+        "file": picture.file,
+        "kind": picture.kind,
+        "videos": picture.videos,
+        "caption": CAPTIONS[picture.kind],
+        "alternative": " ".join(filter(None, said)),
+        "content": base64.b64encode(path.read_bytes()).decode("ascii") if path.is_file() else None,
+    }

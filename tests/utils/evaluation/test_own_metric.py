@@ -15,6 +15,7 @@ from utils.evaluation.tables import results_table, task_tables
 from utils.evaluation.task import evaluate_task
 from utils.metrics.table import METRICS, Metric, Needs, metric_table
 from utils.prediction.embedding import RAW, TRAINED, UNTRAINED, EmbeddedVideo, path_length
+from utils.report.page import write_reports
 from utils.tensorops import get_trueprogress, get_trueprogress_per_action
 
 
@@ -102,7 +103,7 @@ def test_it_stands_in_the_tables_under_its_title_and_on_its_side(results):
     assert "late (lower)" in compared
 
 
-def test_it_is_written_and_read(results, tmp_path):
+def test_it_is_written_read_and_reported(results, tmp_path):
     description = {
         "checkpoint": "x.pt", "epoch": 0, "data_set": "mine", "frames_ahead": 0, "request": {"split": "test"},
     }
@@ -112,6 +113,10 @@ def test_it_is_written_and_read(results, tmp_path):
     assert read_results(content, TABLE) == results
     with pytest.raises(DataError, match="'late'"):
         read_results(content)
+    page = write_reports(tmp_path, TABLE).read_text()
+    assert "reach &lt;of all&gt;" in page
+    assert "share of frames &lt;found&gt;." in page
+    assert "<found>" not in page
 
 
 def test_every_metric_that_an_evaluation_gives_has_an_entry(videos):

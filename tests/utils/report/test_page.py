@@ -13,12 +13,11 @@ from matplotlib.image import imread
 
 from tests.utils.metrics.annotations import annotation
 from utils.evaluation.notes import Note, NoteKind
-from utils.evaluation.pictures import Picture, draw_task, task_to_draw
+from utils.evaluation.pictures import Picture, draw_task
 from utils.evaluation.results import ALL_TASKS, Result, mean_over_tasks, save_results
 from utils.evaluation.task import evaluate_task_with_curves
 from utils.prediction.embedding import RAW, TRAINED, UNTRAINED, EmbeddedVideo, path_length
-from utils.report.page import write_reports
-from utils.report.tables import escaped, headline_table
+from utils.report.page import report_page, write_reports
 from utils.tensorops import get_trueprogress, get_trueprogress_per_action
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -159,9 +158,9 @@ def test_hostile_names_stay_text(tmp_path):
 
 
 def test_escaping_leaves_what_html_and_utf8_can_hold():
-    text = escaped("a\x00\ud800\n'\"<&>é茶")
-    assert text.encode("utf-8")
-    assert text == "a\ufffd\ufffd\n&#x27;&quot;&lt;&amp;&gt;é茶"
+    page = report_page("a\x00\ud800\n'\"<&>é茶", [])
+    assert page.encode("utf-8")
+    assert page.count("a\ufffd\ufffd\n&#39;&#34;&lt;&amp;&gt;é茶") == 2
 
 
 def test_one_task_has_no_table_of_the_mean(tmp_path):
@@ -206,15 +205,48 @@ def test_an_evaluation_without_pictures_and_one_that_lost_a_picture(tmp_path):
     assert not page_of(write_reports(folder)).all("img")
 
 
-def test_the_headline_is_sorted_and_says_which_row_is_the_networks():
-    page = Page(headline_table(results_of(["tea"]), "tea"))
+def test_the_headline_is_sorted_and_says_which_row_is_the_trained_networks(tmp_path):
+    text = write_reports(evaluation(tmp_path / "x", ["tea"])).read_text(encoding="utf-8")
+    table = text[text.index("Does it beat") :]
+    page = Page(table[table.index("<table>") : table.index("</table>") + len("</table>")])
     assert page.text.index(TRAINED) < page.text.index("clock")
     assert "constant" not in page.text
-    assert sum(row.get("class") == "ours" for row in page.all("tr")) == 1
-    for bar in page.all("rect"):
+    assert [row.get("class") for row in page.all("tr")] == [None, "trained", None]
+    bars = page.all("rect")
+    assert len(bars) == 4
+    for bar in bars:
         assert float(bar["x"]) >= 0
-        assert float(bar["x"]) + float(bar["width"]) <= 100.01
-    assert headline_table([], "tea") == ""
+        assert 0 < float(bar["x"]) + float(bar["width"]) <= 100.01
+
+
+def test_without_online_progress_there_is_no_headline(tmp_path):
+    folder = evaluation(tmp_path / "x", ["tea", "toast"])
+    content = json.loads((folder / "metrics.json").read_text())
+    content["results"] = [row for row in content["results"] if row["metric"] == "KT"]
+    (folder / "metrics.json").write_text(json.dumps(content))
+    page = page_of(write_reports(folder))
+    assert "beat the clock" not in page.text
+    assert "0.111" in page.text
+
+
+def test_the_trained_network_is_marked_and_every_metric_says_which_way_is_better(tmp_path):
+    page = page_of(write_reports(evaluation(tmp_path / "x", ["tea"])))
+    marked = [attributes for tag, attributes in page.elements if attributes.get("class") == "trained"]
+    # Headline, progress errors: row and its head; embedding: head and cell of a column; each video: head and cells.
+    assert len(marked) == 2 + 2 + 2 + 3
+    ways = [attributes["title"] for attributes in page.all("span") if "title" in attributes]
+    # In the meanings and in the tables, where the headline shows the error once more.
+    assert sorted(ways) == ["higher is better"] * 2 + ["lower is better"] * 3
+
+
+def test_meanings_come_before_the_figures_and_once(tmp_path):
+    run = tmp_path / "run-001"
+    (run / "ckpt").mkdir(parents=True)
+    for kind in ("alignment", "combined"):
+        write_reports(evaluation(run / "EVAL" / f"best_model_{kind}", ["tea"]))
+    text = page_of(run / "report.html").text
+    assert text.count("Kendall's tau: whether") == 1
+    assert text.index("Kendall's tau: whether") < text.index("0.111")
 
 
 def test_the_pictures_of_a_task_with_a_hostile_name_are_drawn_and_described(tmp_path):
@@ -235,7 +267,7 @@ def test_the_pictures_of_a_task_with_a_hostile_name_are_drawn_and_described(tmp_
         )
     task = "a/../$b_{$ <i>" + "y" * 300
     _, curves = evaluate_task_with_curves(task, videos[:1], videos[1:], kept=2)
-    pictures = draw_task(tmp_path, task_to_draw(task, videos[:1], videos[1:], curves))
+    pictures = draw_task(tmp_path, task, videos[1:], curves, videos[:1])
     assert [picture.kind for picture in pictures] == ["progress", "progress", "similarity", "map"]
     assert {picture.file for picture in pictures} == {path.name for path in tmp_path.iterdir()}
     assert all(picture.task == task for picture in pictures)
