@@ -6,7 +6,7 @@ Frame numbers are rows of the sequence; the ends in a time_dict are inclusive. B
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from utils.data.frame_segments import is_background
+from utils.data.frame_segments import FrameSegments, is_action
 from utils.loss_functions.compiled import runs_compiled
 
 
@@ -104,8 +104,8 @@ def get_normalized_predicted_progress_action(features: Tensor, time_dict: Mappin
         (T,) in [0, 1]: from 0 to 1 in each action, 0 in background, 0.5 in an action of a single frame, linear
         in an action whose frames are all equal.
     """
-    number_of_frames, device, dtype = len(features), features.device, features.dtype
-    segments = _segments_of_frames(time_dict, number_of_frames)
+    device, dtype = features.device, features.dtype
+    segments = FrameSegments(time_dict, len(features))
     path = _PathLength.apply(features, torch.float64)
 
     def on_device(array: np.ndarray) -> Tensor:
@@ -131,11 +131,10 @@ def get_trueprogress(time_dict: Mapping[str, Any]) -> Tensor:
         (T,) float32 in [0, 1], T = last end + 1; all zero for a video without any action. Inside the k-th of n
         actions it runs from (k - 1) / n to k / n, both reached; a single-frame action stands at its middle.
     """
-    number_of_frames = int(time_dict["end_frame"][-1]) + 1
-    segments = _segments_of_frames(time_dict, number_of_frames)
-    number_of_actions = sum(not is_background(step) for step in time_dict["step"])
+    segments = FrameSegments(time_dict)
     done_before = np.where(segments.is_action, segments.actions_begun - 1, segments.actions_begun)
-    progress = (done_before + np.where(segments.is_action, segments.linear, 0)) / max(number_of_actions, 1)
+    inside = np.where(segments.is_action, segments.linear, 0)
+    progress = (done_before + inside) / max(int(is_action(time_dict).sum()), 1)
     return torch.from_numpy(progress.astype(np.float32))
 
 
@@ -148,41 +147,5 @@ def get_trueprogress_per_action(time_dict: Mapping[str, Any]) -> Tensor:
     Returns:
         (T,) float32 in [0, 1], T = last end + 1; 0 in background, 0.5 in an action of a single frame.
     """
-    segments = _segments_of_frames(time_dict, int(time_dict["end_frame"][-1]) + 1)
+    segments = FrameSegments(time_dict)
     return torch.from_numpy(np.where(segments.is_action, segments.linear, 0).astype(np.float32))
-
-
-def action_frames(time_dict: Mapping[str, Any], number_of_frames: int) -> Tensor:
-    """Which frames belong to an action: (T,) bool, on the CPU."""
-    return torch.from_numpy(_segments_of_frames(time_dict, number_of_frames).is_action)
-
-
-class _SegmentsOfFrames:
-    """What each frame needs to know of its segment, as arrays over the frames.
-
-    first, last: first and last frame of the segment. linear: 0 to 1 across it, 0.5 where it has one frame.
-    is_action: whether it is an action; False too for a frame in no segment. actions_begun: how many actions
-    have begun at that frame, its own included.
-    """
-
-    def __init__(self, starts: np.ndarray, ends: np.ndarray, is_action: np.ndarray, number_of_frames: int):
-        segment_of_frame = np.full(number_of_frames, -1)
-        for segment, (start, end) in enumerate(zip(starts, ends, strict=True)):
-            segment_of_frame[start : end + 1] = segment
-        frames = np.arange(number_of_frames)
-        inside = segment_of_frame >= 0
-        self.first = np.where(inside, starts[segment_of_frame], frames)
-        self.last = np.where(inside, ends[segment_of_frame], frames)
-        self.is_action = inside & is_action[segment_of_frame]
-        length = self.last - self.first
-        self.linear = np.where(length > 0, (frames - self.first) / np.maximum(length, 1), 0.5)
-        begins = np.bincount(starts[is_action], minlength=number_of_frames)
-        self.actions_begun = np.cumsum(begins)
-
-
-def _segments_of_frames(time_dict: Mapping[str, Any], number_of_frames: int) -> _SegmentsOfFrames:
-    steps: Sequence[str] = time_dict["step"]
-    starts = np.clip(np.asarray(time_dict["start_frame"], dtype=np.int64), 0, number_of_frames - 1)
-    ends = np.clip(np.asarray(time_dict["end_frame"], dtype=np.int64), 0, number_of_frames - 1)
-    is_action = np.array([not is_background(step) for step in steps], dtype=bool)
-    return _SegmentsOfFrames(starts, ends, is_action, number_of_frames)

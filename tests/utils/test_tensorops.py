@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
+from utils.data.frame_segments import action_frames
 from utils.loss_functions import compiled
 from utils.tensorops import (
-    action_frames,
     get_cum_matrix,
     get_normalized_predicted_progress_action,
     get_normalized_predicted_progress_video,

@@ -29,6 +29,11 @@ SCALINGS = ("none", "proportional")
 LAST_FRAME = 2**53 - 1
 
 
+def is_background(label: str) -> bool:
+    """Whether a segment's label means background, which earns no progress."""
+    return label in ALWAYS_BACKGROUND
+
+
 def file_is_half_open(segment_lists: Iterable[tuple[Any, Any]]) -> bool:
     """Whether the file as a whole is half open: the convention of the videos that don't show one.
 
@@ -95,8 +100,8 @@ def normalize_segments(
         else:
             if start > covered:
                 _append(time_dict, BACKGROUND, covered, start)
-            is_background = label in background or label in ALWAYS_BACKGROUND
-            _append(time_dict, BACKGROUND if is_background else label, start, stop)
+            named = BACKGROUND if is_background(label) or label in background else label
+            _append(time_dict, named, start, stop)
         covered = max(covered, stop)
     return time_dict if valid else None
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from utils.data.frame_segments import frame_segments, is_action, segment_lengths
+from utils.data.frame_segments import FrameSegments, is_action, segment_lengths
 from utils.prediction.embedding import ProgressVideo
 
 
@@ -160,19 +160,18 @@ def online_action_progress(video: ProgressVideo, statistics: TaskStatistics) -> 
     Returns:
         By name, (T,) float64 in [0, 1], 0 in background.
     """
-    segment, first, _ = _segment_bounds(video.time_dict)
-    inside = is_action(video.time_dict)[segment]
+    segments = FrameSegments(video.time_dict)
     means = [statistics.action(step) for step in video.time_dict["step"]]
-    index = np.arange(len(segment)) - first
+    index = np.arange(len(segments.first)) - segments.first
 
     def per_frame(values: Sequence[float]) -> np.ndarray:
-        return np.asarray(values)[segment]
+        return np.asarray(values)[segments.segment]
 
     progress = {
-        source: _share(path - path[first], per_frame([m.paths[source] for m in means]))
+        source: _share(path - path[segments.first], per_frame([m.paths[source] for m in means]))
         for source, path in video.paths.items()
     }
-    progress["constant 0.5"] = np.full(len(segment), 0.5)
+    progress["constant 0.5"] = np.full(len(index), 0.5)
     progress["mean truth at index"] = np.concatenate(
         [
             _at_index(m.progress_at_index, np.arange(n))
@@ -180,7 +179,7 @@ def online_action_progress(video: ProgressVideo, statistics: TaskStatistics) -> 
         ]
     )
     progress["clock"] = _share(index, per_frame([m.length for m in means]))
-    return {name: np.where(inside, values, 0.0) for name, values in progress.items()}
+    return {name: np.where(segments.is_action, values, 0.0) for name, values in progress.items()}
 
 
 def offline_action_progress(video: ProgressVideo) -> dict[str, np.ndarray]:
@@ -192,19 +191,11 @@ def offline_action_progress(video: ProgressVideo) -> dict[str, np.ndarray]:
     Returns:
         By name, (T,) float64 in [0, 1], 0 in background.
     """
-    segment, first, last = _segment_bounds(video.time_dict)
-    inside = is_action(video.time_dict)[segment]
-    index = np.arange(len(segment))
-    time = np.where(last > first, (index - first) / np.maximum(last - first, 1), 0.5)
+    segments = FrameSegments(video.time_dict)
     progress = {}
     for source, path in video.paths.items():
-        total = path[last] - path[first]
-        progress[source] = np.where(total > 0, (path - path[first]) / np.where(total > 0, total, 1.0), time)
-    progress["t / T"] = time
-    return {name: np.where(inside, values, 0.0) for name, values in progress.items()}
-
-
-def _segment_bounds(time_dict: Mapping) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Segment, its first and its last frame, for every frame."""
-    segment = frame_segments(time_dict)
-    return segment, np.asarray(time_dict["start_frame"])[segment], np.asarray(time_dict["end_frame"])[segment]
+        before = path[segments.first]
+        total = path[segments.last] - before
+        progress[source] = np.where(total > 0, (path - before) / np.where(total > 0, total, 1.0), segments.linear)
+    progress["t / T"] = segments.linear
+    return {name: np.where(segments.is_action, values, 0.0) for name, values in progress.items()}

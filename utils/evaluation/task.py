@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from utils.data.frame_segments import action_frames, frame_segments, label_numbers
+from utils.data.frame_segments import FrameSegments, action_frames, label_numbers
 from utils.evaluation.alignment import alignment_results
 from utils.evaluation.baselines import task_statistics
 from utils.evaluation.progress import progress_results, training_readouts
@@ -82,7 +82,7 @@ def classification_results(
     """PC with each share of labelled training videos, of every network and of the most frequent action."""
     numbering: dict[str, int] = {}
     train_labels, test_labels = (
-        [label_numbers(v.time_dict["step"], numbering)[frame_segments(v.time_dict)] for v in videos]
+        [label_numbers(v.time_dict["step"], numbering)[FrameSegments(v.time_dict).segment] for v in videos]
         for videos in (train, test)
     )
     handles, networks = [v.handle for v in test], list(test[0].embeddings)
