@@ -6,16 +6,14 @@ Frame numbers are rows of the sequence; the ends in a time_dict are inclusive. B
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from utils.data.frame_segments import FrameSegments, is_action
-from utils.loss_functions.compiled import runs_compiled
 
 
 def get_cum_matrix(features: Tensor) -> Tensor:
@@ -32,48 +30,61 @@ def get_cum_matrix(features: Tensor) -> Tensor:
     Source: the numerator of online progress, "Learning to Predict Activity Progress by Self-Supervised Video
     Alignment" (CVPR 2024).
     """
-    return _PathLength.apply(features, features.dtype)
+    return _double_path(features).to(features.dtype)
 
 
-class _PathLength(torch.autograd.Function):
-    """Path length with its gradient in closed form: autograd's own chain of small operations takes twice as long,
-    and a compiled loop (`path_length_scan.py`), on a CPU where numba is installed, half of this one."""
+def _double_path(features: Tensor) -> Tensor:
+    """`get_cum_matrix` in double precision: a video has tens of thousands of steps to add up."""
+    steps = torch.linalg.vector_norm(features[1:] - features[:-1], dim=1)
+    return torch.nn.functional.pad(steps.cumsum(0, dtype=torch.float64), (1, 0))
 
-    @staticmethod
-    def forward(ctx, features: Tensor, dtype: torch.dtype) -> Tensor:
-        path = torch.empty(len(features), dtype=dtype, device=features.device)
-        if runs_compiled(features):
-            # Imported here because numba takes a while to load.
-            from utils.path_length_scan import path_length
 
-            features = features.contiguous()
-            steps = torch.empty(len(features) - 1, dtype=features.dtype)
-            path_length(features.numpy(), steps.numpy(), path.numpy())
-        else:
-            steps = torch.linalg.vector_norm(features[1:] - features[:-1], dim=1)
-            path[0] = 0
-            # Summed in double precision: a video has tens of thousands of frames.
-            path[1:] = steps.cumsum(0, dtype=torch.float64)
-        ctx.save_for_backward(features, steps)
-        return path
+def path_length(
+    frames: Tensor | np.ndarray, before: Tensor | np.ndarray | None = None, path: float = 0.0, block: int = 256
+) -> np.ndarray:
+    """Path length of a recording that is read, whole or as it comes: `get_cum_matrix` in double precision.
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, upstream: Tensor) -> tuple[Tensor, None]:
-        features, steps = ctx.saved_tensors
-        if runs_compiled(features):
-            from utils.path_length_scan import path_length_gradient
+    Args:
+        frames: (T, ...), such as (T, D) or convolution maps (T, C, H, W); T >= 0.
+        before: (1, ...) the frame before them; None where the recording begins with them.
+        path: path length up to `before`.
+        block: frames at a time, so that no copy of them all is made.
 
-            gradient = torch.empty_like(features)
-            path_length_gradient(features.numpy(), steps.numpy(), upstream.contiguous().numpy(), gradient.numpy())
-            return gradient, None
-        # A step adds to the path length of every later frame.
-        later = upstream[1:].flip(0).cumsum(0, dtype=torch.float64).flip(0)
-        pull = (later / steps).masked_fill_(steps == 0, 0.0).to(features.dtype).unsqueeze(1)
-        pull = pull * (features[1:] - features[:-1])
-        gradient = torch.nn.functional.pad(pull, (0, 0, 1, 0))
-        gradient[:-1] -= pull
-        return gradient, None
+    Returns:
+        (T,) float64.
+    """
+    lengths = np.empty(len(frames))
+    for start in range(0, len(frames), block):
+        part = _as_tensor(frames[start : start + block])
+        joined = torch.cat([part[:1] if before is None else _as_tensor(before), part]).flatten(1).double()
+        lengths[start : start + len(part)] = path + get_cum_matrix(joined)[1:].cpu().numpy()
+        before, path = part[-1:], lengths[start + len(part) - 1]
+    return lengths
+
+
+def _as_tensor(frames: Tensor | np.ndarray) -> Tensor:
+    # A copy, because torch takes no array that is read-only, runs backwards or has the other byte order.
+    return torch.from_numpy(frames.astype(np.float64)) if isinstance(frames, np.ndarray) else frames
+
+
+def mean_total_path(paths: Iterable[np.ndarray]) -> float:
+    """G, by which online progress divides: how long the path is on average in the training recordings.
+
+    Args:
+        paths: the path lengths of recordings, or the stretches of them in which an action is done; at least one.
+    """
+    return float(np.mean([path[-1] - path[0] for path in paths]))
+
+
+def share_of(part: np.ndarray, whole: np.ndarray | float) -> np.ndarray:
+    """part / whole clamped to [0, 1], online progress; where the whole is 0, 0 for no part and 1 for any.
+
+    Args:
+        part: (T,) what is done so far, such as the path length.
+        whole: what is done in all in training recordings on average, such as G; (T,) or one number.
+    """
+    share = np.divide(part, whole, out=(part > 0).astype(np.float64), where=np.asarray(whole) > 0)
+    return np.clip(share, 0.0, 1.0)
 
 
 def get_normalized_predicted_progress_video(features: Tensor) -> Tensor:
@@ -106,7 +117,7 @@ def get_normalized_predicted_progress_action(features: Tensor, time_dict: Mappin
     """
     device, dtype = features.device, features.dtype
     segments = FrameSegments(time_dict, len(features))
-    path = _PathLength.apply(features, torch.float64)
+    path = _double_path(features)
 
     def on_device(array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(device, non_blocking=True)
