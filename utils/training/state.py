@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from utils.checkpoints.content import is_number, is_plain_tensor, is_whole
+from utils.checkpoints.content import is_plain_tensor
 from utils.errors import CheckpointError, shown
 from utils.training.log import Row
+from utils.values import is_number, is_whole
 
 # Checkpoint type -> the validation loss whose minimum it keeps.
 BEST_CRITERIA = {"combined": "total_loss", "alignment": "alignment_loss"}
