@@ -12,6 +12,7 @@ and the command line changes any of them: `--config.NUM_EPOCHS=3 --config.PROGRE
 """
 
 from configs.settings import Settings
+from utils.data.segments import BACKGROUND_LABELS
 
 CONFIG = Settings()
 
@@ -26,7 +27,7 @@ CONFIG.PRECISION = 'float32'           # of the network in training steps; 'bflo
 CONFIG.DATASET_NAME = 'synthetic'      # <DATASET_PATH>/<DATASET_NAME>/ holds <DATASET_NAME>.json and features/
 CONFIG.DATASET_PATH = 'data'
 CONFIG.TASKS = ()                      # names of the tasks to use; () means all
-CONFIG.BACKGROUND_LABELS = ('SIL', 'background', '0', 'Null', 'G0')
+CONFIG.BACKGROUND_LABELS = BACKGROUND_LABELS    # ('SIL', 'background', '0', 'Null', 'G0')
 CONFIG.ANNOTATION_SCALING = 'none'     # 'proportional' stretches the annotation to the length of the features
 CONFIG.SKIP_RATE = 1                   # keep every SKIP_RATE-th frame
 CONFIG.MAX_FRAMES = 0                  # train on so many frames of a longer video, drawn each epoch; 0: on all

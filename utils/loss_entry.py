@@ -9,10 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from utils.data.frame_segments import is_background
+from utils.data.frame_segments import action_frames, is_action
 from utils.loss_functions import GTCC_loss, LAV_loss, TCC_loss, VAVA_loss
 from utils.tensorops import (
-    action_frames,
     get_normalized_predicted_progress_action,
     get_normalized_predicted_progress_video,
     get_trueprogress,
@@ -72,7 +71,8 @@ def compute_progress_loss(
         error = _progress_error(outputs[index], times[index], level)
         if level == 'action':
             # Background is 0 on both sides; counting it would only dilute the mean.
-            weight = action_frames(times[index], len(error)).to(error.device, error.dtype, non_blocking=True)
+            inside = torch.from_numpy(action_frames(times[index], len(error)))
+            weight = inside.to(error.device, error.dtype, non_blocking=True)
             errors.append((error * weight).sum() / weight.sum())
         else:
             errors.append(error.mean())
@@ -81,7 +81,7 @@ def compute_progress_loss(
 
 def has_action(time_dict: TimeDict) -> bool:
     """Whether a video has any action, without which it has no progress to predict."""
-    return any(not is_background(step) for step in time_dict['step'])
+    return bool(is_action(time_dict).any())
 
 
 def get_progress_lambda(epoch: int, num_epochs: int, progress_config: Mapping[str, Any]) -> float:

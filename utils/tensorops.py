@@ -6,16 +6,14 @@ Frame numbers are rows of the sequence; the ends in a time_dict are inclusive. B
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from utils.data.frame_segments import is_background
-from utils.loss_functions.compiled import runs_compiled
+from utils.data.frame_segments import FrameSegments, is_action
 
 
 def get_cum_matrix(features: Tensor) -> Tensor:
@@ -32,48 +30,61 @@ def get_cum_matrix(features: Tensor) -> Tensor:
     Source: the numerator of online progress, "Learning to Predict Activity Progress by Self-Supervised Video
     Alignment" (CVPR 2024).
     """
-    return _PathLength.apply(features, features.dtype)
+    return _double_path(features).to(features.dtype)
 
 
-class _PathLength(torch.autograd.Function):
-    """Path length with its gradient in closed form: autograd's own chain of small operations takes twice as long,
-    and a compiled loop (`path_length_scan.py`), on a CPU where numba is installed, half of this one."""
+def _double_path(features: Tensor) -> Tensor:
+    """`get_cum_matrix` in double precision: a video has tens of thousands of steps to add up."""
+    steps = torch.linalg.vector_norm(features[1:] - features[:-1], dim=1)
+    return torch.nn.functional.pad(steps.cumsum(0, dtype=torch.float64), (1, 0))
 
-    @staticmethod
-    def forward(ctx, features: Tensor, dtype: torch.dtype) -> Tensor:
-        path = torch.empty(len(features), dtype=dtype, device=features.device)
-        if runs_compiled(features):
-            # Imported here because numba takes a while to load.
-            from utils.path_length_scan import path_length
 
-            features = features.contiguous()
-            steps = torch.empty(len(features) - 1, dtype=features.dtype)
-            path_length(features.numpy(), steps.numpy(), path.numpy())
-        else:
-            steps = torch.linalg.vector_norm(features[1:] - features[:-1], dim=1)
-            path[0] = 0
-            # Summed in double precision: a video has tens of thousands of frames.
-            path[1:] = steps.cumsum(0, dtype=torch.float64)
-        ctx.save_for_backward(features, steps)
-        return path
+def path_length(
+    frames: Tensor | np.ndarray, before: Tensor | np.ndarray | None = None, path: float = 0.0, block: int = 256
+) -> np.ndarray:
+    """Path length of a recording that is read, whole or as it comes: `get_cum_matrix` in double precision.
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, upstream: Tensor) -> tuple[Tensor, None]:
-        features, steps = ctx.saved_tensors
-        if runs_compiled(features):
-            from utils.path_length_scan import path_length_gradient
+    Args:
+        frames: (T, ...), such as (T, D) or convolution maps (T, C, H, W); T >= 0.
+        before: (1, ...) the frame before them; None where the recording begins with them.
+        path: path length up to `before`.
+        block: frames at a time, so that no copy of them all is made.
 
-            gradient = torch.empty_like(features)
-            path_length_gradient(features.numpy(), steps.numpy(), upstream.contiguous().numpy(), gradient.numpy())
-            return gradient, None
-        # A step adds to the path length of every later frame.
-        later = upstream[1:].flip(0).cumsum(0, dtype=torch.float64).flip(0)
-        pull = (later / steps).masked_fill_(steps == 0, 0.0).to(features.dtype).unsqueeze(1)
-        pull = pull * (features[1:] - features[:-1])
-        gradient = torch.nn.functional.pad(pull, (0, 0, 1, 0))
-        gradient[:-1] -= pull
-        return gradient, None
+    Returns:
+        (T,) float64.
+    """
+    lengths = np.empty(len(frames))
+    for start in range(0, len(frames), block):
+        part = _as_tensor(frames[start : start + block])
+        joined = torch.cat([part[:1] if before is None else _as_tensor(before), part]).flatten(1).double()
+        lengths[start : start + len(part)] = path + get_cum_matrix(joined)[1:].cpu().numpy()
+        before, path = part[-1:], lengths[start + len(part) - 1]
+    return lengths
+
+
+def _as_tensor(frames: Tensor | np.ndarray) -> Tensor:
+    # A copy, because torch takes no array that is read-only, runs backwards or has the other byte order.
+    return torch.from_numpy(frames.astype(np.float64)) if isinstance(frames, np.ndarray) else frames
+
+
+def mean_total_path(paths: Iterable[np.ndarray]) -> float:
+    """G, by which online progress divides: how long the path is on average in the training recordings.
+
+    Args:
+        paths: the path lengths of recordings, or the stretches of them in which an action is done; at least one.
+    """
+    return float(np.mean([path[-1] - path[0] for path in paths]))
+
+
+def share_of(part: np.ndarray, whole: np.ndarray | float) -> np.ndarray:
+    """part / whole clamped to [0, 1], online progress; where the whole is 0, 0 for no part and 1 for any.
+
+    Args:
+        part: (T,) what is done so far, such as the path length.
+        whole: what is done in all in training recordings on average, such as G; (T,) or one number.
+    """
+    share = np.divide(part, whole, out=(part > 0).astype(np.float64), where=np.asarray(whole) > 0)
+    return np.clip(share, 0.0, 1.0)
 
 
 def get_normalized_predicted_progress_video(features: Tensor) -> Tensor:
@@ -104,9 +115,9 @@ def get_normalized_predicted_progress_action(features: Tensor, time_dict: Mappin
         (T,) in [0, 1]: from 0 to 1 in each action, 0 in background, 0.5 in an action of a single frame, linear
         in an action whose frames are all equal.
     """
-    number_of_frames, device, dtype = len(features), features.device, features.dtype
-    segments = _segments_of_frames(time_dict, number_of_frames)
-    path = _PathLength.apply(features, torch.float64)
+    device, dtype = features.device, features.dtype
+    segments = FrameSegments(time_dict, len(features))
+    path = _double_path(features)
 
     def on_device(array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(device, non_blocking=True)
@@ -131,11 +142,10 @@ def get_trueprogress(time_dict: Mapping[str, Any]) -> Tensor:
         (T,) float32 in [0, 1], T = last end + 1; all zero for a video without any action. Inside the k-th of n
         actions it runs from (k - 1) / n to k / n, both reached; a single-frame action stands at its middle.
     """
-    number_of_frames = int(time_dict["end_frame"][-1]) + 1
-    segments = _segments_of_frames(time_dict, number_of_frames)
-    number_of_actions = sum(not is_background(step) for step in time_dict["step"])
+    segments = FrameSegments(time_dict)
     done_before = np.where(segments.is_action, segments.actions_begun - 1, segments.actions_begun)
-    progress = (done_before + np.where(segments.is_action, segments.linear, 0)) / max(number_of_actions, 1)
+    inside = np.where(segments.is_action, segments.linear, 0)
+    progress = (done_before + inside) / max(int(is_action(time_dict).sum()), 1)
     return torch.from_numpy(progress.astype(np.float32))
 
 
@@ -148,41 +158,5 @@ def get_trueprogress_per_action(time_dict: Mapping[str, Any]) -> Tensor:
     Returns:
         (T,) float32 in [0, 1], T = last end + 1; 0 in background, 0.5 in an action of a single frame.
     """
-    segments = _segments_of_frames(time_dict, int(time_dict["end_frame"][-1]) + 1)
+    segments = FrameSegments(time_dict)
     return torch.from_numpy(np.where(segments.is_action, segments.linear, 0).astype(np.float32))
-
-
-def action_frames(time_dict: Mapping[str, Any], number_of_frames: int) -> Tensor:
-    """Which frames belong to an action: (T,) bool, on the CPU."""
-    return torch.from_numpy(_segments_of_frames(time_dict, number_of_frames).is_action)
-
-
-class _SegmentsOfFrames:
-    """What each frame needs to know of its segment, as arrays over the frames.
-
-    first, last: first and last frame of the segment. linear: 0 to 1 across it, 0.5 where it has one frame.
-    is_action: whether it is an action; False too for a frame in no segment. actions_begun: how many actions
-    have begun at that frame, its own included.
-    """
-
-    def __init__(self, starts: np.ndarray, ends: np.ndarray, is_action: np.ndarray, number_of_frames: int):
-        segment_of_frame = np.full(number_of_frames, -1)
-        for segment, (start, end) in enumerate(zip(starts, ends, strict=True)):
-            segment_of_frame[start : end + 1] = segment
-        frames = np.arange(number_of_frames)
-        inside = segment_of_frame >= 0
-        self.first = np.where(inside, starts[segment_of_frame], frames)
-        self.last = np.where(inside, ends[segment_of_frame], frames)
-        self.is_action = inside & is_action[segment_of_frame]
-        length = self.last - self.first
-        self.linear = np.where(length > 0, (frames - self.first) / np.maximum(length, 1), 0.5)
-        begins = np.bincount(starts[is_action], minlength=number_of_frames)
-        self.actions_begun = np.cumsum(begins)
-
-
-def _segments_of_frames(time_dict: Mapping[str, Any], number_of_frames: int) -> _SegmentsOfFrames:
-    steps: Sequence[str] = time_dict["step"]
-    starts = np.clip(np.asarray(time_dict["start_frame"], dtype=np.int64), 0, number_of_frames - 1)
-    ends = np.clip(np.asarray(time_dict["end_frame"], dtype=np.int64), 0, number_of_frames - 1)
-    is_action = np.array([not is_background(step) for step in steps], dtype=bool)
-    return _SegmentsOfFrames(starts, ends, is_action, number_of_frames)

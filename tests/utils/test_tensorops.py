@@ -2,28 +2,23 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from utils.loss_functions import compiled
+from utils.data.frame_segments import action_frames
 from utils.tensorops import (
-    action_frames,
     get_cum_matrix,
     get_normalized_predicted_progress_action,
     get_normalized_predicted_progress_video,
     get_trueprogress,
     get_trueprogress_per_action,
+    mean_total_path,
+    path_length,
+    share_of,
 )
 
 PLAN_TIMES = {"step": ["action1", "SIL", "action2"], "start_frame": [0, 40, 60], "end_frame": [39, 59, 99]}
-
-
-@pytest.fixture(params=["compiled", "torch"])
-def path(request, monkeypatch):
-    """Run a test on both implementations of path length."""
-    if request.param == "compiled":
-        pytest.importorskip("numba")
-    monkeypatch.setattr(compiled, "numba_is_installed", lambda: request.param == "compiled")
 
 
 def naive_path(features):
@@ -77,7 +72,7 @@ def random_times(generator, number_of_segments):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_agrees_with_loops(seed, path):
+def test_agrees_with_loops(seed):
     generator = torch.Generator().manual_seed(seed)
     time_dict = random_times(generator, number_of_segments=1 + seed)
     features = torch.randn(time_dict["end_frame"][-1] + 1, 4, generator=generator)
@@ -115,7 +110,7 @@ def test_video_progress_runs_from_zero_to_one():
     assert (progress.diff() >= 0).all()
 
 
-def test_equal_frames_give_linear_progress_and_a_finite_gradient(path):
+def test_equal_frames_give_linear_progress_and_a_finite_gradient():
     features = torch.ones(11, 4, requires_grad=True)
     progress = get_normalized_predicted_progress_video(features)
     torch.testing.assert_close(progress, torch.linspace(0, 1, 11))
@@ -171,7 +166,7 @@ def test_video_without_action_has_no_progress():
     assert not action_frames(times, 10).any()
 
 
-def test_one_frame(path):
+def test_one_frame():
     assert get_cum_matrix(torch.randn(1, 3)).tolist() == [0]
     assert get_normalized_predicted_progress_video(torch.randn(1, 3)).tolist() == [0]
 
@@ -186,44 +181,85 @@ def test_one_frame(path):
         ),
     ],
 )
-def test_gradient(function, path):
+def test_gradient(function):
     features = torch.randn(
         8, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1), requires_grad=True
     )
     assert torch.autograd.gradcheck(function, features)
 
 
-def test_one_frame_passes_no_gradient(path):
+def test_one_frame_passes_no_gradient():
     features = torch.randn(1, 3, requires_grad=True)
     get_cum_matrix(features).sum().backward()
     assert features.grad.tolist() == [[0, 0, 0]]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_what_is_not_finite_shows(value, path):
+def test_what_is_not_finite_shows(value):
     features = torch.randn(6, 3)
     features[3, 1] = value
     features.requires_grad_()
-    path_length = get_cum_matrix(features)
-    assert torch.isfinite(path_length[:3]).all()
-    assert not torch.isfinite(path_length[3:]).any()
-    path_length.sum().backward()
+    path = get_cum_matrix(features)
+    assert torch.isfinite(path[:3]).all()
+    assert not torch.isfinite(path[3:]).any()
+    path.sum().backward()
     assert not torch.isfinite(features.grad[3, 1])
 
 
-def test_frames_need_not_lie_side_by_side(path):
+def test_frames_need_not_lie_side_by_side():
     features = torch.randn(4, 30, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     strided = features.T[::2].requires_grad_()
     torch.testing.assert_close(get_cum_matrix(strided), get_cum_matrix(strided.detach().clone()))
     assert torch.autograd.gradcheck(get_cum_matrix, strided)
 
 
-def test_half_precision_works_without_the_compiled_loop(path):
+def test_half_precision_works():
     features = torch.randn(9, 4, generator=torch.Generator().manual_seed(4)).bfloat16()
     torch.testing.assert_close(get_cum_matrix(features).float(), get_cum_matrix(features.float()), rtol=0.05, atol=0)
 
 
-def test_long_video_keeps_its_precision(path):
+def test_long_video_keeps_its_precision():
     features = torch.randn(20_000, 2, generator=torch.Generator().manual_seed(2)) + 100
     exact = get_cum_matrix(features.double())
     torch.testing.assert_close(get_cum_matrix(features).double(), exact, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (2, 3), (700, 4), (30, 2, 3, 3)])
+def test_path_length_is_get_cum_matrix_in_blocks(shape):
+    features = torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+    expected = get_cum_matrix(features.flatten(1).double())
+    for block in (1, 7, 256):
+        np.testing.assert_allclose(path_length(features, block=block), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [torch.as_tensor, torch.Tensor.numpy])
+def test_path_length_goes_on_from_the_last_frame(kind):
+    features = torch.randn(20, 3, generator=torch.Generator().manual_seed(5))
+    whole, frames = path_length(features), kind(features)
+    begun = path_length(frames[:8])
+    np.testing.assert_allclose(begun, whole[:8], rtol=1e-12)
+    going_on = path_length(frames[8:], frames[7:8], begun[-1], block=5)
+    np.testing.assert_allclose(going_on, whole[8:], rtol=1e-12)
+    assert path_length(frames[:0], frames[7:8], 3.0).shape == (0,)
+
+
+def test_path_length_takes_arrays_as_files_hold_them():
+    features = np.arange(30.0).reshape(10, 3) ** 2
+    expected = path_length(features)
+    frozen = features.copy()
+    frozen.flags.writeable = False
+    for frames in (frozen, features[::-1][::-1], features.astype(">f4"), np.asfortranarray(features)):
+        np.testing.assert_allclose(path_length(frames), expected, rtol=1e-6)
+
+
+def test_mean_total_path_is_of_whole_recordings_or_of_stretches():
+    paths = [np.array([0.0, 1.0, 4.0]), np.array([0.0, 2.0])]
+    assert mean_total_path(iter(paths)) == 3
+    assert mean_total_path(path[1:] for path in paths) == 1.5
+
+
+def test_share_is_clamped_and_has_no_division_by_zero():
+    part = np.array([0.0, 1.0, 3.0])
+    assert share_of(part, 2.0).tolist() == [0, 0.5, 1]
+    assert share_of(part, 0.0).tolist() == [0, 1, 1]
+    assert share_of(part, np.array([0.0, 0.0, 6.0])).tolist() == [0, 1, 0.5]

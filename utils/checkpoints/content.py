@@ -15,6 +15,7 @@ import torch
 from configs.validation import LARGEST_SIZE, complete_config, validate_network_and_data
 from utils.checkpoints.tensor_archive import TensorArchive
 from utils.data.standardization import checked_standardization
+from utils.data.values import is_number, is_whole
 from utils.errors import CheckpointError, ConfigError, DataError, shown
 
 # What a configuration meant that is older than a setting, where that isn't the setting's default.
@@ -58,7 +59,7 @@ def checked_content(path: str | Path, content: Any, of_original_code: bool = Fal
     epoch, loss, width, tasks = (content[key] for key in ("epoch", "loss", "feature_width", "tasks"))
     require(is_whole(epoch), "epoch", "a whole number >= 0")
     require(is_number(loss), "loss", "a number")
-    require(is_whole(width) and 1 <= width <= LARGEST_SIZE, "feature_width", f"a whole number, 1 to {LARGEST_SIZE}")
+    require(is_whole(width, 1, LARGEST_SIZE), "feature_width", f"a whole number, 1 to {LARGEST_SIZE}")
     require(
         isinstance(tasks, (list, tuple)) and all(isinstance(task, str) for task in tasks)
         and len(set(tasks)) == len(tasks) and (len(tasks) > 0 or of_original_code),
@@ -87,16 +88,6 @@ def checked_content(path: str | Path, content: Any, of_original_code: bool = Fal
             raise CheckpointError(f"{path}: {error}") from error
     _check_weights(path, content["model_state_dict"])
     return checked
-
-
-def is_whole(value: Any, least: int = 0) -> bool:
-    """Whether it is a whole number, no truth value, from `least` on."""
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value < 2**63
-
-
-def is_number(value: Any) -> bool:
-    """Whether it is a number and no truth value; it may be infinite or NaN."""
-    return isinstance(value, float) or is_whole(value, -(2**63))
 
 
 def is_plain_tensor(value: Any) -> bool:

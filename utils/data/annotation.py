@@ -17,10 +17,9 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from utils.data.json_files import read_json_object
-from utils.data.segments import file_is_half_open, normalize_segments
+from utils.data.segments import BACKGROUND_LABELS, file_is_half_open, normalize_segments
 from utils.errors import DataError, nearest_name, place, shown
 
-DEFAULT_BACKGROUND_LABELS = ("SIL", "background", "0", "Null", "G0")
 HANDLES, ACTIONS, STARTS, ENDS = "handles", "hdl_actions", "hdl_start_times", "hdl_end_times"
 
 
@@ -62,7 +61,7 @@ class Annotation:
 def read_annotation(
     path: str | Path,
     tasks: Sequence[str] = (),
-    background_labels: Iterable[str] = DEFAULT_BACKGROUND_LABELS,
+    background_labels: Iterable[str] = BACKGROUND_LABELS,
 ) -> Annotation:
     """The annotation alone, without any features.
 

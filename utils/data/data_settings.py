@@ -11,6 +11,7 @@ from typing import Any
 from utils.data.annotation import handle_problem
 from utils.data.features import FEATURE_RANK, LAYOUTS, MAP_RANK, FeatureFormat
 from utils.data.segments import SCALINGS
+from utils.data.values import is_whole
 from utils.errors import DataError, shown
 
 MAPS_FOLDER = "frames"
@@ -72,11 +73,11 @@ def read_data_settings(config: Mapping[str, Any]) -> DataSettings:
     name = setting("DATASET_NAME", lambda value: handle_problem(value) is None, "a plain folder name")
     root = setting("DATASET_PATH", _is_path, "a folder")
     features = setting("FEATURES_FOLDER", _is_path, "a folder")
-    skip_rate = setting("SKIP_RATE", lambda value: _is_whole(value) and value >= 1, "a whole number >= 1")
+    skip_rate = setting("SKIP_RATE", lambda value: is_whole(value, 1), "a whole number >= 1")
     max_frames = setting(
-        "MAX_FRAMES", lambda value: _is_whole(value) and (value == 0 or value >= 2), "0 (all) or 2 or more"
+        "MAX_FRAMES", lambda value: is_whole(value) and value != 1, "0 (all) or 2 or more"
     )
-    seed = setting("SEED", lambda value: _is_whole(value) and value >= 0, "a whole number >= 0")
+    seed = setting("SEED", is_whole, "a whole number >= 0")
     scaling = setting("ANNOTATION_SCALING", lambda value: value in SCALINGS, _one_of(SCALINGS))
     shares = setting(
         "TRAIN_SPLIT",
@@ -121,10 +122,6 @@ def _names(value: Any) -> tuple[str, ...]:
 
 def _is_path(value: Any) -> bool:
     return isinstance(value, (str, os.PathLike)) and bool(os.fspath(value)) and "\0" not in os.fspath(value)
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _one_of(values: tuple[str, ...]) -> str:

@@ -1,45 +1,71 @@
-"""Per-frame views of an annotation (time_dict), shared by the metrics and the baselines."""
+"""The segments of an annotation (time_dict) as seen from the frames: for progress, metrics, baselines and figures."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 
-from utils.data.segments import ALWAYS_BACKGROUND
+from utils.data.segments import is_background
 
 
-def is_background(step: str) -> bool:
-    """Whether a step's label is background, which earns no progress."""
-    return step in ALWAYS_BACKGROUND
-
-
-def frame_segments(time_dict: Mapping) -> np.ndarray:
-    """Index of the segment each frame lies in.
+class FrameSegments:
+    """What each frame of a video knows of the segment it lies in.
 
     Args:
-        time_dict: `step`, `start_frame`, `end_frame`, with inclusive ends and segments that follow on.
+        time_dict: `step`, `start_frame`, `end_frame` (inclusive) of the S segments. Frames out of range are clamped,
+            gaps are allowed, and of two segments that overlap the later one counts.
+        number_of_frames: T; None: the frames up to the last segment's end.
 
-    Returns:
-        (T,) int64, values in 0 .. number of segments - 1, never decreasing.
+    Attributes:
+        segment: (T,) int64 in 0 .. S - 1; -1 for a frame in no segment.
+        first, last: (T,) first and last frame of the segment; of a frame in no segment, itself.
+        is_action: (T,) bool, whether the segment is an action; False too for a frame in no segment.
     """
-    start, end = np.asarray(time_dict["start_frame"]), np.asarray(time_dict["end_frame"])
-    return np.repeat(np.arange(len(start)), end - start + 1)
+
+    def __init__(self, time_dict: Mapping, number_of_frames: int | None = None):
+        if number_of_frames is None:
+            number_of_frames = int(time_dict["end_frame"][-1]) + 1
+        starts, ends = (
+            np.clip(np.asarray(time_dict[key], dtype=np.int64), 0, number_of_frames - 1)
+            for key in ("start_frame", "end_frame")
+        )
+        self.segment = np.full(number_of_frames, -1)
+        for segment, (start, end) in enumerate(zip(starts, ends, strict=True)):
+            self.segment[start : end + 1] = segment
+        self._frames = np.arange(number_of_frames)
+        self._action_starts = starts[is_action(time_dict)]
+        inside = self.segment >= 0
+        self.first = np.where(inside, starts[self.segment], self._frames)
+        self.last = np.where(inside, ends[self.segment], self._frames)
+        self.is_action = inside & is_action(time_dict)[self.segment]
+
+    @cached_property
+    def linear(self) -> np.ndarray:
+        """(T,) float64, from 0 to 1 across the segment; 0.5 where it has one frame."""
+        length = self.last - self.first
+        return np.where(length > 0, (self._frames - self.first) / np.maximum(length, 1), 0.5)
+
+    @cached_property
+    def actions_begun(self) -> np.ndarray:
+        """(T,) int64, how many actions have begun at the frame, its own included."""
+        return np.cumsum(np.bincount(self._action_starts, minlength=len(self._frames)))
 
 
 def segment_lengths(time_dict: Mapping) -> np.ndarray:
-    """Number of frames of each segment, (number of segments,) int64."""
+    """Number of frames of each segment, (S,) int64."""
     return np.asarray(time_dict["end_frame"]) - np.asarray(time_dict["start_frame"]) + 1
 
 
 def is_action(time_dict: Mapping) -> np.ndarray:
-    """Whether each segment is an action and not background, (number of segments,) bool."""
+    """Whether each segment is an action and not background, (S,) bool."""
     return np.array([not is_background(step) for step in time_dict["step"]], dtype=bool)
 
 
-def action_frames(time_dict: Mapping) -> np.ndarray:
-    """Whether each frame lies in an action and not in background, (T,) bool."""
-    return is_action(time_dict)[frame_segments(time_dict)]
+def action_frames(time_dict: Mapping, number_of_frames: int | None = None) -> np.ndarray:
+    """Whether each frame lies in an action, (T,) bool; see `FrameSegments`."""
+    return FrameSegments(time_dict, number_of_frames).is_action
 
 
 def label_numbers(steps: Sequence[str], numbering: dict[str, int]) -> np.ndarray:
@@ -50,7 +76,7 @@ def label_numbers(steps: Sequence[str], numbering: dict[str, int]) -> np.ndarray
         numbering: labels numbered so far; new ones are added to it.
 
     Returns:
-        (number of segments,) int64.
+        (S,) int64.
     """
     return np.array(
         [-1 if is_background(step) else numbering.setdefault(step, len(numbering)) for step in steps],

@@ -16,17 +16,26 @@ start[i+1] == end[i] is an overlap, an error.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
+from utils.data.values import is_whole
 from utils.errors import DataError, shown
 
 BACKGROUND = "SIL"
 # What the project takes for background whatever the settings say.
 ALWAYS_BACKGROUND = frozenset({BACKGROUND, "background"})
+# What the data sets of the field call it besides; the default of the setting BACKGROUND_LABELS.
+BACKGROUND_LABELS = (BACKGROUND, "background", "0", "Null", "G0")
 SCALINGS = ("none", "proportional")
 # No video is that long; up to here every whole number is exact in double precision too, as JSON may be read.
 LAST_FRAME = 2**53 - 1
+
+
+def is_background(label: str) -> bool:
+    """Whether a segment's label means background, which earns no progress."""
+    return label in ALWAYS_BACKGROUND
 
 
 def file_is_half_open(segment_lists: Iterable[tuple[Any, Any]]) -> bool:
@@ -95,8 +104,8 @@ def normalize_segments(
         else:
             if start > covered:
                 _append(time_dict, BACKGROUND, covered, start)
-            is_background = label in background or label in ALWAYS_BACKGROUND
-            _append(time_dict, BACKGROUND if is_background else label, start, stop)
+            named = BACKGROUND if is_background(label) or label in background else label
+            _append(time_dict, named, start, stop)
         covered = max(covered, stop)
     return time_dict if valid else None
 
@@ -210,10 +219,9 @@ def _segment_problem(start: int, end: int, stop: int, covered: int) -> str | Non
 
 
 def _is_frame(value: Any) -> bool:
-    """Whole numbers only; 3.0 is one, since many programs write it so, and True is not."""
-    if isinstance(value, float):
-        return value.is_integer() and 0 <= value <= LAST_FRAME
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LAST_FRAME
+    """Whole numbers only; 3.0 is one, since many programs write it so."""
+    written_so = isinstance(value, float) and value.is_integer()
+    return is_whole(int(value) if written_so else value, 0, LAST_FRAME)
 
 
 def _are_frames(values: Any) -> bool:
@@ -237,9 +245,7 @@ def _read_labels(values: Any, problems: list[tuple[int | None, str]]) -> list[st
         problems.append((None, f"the actions are a {type(values).__name__}; expected a list of labels"))
         return None
     # A label may be written as a number, as in lists of action ids.
-    labels = [
-        str(value) if isinstance(value, int) and not isinstance(value, bool) else value for value in values
-    ]
+    labels = [str(value) if is_whole(value, -math.inf, math.inf) else value for value in values]
     wrong = [
         (segment, label) for segment, label in enumerate(labels) if not isinstance(label, str) or not label
     ]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
-from utils.data.segments import BACKGROUND
+from utils.data.segments import is_background
 from utils.text_table import format_table
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _row(task: str | None, splits: Mapping[str, Sequence[Video]]) -> tuple[str, 
     }
     videos = [video for part in chosen.values() for video in part]
     frames = [video.number_of_frames for video in videos]
-    counts = [Counter(step for step in video.time_dict["step"] if step != BACKGROUND) for video in videos]
+    counts = [Counter(step for step in video.time_dict["step"] if not is_background(step)) for video in videos]
     repeats = sum(any(count > 1 for count in counter.values()) for counter in counts)
     background = sum(_background_frames(video) for video in videos)
     return (
@@ -70,5 +70,5 @@ def _background_frames(video: Video) -> int:
     return sum(
         end - start + 1
         for step, start, end in zip(times["step"], times["start_frame"], times["end_frame"], strict=True)
-        if step == BACKGROUND
+        if is_background(step)
     )

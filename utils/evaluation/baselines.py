@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from utils.data.frame_segments import frame_segments, is_action, segment_lengths
+from utils.data.frame_segments import FrameSegments, is_action, segment_lengths
 from utils.prediction.embedding import ProgressVideo
+from utils.tensorops import mean_total_path, share_of
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def task_statistics(videos: Sequence[ProgressVideo]) -> TaskStatistics:
     sources = videos[0].paths
     video = _Means(
         float(np.mean([len(v.progress) for v in videos])),
-        {s: float(np.mean([v.paths[s][-1] for v in videos])) for s in sources},
+        {s: mean_total_path(v.paths[s] for v in videos) for s in sources},
         mean_of_running([v.progress for v in videos]),
     )
 
@@ -89,10 +90,7 @@ def task_statistics(videos: Sequence[ProgressVideo]) -> TaskStatistics:
     actions = {
         step: _Means(
             float(np.mean([end - start + 1 for _, start, end in found])),
-            {
-                s: float(np.mean([v.paths[s][end] - v.paths[s][start] for v, start, end in found]))
-                for s in sources
-            },
+            {s: mean_total_path(v.paths[s][start : end + 1] for v, start, end in found) for s in sources},
             mean_of_running([v.action_progress[start : end + 1] for v, start, end in found]),
         )
         for step, found in instances.items()
@@ -104,12 +102,6 @@ def task_statistics(videos: Sequence[ProgressVideo]) -> TaskStatistics:
         mean_of_running([m.progress_at_index for m in means]),
     )
     return TaskStatistics(video, actions, unseen)
-
-
-def _share(part: np.ndarray, whole: np.ndarray | float) -> np.ndarray:
-    """part / whole clamped to [0, 1]; where the whole is 0, 0 for no part and 1 for any."""
-    share = np.divide(part, whole, out=(part > 0).astype(np.float64), where=np.asarray(whole) > 0)
-    return np.clip(share, 0.0, 1.0)
 
 
 def _at_index(curve: np.ndarray, index: np.ndarray) -> np.ndarray:
@@ -129,10 +121,10 @@ def online_video_progress(video: ProgressVideo, statistics: TaskStatistics) -> d
     index = np.arange(len(video.progress))
     means = statistics.video
     return {
-        **{source: _share(path, means.paths[source]) for source, path in video.paths.items()},
+        **{source: share_of(path, means.paths[source]) for source, path in video.paths.items()},
         "constant 0.5": np.full(len(index), 0.5),
         "mean truth at index": _at_index(means.progress_at_index, index),
-        "clock": _share(index, means.length),
+        "clock": share_of(index, means.length),
     }
 
 
@@ -160,27 +152,26 @@ def online_action_progress(video: ProgressVideo, statistics: TaskStatistics) -> 
     Returns:
         By name, (T,) float64 in [0, 1], 0 in background.
     """
-    segment, first, _ = _segment_bounds(video.time_dict)
-    inside = is_action(video.time_dict)[segment]
+    segments = FrameSegments(video.time_dict)
     means = [statistics.action(step) for step in video.time_dict["step"]]
-    index = np.arange(len(segment)) - first
+    index = np.arange(len(segments.first)) - segments.first
 
     def per_frame(values: Sequence[float]) -> np.ndarray:
-        return np.asarray(values)[segment]
+        return np.asarray(values)[segments.segment]
 
     progress = {
-        source: _share(path - path[first], per_frame([m.paths[source] for m in means]))
+        source: share_of(path - path[segments.first], per_frame([m.paths[source] for m in means]))
         for source, path in video.paths.items()
     }
-    progress["constant 0.5"] = np.full(len(segment), 0.5)
+    progress["constant 0.5"] = np.full(len(index), 0.5)
     progress["mean truth at index"] = np.concatenate(
         [
             _at_index(m.progress_at_index, np.arange(n))
             for m, n in zip(means, segment_lengths(video.time_dict), strict=True)
         ]
     )
-    progress["clock"] = _share(index, per_frame([m.length for m in means]))
-    return {name: np.where(inside, values, 0.0) for name, values in progress.items()}
+    progress["clock"] = share_of(index, per_frame([m.length for m in means]))
+    return {name: np.where(segments.is_action, values, 0.0) for name, values in progress.items()}
 
 
 def offline_action_progress(video: ProgressVideo) -> dict[str, np.ndarray]:
@@ -192,19 +183,11 @@ def offline_action_progress(video: ProgressVideo) -> dict[str, np.ndarray]:
     Returns:
         By name, (T,) float64 in [0, 1], 0 in background.
     """
-    segment, first, last = _segment_bounds(video.time_dict)
-    inside = is_action(video.time_dict)[segment]
-    index = np.arange(len(segment))
-    time = np.where(last > first, (index - first) / np.maximum(last - first, 1), 0.5)
+    segments = FrameSegments(video.time_dict)
     progress = {}
     for source, path in video.paths.items():
-        total = path[last] - path[first]
-        progress[source] = np.where(total > 0, (path - path[first]) / np.where(total > 0, total, 1.0), time)
-    progress["t / T"] = time
-    return {name: np.where(inside, values, 0.0) for name, values in progress.items()}
-
-
-def _segment_bounds(time_dict: Mapping) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Segment, its first and its last frame, for every frame."""
-    segment = frame_segments(time_dict)
-    return segment, np.asarray(time_dict["start_frame"])[segment], np.asarray(time_dict["end_frame"])[segment]
+        before = path[segments.first]
+        total = path[segments.last] - before
+        progress[source] = np.where(total > 0, (path - before) / np.where(total > 0, total, 1.0), segments.linear)
+    progress["t / T"] = segments.linear
+    return {name: np.where(segments.is_action, values, 0.0) for name, values in progress.items()}

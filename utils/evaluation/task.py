@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 
-from utils.data.frame_segments import action_frames, frame_segments, label_numbers
+from utils.data.frame_segments import FrameSegments, action_frames, label_numbers
 from utils.evaluation.alignment import measure_alignment
 from utils.evaluation.baselines import task_statistics
 from utils.evaluation.progress import Curves, measure_progress, training_readouts
@@ -103,7 +103,7 @@ def measure_classification(
     """The metrics of labelled frames, of every embedding and of the most frequent action."""
     numbering: dict[str, int] = {}
     train_labels, test_labels = (
-        [label_numbers(v.time_dict["step"], numbering)[frame_segments(v.time_dict)] for v in videos]
+        [label_numbers(v.time_dict["step"], numbering)[FrameSegments(v.time_dict).segment] for v in videos]
         for videos in (train, test)
     )
     usable = [i for i, labels in enumerate(train_labels) if (labels >= 0).any()]

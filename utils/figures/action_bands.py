@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
 
-from utils.data.frame_segments import is_background
+from utils.data.segments import is_background
 from utils.figures.palette import BACKGROUND, ActionStyle, action_styles
 
 

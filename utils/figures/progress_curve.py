@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from utils.data.frame_segments import is_background
+from utils.data.segments import is_background
 from utils.figures.action_bands import action_legend, draw_action_bands, video_action_styles
 from utils.figures.palette import CLOCK, PREDICTION, TRUTH
 from utils.figures.saving import save_figure

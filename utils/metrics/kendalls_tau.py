@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-
-from utils.metrics.ordered_counts import count_smaller_before
+from scipy.stats import kendalltau
 
 
 def kendalls_tau(neighbours: np.ndarray) -> float | np.ndarray:
@@ -25,17 +24,13 @@ def kendalls_tau(neighbours: np.ndarray) -> float | np.ndarray:
         frames. For several, (B,) float64.
     """
     several = np.atleast_2d(neighbours)
-    number, count = several.shape
-    if count < 2:
-        return np.full(number, math.nan) if np.ndim(neighbours) == 2 else math.nan
-    bound = int(several.max()) + 1
-    row = np.arange(number)[:, None]
-    occurrences = np.bincount((row * bound + several).ravel(), minlength=number * bound).reshape(number, bound)
-    pairs, ties = count * (count - 1) // 2, (occurrences * (occurrences - 1) // 2).sum(axis=1)
-    before = np.broadcast_to(np.arange(count), several.shape)
-    (concordant,) = count_smaller_before(several, before, several[None], bound)
-    discordant = pairs - ties - concordant
-    # Where all neighbours are one frame tau-b is 0 / 0; a collapsed embedding tells nothing about order.
-    collapsed = ties == pairs
-    tau = (concordant - discordant) / np.sqrt(float(pairs) * np.where(collapsed, 1, pairs - ties))
+    tau = np.array([_tau(row) for row in several])
     return tau if np.ndim(neighbours) == 2 else float(tau[0])
+
+
+def _tau(neighbours: np.ndarray) -> float:
+    if len(neighbours) < 2:
+        return math.nan
+    if (neighbours == neighbours[0]).all():
+        return 0.0  # tau-b is 0 / 0 here; a collapsed embedding tells nothing about order
+    return float(kendalltau(np.arange(len(neighbours)), neighbours).statistic)

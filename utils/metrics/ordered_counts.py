@@ -1,4 +1,8 @@
-"""Counting, for many elements of a sequence, those before them that are smaller: the work of both Kendall's taus."""
+"""Counting, for many elements of a sequence, those before them that are below a threshold: the work of KTW.
+
+SciPy counts the inversions of a sequence (`scipy.stats.kendalltau`); here each element has an end and a threshold of
+its own.
+"""
 
 from __future__ import annotations
 

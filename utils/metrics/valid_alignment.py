@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from utils.data.frame_segments import frame_segments, label_numbers, segment_lengths
+from utils.data.frame_segments import FrameSegments, label_numbers, segment_lengths
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def valid_alignment(time_dict: Mapping, other: Mapping) -> ValidAlignment:
     start, other_start = np.asarray(time_dict["start_frame"]), np.asarray(other["start_frame"])
 
     shared = np.isin(label, other_label) & (label >= 0)
-    segment = frame_segments(time_dict)
+    segment = FrameSegments(time_dict).segment
     alignable = np.flatnonzero(shared[segment])
     segment = segment[alignable]
     occurrence, valid = _occurrences(label, other_label)
@@ -78,7 +78,7 @@ def valid_alignment(time_dict: Mapping, other: Mapping) -> ValidAlignment:
     position = np.where(valid, other_start[occurrence] + offset, -1)
 
     shared_other = np.isin(other_label, label) & (other_label >= 0)
-    return ValidAlignment(alignable, position, valid, shared_other[frame_segments(other)])
+    return ValidAlignment(alignable, position, valid, shared_other[FrameSegments(other).segment])
 
 
 def _occurrences(label: np.ndarray, other_label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

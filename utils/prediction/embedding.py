@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from utils.data.dataset import VideoDataset
 from utils.errors import CheckpointError
-from utils.tensorops import get_cum_matrix, get_trueprogress, get_trueprogress_per_action
+from utils.tensorops import get_trueprogress, get_trueprogress_per_action, path_length
 
 TRAINED, UNTRAINED, RAW = "trained network", "untrained network", "raw features"
 
@@ -46,22 +46,6 @@ class EmbeddedVideo(ProgressVideo):
     """
 
     embeddings: Mapping[str, Tensor]
-
-
-def path_length(features: Tensor, block: int = 256) -> np.ndarray:
-    """`get_cum_matrix` in double precision for frames of any shape, `block` frames at a time.
-
-    Args:
-        features: (T, ...), such as (T, D) or convolution maps (T, C, H, W).
-
-    Returns:
-        (T,) float64.
-    """
-    path = np.zeros(len(features))
-    for start in range(0, len(features) - 1, block):
-        part = features[start : start + block + 1].flatten(1).double()
-        path[start + 1 : start + len(part)] = path[start] + get_cum_matrix(part)[1:].cpu().numpy()
-    return path
 
 
 @torch.inference_mode()

@@ -16,7 +16,6 @@ from utils.ckpt_save import load_checkpoint, load_model
 from utils.data.features import FEATURE_RANK, MAP_RANK
 from utils.data.standardization import checked_standardization
 from utils.errors import CheckpointError, DataError, MissingFileError, nearest_name, shown
-from utils.prediction.embedding import path_length
 from utils.prediction.readouts import (
     READOUTS,
     READOUTS_OF_TRAINING_VIDEOS,
@@ -27,6 +26,7 @@ from utils.prediction.readouts import (
 )
 from utils.prediction.stream import ProgressStream
 from utils.prediction.training_embeddings import TrainingVideos, load_training_embeddings
+from utils.tensorops import mean_total_path, path_length
 
 logger = logging.getLogger(__name__)
 
@@ -242,10 +242,7 @@ def _mean_paths(
             f"them into best_model_combined.pt and best_model_alignment.pt, and for any other checkpoint eval.py, "
             f"or predict.py with --dataset-path, embeds the training videos"
         ) from error
-    return {
-        task: float(np.mean([path_length(embedding)[-1] for embedding in videos.embeddings]))
-        for task, videos in tasks.items()
-    }
+    return {task: mean_total_path(map(path_length, videos.embeddings)) for task, videos in tasks.items()}
 
 
 def _known(task: str, tasks: Mapping[str, Any]) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+import numpy as np
 import torch
 from torch import nn
 
 from utils.data.dataset import VideoDataset
-from utils.tensorops import get_cum_matrix
+from utils.tensorops import mean_total_path, path_length
 
 
 @torch.inference_mode()
@@ -22,9 +23,9 @@ def mean_path_lengths(model: nn.Module, dataset: VideoDataset, device: torch.dev
 
     Source: "Learning to Predict Activity Progress by Self-Supervised Video Alignment" (CVPR 2024).
     """
-    lengths: dict[str, list[torch.Tensor]] = defaultdict(list)
+    paths: dict[str, list[np.ndarray]] = defaultdict(list)
     for index, video in enumerate(dataset.videos):
         features, _ = dataset[index]
         embedding = model([features.to(device)])["outputs"][0]
-        lengths[video.task].append(get_cum_matrix(embedding)[-1])
-    return {task: float(torch.stack(values).double().mean()) for task, values in lengths.items()}
+        paths[video.task].append(path_length(embedding))
+    return {task: mean_total_path(of_task) for task, of_task in paths.items()}

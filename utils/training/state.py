@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from utils.checkpoints.content import is_number, is_plain_tensor, is_whole
+from utils.checkpoints.content import is_plain_tensor
+from utils.data.values import is_number, is_whole
 from utils.errors import CheckpointError, shown
 from utils.training.log import Row
 

@@ -10,13 +10,13 @@ from utils.data.frame_segments import action_frames
 from utils.evaluation import baselines
 from utils.evaluation.baselines import task_statistics
 from utils.metrics import progress_error
-from utils.prediction.embedding import ProgressVideo, path_length
+from utils.prediction.embedding import ProgressVideo
 from utils.tensorops import (
-    get_cum_matrix,
     get_normalized_predicted_progress_action,
     get_normalized_predicted_progress_video,
     get_trueprogress,
     get_trueprogress_per_action,
+    path_length,
 )
 
 SOURCE = "raw features"
@@ -154,14 +154,6 @@ class TestOnline:
     def test_no_training_video_is_refused(self):
         with pytest.raises(ValueError, match="training videos"):
             task_statistics([])
-
-
-@pytest.mark.parametrize("shape", [(1, 3), (2, 3), (700, 4), (30, 2, 3, 3)])
-def test_path_length_is_get_cum_matrix_in_blocks(shape):
-    features = torch.randn(*shape, generator=torch.Generator().manual_seed(0))
-    expected = get_cum_matrix(features.flatten(1).double())
-    for block in (1, 7, 256):
-        np.testing.assert_allclose(path_length(features, block), expected, rtol=1e-12)
 
 
 # Mean absolute errors over the test videos: constant, index, clock, t / T, raw path online, raw path offline;

@@ -11,7 +11,6 @@ from utils.prediction.readouts.protocol import as_double
 from utils.prediction.readouts.reference import TrainingReference
 
 BLOCK = 128  # frames at once; their distances fit into a processor's cache
-GROUPS = 4  # groups for each neighbour, see `_candidates`
 
 
 class NeighboursReadout:
@@ -51,43 +50,14 @@ class NeighboursReadout:
         distances, own = self.reference.relative_squared_distances(frames)
         if not self.neighbours:  # a single training frame
             return np.full(len(frames), self.reference.progress[0])
-        found, progress = self._candidates(distances)
-        edge = np.partition(found, self.neighbours, axis=1)[:, self.neighbours, None]
-        nearest = found <= edge
-        found, edge = np.maximum(found + own[:, None], 0), np.maximum(edge + own[:, None], 0)
-        weights = np.maximum(0, 1 - found / np.where(edge > 0, edge, 1)) * (edge > 0)
+        edge = np.partition(distances, self.neighbours, axis=1)[:, self.neighbours, None]
+        nearest = distances <= edge
+        distances, edge = np.maximum(distances + own[:, None], 0), np.maximum(edge + own[:, None], 0)
+        weights = np.maximum(0, 1 - distances / np.where(edge > 0, edge, 1)) * (edge > 0)
         total = weights.sum(axis=1, keepdims=True)
         # Nothing nearer than the edge: those on it all count the same.
         weights = np.where(total > 0, weights, nearest)
-        return (weights * progress).sum(axis=1) / weights.sum(axis=1)
-
-    def _candidates(self, distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Few distances a row, among them the k + 1 smallest, and the progress that belongs to them.
-
-        The least distances of more than k groups of frames are distances of as many frames, so that the
-        (k + 1)-th smallest of them is a bound on the one that is sought. Frames that follow each other are put
-        into different groups, lest all the nearest share one.
-
-        Args:
-            distances: (n, N).
-
-        Returns:
-            (n, C) twice; where a row has fewer candidates, an infinite distance.
-        """
-        rows, columns = distances.shape
-        size = max(1, columns // (GROUPS * (self.neighbours + 1)))
-        groups = columns // size
-        least = distances[:, : size * groups].reshape(rows, size, groups).min(axis=1)
-        bound = np.partition(least, self.neighbours, axis=1)[:, self.neighbours, None]
-        cells = np.flatnonzero(distances <= bound)
-        row, column = np.divmod(cells, columns)
-        number = np.bincount(row, minlength=rows)
-        place = np.arange(len(cells)) - np.repeat(np.cumsum(number) - number, number)
-        found = np.full((rows, number.max()), np.inf)
-        progress = np.zeros_like(found)
-        found[row, place] = distances.ravel()[cells]
-        progress[row, place] = self.reference.progress[column]
-        return found, progress
+        return weights @ self.reference.progress / weights.sum(axis=1)
 
 
 class _NeighboursState:

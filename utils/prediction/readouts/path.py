@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from utils.prediction.readouts.protocol import as_double
+from utils.tensorops import path_length, share_of
 
 
 class PathReadout:
@@ -42,12 +43,7 @@ class _PathState:
 
     def update(self, embedding: torch.Tensor | np.ndarray) -> np.ndarray:
         frames = as_double(embedding)
-        if not len(frames):
-            return np.zeros(0)
-        before = frames[:1] if self._last is None else self._last
-        steps = np.linalg.norm(np.diff(frames, axis=0, prepend=before), axis=1)
-        path = self._path + np.cumsum(steps)
-        self._path, self._last = float(path[-1]), frames[-1:].copy()
-        if self._normalizer == 0:
-            return (path > 0).astype(np.float64)
-        return np.minimum(path / self._normalizer, 1.0)
+        path = path_length(frames, self._last, self._path)
+        if len(frames):
+            self._path, self._last = float(path[-1]), frames[-1:].copy()
+        return share_of(path, self._normalizer)
