@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
+
+DIAGONAL, DOWN, RIGHT = 0, 1, 2
+_MOVES = {DIAGONAL: (1, 1), DOWN: (1, 0), RIGHT: (0, 1)}
 
 
 def dynamic_time_warping_path(cost: np.ndarray) -> np.ndarray:
     """Path from (0, 0) to (N - 1, M - 1) with the least sum of costs (Sakoe and Chiba, 1978).
 
         R[i, j] = cost[i, j] + min(R[i - 1, j - 1], R[i - 1, j], R[i, j - 1])
-
-    One antidiagonal at a time, whose cells don't depend on each other.
 
     Args:
         cost: (N, M) finite, N and M at least 1.
@@ -19,24 +22,40 @@ def dynamic_time_warping_path(cost: np.ndarray) -> np.ndarray:
         (K, 2) int64 pairs of indices along the path, max(N, M) <= K < N + M; where steps cost the same, the
         diagonal one comes first.
     """
-    rows, columns = cost.shape
-    step = np.zeros((rows, columns), dtype=np.int8)
-    # By row, with one cell before the first: the antidiagonal before this one, and the one before that.
-    previous, before_previous = np.full(rows + 1, np.inf), np.full(rows + 1, np.inf)
-    before_previous[0] = 0.0  # the virtual cell (-1, -1) from which the path starts
-    for diagonal in range(rows + columns - 1):
-        i = np.arange(max(0, diagonal - columns + 1), min(rows, diagonal + 1))
-        choices = np.stack([before_previous[i], previous[i], previous[i + 1]])
-        best = choices.argmin(axis=0)
-        step[i, diagonal - i] = best
-        current = np.full(rows + 1, np.inf)
-        current[i + 1] = cost[i, diagonal - i] + choices[best, np.arange(len(i))]
-        previous, before_previous = current, previous
-    moves = ((1, 1), (1, 0), (0, 1))
-    i, j = rows - 1, columns - 1
+    return path_through_rows(cost, cost.shape)
+
+
+def path_through_rows(rows: Iterable[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
+    """`dynamic_time_warping_path` of costs that are never held all at once.
+
+    Within a row, the way comes from above at some column k <= j and then goes right, so that
+
+        R[i, j] = C[j] + min_{k <= j} (above[k] - C[k - 1]),   above[k] = min(R[i - 1, k - 1], R[i - 1, k])
+
+    with C the running sum of the row's costs: a running minimum instead of a loop over columns. Where many costs
+    are summed, rounding may take one of two ways that cost the same for the dearer.
+
+    Args:
+        rows: N times the (M,) costs of a row, finite.
+        shape: (N, M). N M bytes are held, the step into each cell: 100 MB for two sequences of 10,000.
+    """
+    step = np.empty(shape, dtype=np.int8)
+    before = np.full(shape[1] + 1, np.inf)  # the row before, with a cell before the first
+    before[0] = 0.0  # the virtual cell (-1, -1) from which the path starts
+    running = np.zeros(shape[1] + 1)
+    for own_step, costs in zip(step, rows, strict=True):
+        np.cumsum(costs, dtype=np.float64, out=running[1:])
+        diagonal, down = before[:-1], before[1:]
+        from_above = np.minimum(diagonal, down)
+        from_above -= running[:-1]
+        best = np.minimum.accumulate(from_above)
+        np.less(down, diagonal, out=own_step, casting="unsafe")
+        own_step[best < from_above] = RIGHT
+        before = np.concatenate([[np.inf], best + running[1:]])
+    i, j = shape[0] - 1, shape[1] - 1
     path = [(i, j)]
     while i > 0 or j > 0:
-        down, right = moves[step[i, j]]
+        down, right = _MOVES[int(step[i, j])]
         i, j = i - down, j - right
         path.append((i, j))
     return np.array(path[::-1])

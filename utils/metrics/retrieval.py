@@ -1,0 +1,145 @@
+"""Frame retrieval (AP@K): whether the nearest frames of other recordings show the same action."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+NUMBERS = (5, 10, 15)
+LONGEST_BLOCK = 1024
+MOST_CELLS = 1 << 22  # of distances held at once
+
+
+def frame_retrieval(
+    embeddings: Sequence[np.ndarray],
+    labels: Sequence[np.ndarray],
+    numbers: Sequence[int] = NUMBERS,
+    ranked: bool = False,
+) -> np.ndarray:
+    """AP@K: share of the K nearest frames of all other recordings that show the action of the frame asked for.
+
+        AP@K of a recording = mean over its frames t of #{k <= K: label of the k-th nearest = label of t} / K
+
+    by Euclidean distance. It is called an average precision (LAV, CVPR 2021, and after it VAVA and CARL, CVPR 2022;
+    K = 5, 10, 15) and is a mean over frames of the precision at K. Frames of background (label -1) take no part,
+    neither asked for nor found. An action that no other recording shows counts as found nowhere.
+
+    Definitions differ between released programs, and so do the figures:
+
+        this function, and CARL's   K nearest frames of all other recordings; the share with the same label. CARL takes
+                                    every 5th frame of both (Pouring; every 2nd for Penn Action), this one all.
+        `ranked=True`, and AE2's    the same frames; their average precision in order of distance: mean, over the
+                                    frames k <= K with the same label, of the share of the k nearest that have it;
+                                    0 without any.
+        LAV's                       K nearest frames of the same recording, among them the frame itself; the share with
+                                    the same label. That asks whether an embedding is smooth in time: not offered.
+
+    Args:
+        embeddings: (T_i, D) of each test recording.
+        labels: (T_i,) int of each; -1 is background.
+        numbers: K, at least 1 each. With fewer frames to be found than K, all of them are.
+        ranked: average precision in order of distance instead of the share.
+
+    Returns:
+        (len(numbers), recordings) float64 in [0, 1]; NaN for a recording without action frames, or where no other has
+        any. Of equally near frames any may count.
+
+    Raises:
+        ValueError: there is no K, one is below 1, or embeddings and labels don't fit.
+    """
+    if not len(numbers) or min(numbers) < 1:
+        raise ValueError(f"frame retrieval needs numbers of frames of at least 1, got {tuple(numbers)}")
+    for frames, own in zip(embeddings, labels, strict=True):
+        if frames.ndim != 2 or frames.shape != (len(own), embeddings[0].shape[1]):
+            raise ValueError(f"expected embeddings (T, D) and labels (T,), got {frames.shape} and {np.shape(own)}")
+    kept = [own >= 0 for own in labels]
+    labels = [own[keep] for own, keep in zip(labels, kept, strict=True)]
+    embeddings = [frames[keep] for frames, keep in zip(embeddings, kept, strict=True)]
+    figures = np.full((len(numbers), len(labels)), math.nan)
+    if not any(map(len, labels)):
+        return figures
+    # |a - b|^2 is expanded into inner products, which loses digits far from the origin.
+    origin = sum(frames.sum(axis=0, dtype=np.float64) for frames in embeddings) / sum(map(len, labels))
+    embeddings = [frames - origin.astype(frames.dtype) for frames in embeddings]
+    squares = [np.square(frames).sum(axis=1) for frames in embeddings]
+    for recording, own in enumerate(labels):
+        others = [j for j, other in enumerate(labels) if j != recording and len(other)]
+        if not len(own) or not others:
+            continue
+        block = max(1, min(LONGEST_BLOCK, MOST_CELLS // max(len(labels[j]) for j in others)))
+        total = np.zeros(len(numbers))
+        for start in range(0, len(own), block):
+            frames = embeddings[recording][start : start + block]
+            nearest = np.empty((len(frames), 0), dtype=frames.dtype), np.empty((len(frames), 0), dtype=np.int64)
+            for j in others:
+                distance = frames @ (-2 * embeddings[j]).T
+                distance += squares[j]  # the frame's own |a|^2 changes nothing in its order
+                nearest = _nearer(*nearest, distance, labels[j], max(numbers))
+            order = nearest[0].argsort(axis=1, kind="stable")
+            same = np.take_along_axis(nearest[1], order, axis=1) == own[start : start + block, None]
+            total += [(_average_precision if ranked else _share)(same[:, :number]) for number in numbers]
+        figures[:, recording] = total / len(own)
+    return figures
+
+
+def retrieval_by_chance(labels: Sequence[np.ndarray]) -> np.ndarray:
+    """What `frame_retrieval` gives on average if the frames found are drawn at random, for each recording.
+
+    Args:
+        labels: (T_i,) int of each recording; -1 is background.
+
+    Returns:
+        (recordings,) float64: mean over its action frames of the share of all other recordings' action frames with
+        the same label, for any K; NaN as in `frame_retrieval`.
+    """
+    labels = [own[own >= 0] for own in labels]
+    classes = 1 + max((int(own.max()) for own in labels if len(own)), default=0)
+    counts = np.array([np.bincount(own, minlength=classes) for own in labels], dtype=np.float64)
+    others = counts.sum(axis=0) - counts
+    pairs, all_pairs = (counts * others).sum(axis=1), counts.sum(axis=1) * others.sum(axis=1)
+    return np.divide(pairs, all_pairs, out=np.full(len(labels), math.nan), where=all_pairs > 0)
+
+
+def _nearer(
+    found: np.ndarray, found_label: np.ndarray, distance: np.ndarray, label: np.ndarray, number: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest frames of those found so far and of one more recording.
+
+    Args:
+        found, found_label: (B, at most number) distances and labels of the nearest so far, in no order.
+        distance: (B, T) to the frames of one more recording.
+        label: (T,) its labels.
+        number: how many to keep.
+
+    Returns:
+        `found` and `found_label` anew.
+    """
+    if found.shape[1] < number:
+        more, more_label = distance, np.broadcast_to(label, distance.shape)
+    else:
+        # Few are nearer than the furthest so far. To look for them is many times faster than to order them all.
+        row, column = np.nonzero(distance < found.max(axis=1, keepdims=True))
+        count = np.bincount(row, minlength=len(found))
+        place = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+        more = np.full((len(found), count.max()), np.inf, dtype=distance.dtype)
+        more_label = np.full(more.shape, -1)
+        more[row, place], more_label[row, place] = distance[row, column], label[column]
+    found = np.concatenate([found, more], axis=1)
+    found_label = np.concatenate([found_label, more_label], axis=1)
+    if found.shape[1] > number:
+        kept = np.argpartition(found, number - 1, axis=1)[:, :number]
+        found, found_label = np.take_along_axis(found, kept, axis=1), np.take_along_axis(found_label, kept, axis=1)
+    return found, found_label
+
+
+def _share(same: np.ndarray) -> float:
+    """Sum over rows of the share of true cells."""
+    return float(same.mean(axis=1).sum())
+
+
+def _average_precision(same: np.ndarray) -> float:
+    """Sum over rows of the average precision of true cells in their order."""
+    precision = np.cumsum(same, axis=1) / np.arange(1, same.shape[1] + 1)
+    return float(((precision * same).sum(axis=1) / np.maximum(same.sum(axis=1), 1)).sum())
