@@ -16,9 +16,11 @@ import logging
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from utils.annotation.importing import ImportOptions, import_annotation
+from utils.annotation.lerobot_features import write_features
 from utils.annotation.readers import READERS, ReadOptions
 from utils.annotation.recording import EXCLUSIVE, INCLUSIVE
 from utils.annotation.timeline import OUTSIDE_RULES, OVERLAP_RULES, UNLABELLED_RULES, WITHOUT_END_RULES, Rules
@@ -83,9 +85,12 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument("--subject", default="", help="whose behaviour (BORIS)")
     group.add_argument("--name-by", default="", help="what names a recording, where a format has two ways")
     group.add_argument(
-        "--name-pattern", type=_pattern, default="", metavar="REGEX",
+        "--name-pattern", type=_pattern, metavar="REGEX",
         help="finds a recording's name in what the source calls it",
     )  # fmt: skip
+    group.add_argument(
+        "--lerobot-features", metavar="COLUMN", help="column of a LeRobot set to write as features, observation.state"
+    )
     group.add_argument("--split", type=_count, metavar="N", help="number of the split")
     group.add_argument("--encoding", help="of text files; by default UTF-8")
 
@@ -108,9 +113,7 @@ def _parser() -> argparse.ArgumentParser:
 
     group = parser.add_argument_group("tasks and labels")
     group.add_argument("--task", default="", help="of recordings whose source names none; by default NAME")
-    group.add_argument(
-        "--task-pattern", type=_pattern, default="", metavar="REGEX", help="finds it in a recording's name"
-    )
+    group.add_argument("--task-pattern", type=_pattern, metavar="REGEX", help="finds it in a recording's name")
     group.add_argument("--rename", type=Path, metavar="FILE", help="old,new labels, one pair a line; may merge")
     group.add_argument(
         "--names", type=Path, metavar="FILE", help="names of labels that are numbers, 'number name' lines"
@@ -144,14 +147,22 @@ def main(arguments: Sequence[str]) -> int:
         ),
         frame_rate=given.frame_rate, annotation_rate=given.annotation_rate, ends=given.ends,
         first_frame=given.first_frame, offset=given.offset, features=given.features,
-        feature_layout=given.feature_layout, length=given.length, name_pattern=given.name_pattern,
+        feature_layout=given.feature_layout, length=given.length, name_pattern=given.name_pattern or "",
         only_with_features=given.only_with_features,
-        task=given.task, task_pattern=given.task_pattern, rename=given.rename, names=given.names,
+        task=given.task, task_pattern=given.task_pattern or "", rename=given.rename, names=given.names,
         number_labels=given.number_labels, drop=tuple(given.drop), background=tuple(given.background),
         rules=Rules(
             given.overlap, given.unlabelled, given.outside, given.without_end, given.minimum_length, given.tolerance
         ),
     )  # fmt: skip
+    if given.lerobot_features is not None:
+        if given.format != "lerobot" or given.features is not None:
+            raise ConfigError("--lerobot-features writes the features of --format lerobot; expected no --features")
+        import_annotation(
+            given.source, given.format, name, options
+        )  # so that nothing is written where it can't be read
+        options = replace(options, features=given.output / "features")
+        write_features(given.source, options.features, given.lerobot_features)
     imported = import_annotation(given.source, given.format, name, options)
     config = given.config or given.output / f"{name}.py"
     sys.stdout.write(describe(imported, given.format, options) + "\n\n")

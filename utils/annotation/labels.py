@@ -16,7 +16,7 @@ from utils.annotation.recording import Recording
 from utils.annotation.source_files import delimiter_of, read_text, split_table
 from utils.data.annotation import DEFAULT_BACKGROUND_LABELS
 from utils.data.segments import ALWAYS_BACKGROUND
-from utils.errors import nearest_name, place, shown
+from utils.errors import DataError, nearest_name, place, shown
 
 NUMBER = re.compile(r"[+-]?\d+")
 # What programs and data sets call the absence of an action, without case, spaces and punctuation.
@@ -39,7 +39,12 @@ def read_pairs(path: Path, problems: list[str], encoding: str | None = None) -> 
     pairs: dict[str, str] = {}
     if text is None:
         return pairs
-    for line, cells in split_table(text, delimiter_of(text.lstrip().partition("\n")[0])):
+    try:
+        rows = list(split_table(text, delimiter_of(text.lstrip().partition("\n")[0])))
+    except DataError as error:
+        problems.append(f"{place(path)}{error}")
+        return pairs
+    for line, cells in rows:
         if len(cells) != 2 or not cells[1]:
             problems.append(
                 f"{place(path)}line {line} has the cells {shown(cells)}; expected the old label and the new"

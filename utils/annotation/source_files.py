@@ -99,12 +99,15 @@ def split_table(text: str, delimiter: str) -> Iterable[tuple[int, list[str]]]:
     """The rows of a table as (line number, cells); blank rows are passed over.
 
     Raises:
-        csv.Error: a quote that isn't closed, or a cell of more than 100,000 characters.
+        DataError: a quote that isn't closed, or a cell of more than 100,000 characters.
     """
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    for cells in reader:
-        if any(cell.strip() for cell in cells):
-            yield reader.line_num, [cell.strip() for cell in cells]
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield reader.line_num, [cell.strip() for cell in cells]
+    except csv.Error as error:
+        raise DataError(f"cannot be read as a table, near line {reader.line_num + 1} ({error})") from error
 
 
 def read_table(path: Path, problems: list[str], encoding: str | None = None, columns: Sequence[str] = ()) -> list[Row]:
@@ -133,8 +136,8 @@ def read_table(path: Path, problems: list[str], encoding: str | None = None, col
                 problems.append(f"{place(path)}line {line}: {len(cells)} cells; expected {len(names)}")
             else:
                 rows.append(Row(line, dict(zip(names, cells + [""] * (len(names) - len(cells)), strict=False))))
-    except csv.Error as error:
-        problems.append(f"{place(path)}cannot be read as a table ({error})")
+    except DataError as error:
+        problems.append(f"{place(path)}{error}")
         return []
     if not rows and not problems:
         problems.append(f"{place(path)}holds a header and nothing else")
@@ -244,4 +247,4 @@ def raise_problems(problems: Sequence[str]) -> None:
         DataError: there are problems.
     """
     if problems:
-        raise DataError(list(problems))
+        raise DataError(list(dict.fromkeys(problems)))

@@ -309,8 +309,7 @@ def _filled(pieces: list[Piece], length: int, rules: Rules, timeline: Timeline, 
         if rules.unlabelled == "refuse":
             timeline.troubles.append(Trouble(kind, end - start, f"frames {start} to {end - 1} have no label"))
         else:
-            timeline.changes[f"{kind} frames"] += end - start
-            timeline.changes[f"{kind}s"] += 1
+            timeline.changes[f"{kind} frames, now background"] += end - start
         add(Piece(background, start, end))
 
     covered = 0

@@ -11,6 +11,7 @@ from utils.data.segments import ALWAYS_BACKGROUND
 
 LINES_SHOWN = 20
 LABELS_SHOWN = 100
+NAMES_SHOWN = 3
 
 
 def describe(imported: Imported, format_name: str, options: ImportOptions) -> str:
@@ -20,7 +21,7 @@ def describe(imported: Imported, format_name: str, options: ImportOptions) -> st
     lines.append(_about_rates(imported, options))
     lines += ["", *_tasks(imported), "", *_labels(imported, background)]
     if changes := _changes(imported, options):
-        lines += ["", "what was done", *(f"  {change}" for change in changes)]
+        lines += ["", *changes]
     gone = [
         f"{recording.name}: {phrase}"
         for recording, timeline in zip(imported.recordings, imported.timelines, strict=True)
@@ -34,15 +35,16 @@ def describe(imported: Imported, format_name: str, options: ImportOptions) -> st
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows under a header, in columns; the first on the left, the others on the right."""
+    """Rows under a header, in columns; words on the left, and on the right what stands under a count."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.rjust(width) if place else cell.ljust(width)
+    lines = []
+    for row in rows:
+        cells = [
+            cell.rjust(width) if 0 < place and rows[0][place] else cell.ljust(width)
             for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return lines
 
 
 def _about_rates(imported: Imported, options: ImportOptions) -> str:
@@ -103,32 +105,36 @@ def _labels(imported: Imported, background: set[str]) -> list[str]:
 
 
 def _changes(imported: Imported, options: ImportOptions) -> list[str]:
-    """What was changed, each with its count and in how many recordings."""
-    lines = []
-    changes = imported.changes
-    for kind in ("lead-in", "gap", "tail"):
-        if count := changes[f"{kind} frames"]:
-            where = sum(bool(timeline.changes[f"{kind}s"]) for timeline in imported.timelines)
-            times = f" in {changes['gaps']} gaps" if kind == "gap" else ""
-            lines.append(f"{kind}: {count} frames{times} became background ({where} recordings)")
-    for kind, count in changes.items():
-        if kind.split()[0] in ("lead-in", "gap", "tail", "lead-ins", "gaps", "tails") or not count:
-            continue
-        where = sum(bool(timeline.changes[kind]) for timeline in imported.timelines)
-        rule = f" (--overlap {options.rules.overlap})" if kind == "overlaps" else ""
-        lines.append(f"{kind}{rule}: {count} ({where} recordings)")
+    """What was changed, how often, and in which recordings."""
+    rows = []
+    for kind in imported.changes:
+        names = [
+            recording.name
+            for recording, timeline in zip(imported.recordings, imported.timelines, strict=True)
+            if timeline.changes[kind]
+        ]
+        if names:
+            rule = f" (--overlap {options.rules.overlap})" if kind == "overlaps" else ""
+            rows.append([kind + rule, imported.changes[kind], len(names), _first(names)])
     if imported.dropped:
-        lines.append(f"segments left out by --drop: {imported.dropped}")
+        rows.append(["segments left out by --drop", imported.dropped, "", ""])
     if imported.without_features:
-        lines.append(f"recordings left out, without features: {len(imported.without_features)}")
-    return lines
+        count = len(imported.without_features)
+        rows.append(["recordings left out, without features", count, count, _first(imported.without_features)])
+    if not rows:
+        return []
+    return table([["what was done", "count", "recordings", ""], *([*map(str, row[:3]), row[3]] for row in rows)])
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMES_SHOWN]) + (", ..." if len(names) > NAMES_SHOWN else "")
 
 
 def _notes(imported: Imported) -> list[str]:
     notes = list(imported.notes)
     if imported.unused_features:
-        names = ", ".join(imported.unused_features[:3]) + (", ..." if imported.unused_features[3:] else "")
-        notes.append(f"{len(imported.unused_features)} feature files have no annotation ({names})")
+        count, names = len(imported.unused_features), _first(imported.unused_features)
+        notes.append(f"{count} feature files have no annotation ({names})")
     tasks = Counter(recording.task for recording in imported.recordings)
     few = [task for task, count in tasks.items() if count < 3]
     if few:

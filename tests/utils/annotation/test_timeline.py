@@ -128,7 +128,7 @@ def test_the_order_of_the_file_does_not_matter(case):
 def test_what_became_background_is_counted(case):
     segments, length = case
     timeline = lay_out(segments, length, rules("first"))
-    filled = sum(timeline.changes[f"{kind} frames"] for kind in ("lead-in", "gap", "tail"))
+    filled = sum(timeline.changes[f"{kind} frames, now background"] for kind in ("lead-in", "gap", "tail"))
     assert filled == frames_of(timeline.pieces).count("background")
 
 

@@ -79,6 +79,7 @@ READERS: dict[str, Reader] = {
     "egoper": Reader(f"{_HERE}.egoper:read", "EgoPER, annotation.json"),
     "assembly101": Reader(f"{_HERE}.assembly101:read", "Assembly101, coarse labels"),
     "ikea_asm": Reader(f"{_HERE}.ikea_asm:read", "IKEA ASM, gt_segments.json"),
+    "lerobot": Reader(f"{_HERE}.lerobot:read", "LeRobot version 3, sub-tasks of the episodes (needs pyarrow)"),
     "unlabelled": Reader(f"{_HERE}.unlabelled:read", "nothing but features: each recording is one segment"),
 }
 

@@ -8,7 +8,6 @@ exports in the tests of BORIS and its list of columns (version 9), and files of 
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from fractions import Fraction
 from pathlib import Path
@@ -59,8 +58,8 @@ def _rows(path: Path, problems: list[str], encoding: str | None) -> tuple[list[R
                 names = cells
             elif len(cells) > 1:
                 heading[cells[0]] = cells[1]
-    except csv.Error as error:
-        problems.append(f"{place(path)}cannot be read as a table ({error})")
+    except DataError as error:
+        problems.append(f"{place(path)}{error}")
         return [], {}
     aggregated, tabular = {"Start (s)", "Stop (s)"} <= set(names), "Time" in names and bool({*KIND} & set(names))
     if not (aggregated or tabular):

@@ -1,8 +1,8 @@
 """EgoProceL: `<video>.csv` in folders, without a header: start, end, key step.
 
 Seconds, ends exclusive. The key step is text that begins with its number ('3 crack egg', in EGTEA '3. crack egg'),
-which is kept; frames without a key step are background. The folder is the task, passing over a folder of one person's videos
-('S07_Brownie_Video'). Source: the set's download README and the code of Sid2697/EgoProceL that reads it.
+which is kept; frames without a key step are background. The folder is the task, passing over a folder of one person's
+videos ('S07_Brownie_Video'). Source: the set's download README and the code of Sid2697/EgoProceL that reads it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """IKEA ASM: `gt_segments.json`, in the form of ActivityNet.
 
-Segments are frames, [start, end], of the scan's video at 25 frames/s, counted from 0; successive segments share their
-boundary, so ends are exclusive (--ends inclusive takes them otherwise). 'NA' is what the set calls no action. The scan
+Segments are frames, [start, end], of the scan's video at 25 frames/s, counted from 0, ends inclusive: the last end of a
+scan is the number of its frames less one. 'NA' is what the set calls no action. The scan
 'Lack_TV_Bench/0007_...' has the furniture for its task. Source: the programs that read the set's file.
 """
 
@@ -12,9 +12,9 @@ from pathlib import Path
 
 from utils.annotation.readers import ReadOptions
 from utils.annotation.readers.activitynet import read_database
-from utils.annotation.recording import FRAMES, Convention, Recording
+from utils.annotation.recording import FRAMES, INCLUSIVE, Convention, Recording
 
-CONVENTION = Convention(FRAMES, frame_rate=Fraction(25))
+CONVENTION = Convention(FRAMES, INCLUSIVE, 0, Fraction(25))
 
 
 def read(source: Path, options: ReadOptions, problems: list[str]) -> list[Recording]:

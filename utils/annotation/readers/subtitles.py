@@ -55,7 +55,7 @@ def _cues(path: Path, lines: list[str], is_vtt: bool, problems: list[str]) -> li
         while number < len(lines) and lines[number].strip() and "-->" not in lines[number]:
             texts.append(lines[number].strip())
             number += 1
-        label = " ".join(_TAG.sub("", " ".join(texts)).split())
+        label = _TAG.sub("", " ".join(texts)).strip()
         label = html.unescape(label) if is_vtt else label
         try:
             start, end = clock_time(begin), clock_time((rest.split() or [""])[0])

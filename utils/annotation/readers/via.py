@@ -8,7 +8,6 @@ number of one. `options.tier` names the attribute that is the label. Source: VIA
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -57,8 +56,8 @@ def _read_file(path: Path, text: str, tier: str, problems: list[str]) -> list[Re
             values = [parse_json(row.get(name, ""), f"{here}{name} ", problems) for name in NEEDED]
             if None not in values:
                 rows.append((line, *values))
-    except csv.Error as error:
-        problems.append(f"{place(path)}cannot be read as a table ({error})")
+    except DataError as error:
+        problems.append(f"{place(path)}{error}")
     used = dict.fromkeys(key for _, _, _, metadata in rows if isinstance(metadata, dict) for key in metadata)
     chosen = _attribute(path, attributes, list(used), tier, problems)
     if chosen is None:
