@@ -40,7 +40,7 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
     lines = []
     for row in rows:
         cells = [
-            cell.rjust(width) if 0 < place and rows[0][place] else cell.ljust(width)
+            cell.rjust(width) if place > 0 and rows[0][place] else cell.ljust(width)
             for place, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append("  ".join(cells).rstrip())
