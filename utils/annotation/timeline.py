@@ -72,7 +72,8 @@ class Trouble(NamedTuple):
     """Something that no rule was given for.
 
     Attributes:
-        kind: 'overlap', 'lead-in', 'gap', 'tail', 'before', 'beyond', 'short', 'endless' or 'reversed'.
+        kind: 'overlap', 'lead-in', 'gap', 'tail', 'before', 'beyond', 'short', 'endless', 'reversed'
+            or 'empty'.
         frames: how many it concerns.
         words: a sentence about it.
     """
@@ -122,6 +123,9 @@ def lay_out(
     timeline.reach = max((segment.end for segment in ended), default=0)
     if length is None:
         timeline.length = length = timeline.reach
+    if length < 1:
+        timeline.troubles.append(Trouble("empty", 0, "it has no frame"))
+        return timeline
     ended = _within(ended, length, rules, timeline)
     ended = _long_enough(ended, rules, timeline)
     pieces = _without_overlaps(ended, rules, timeline)

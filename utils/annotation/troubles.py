@@ -20,6 +20,7 @@ ANSWERS = {
     "short": "--minimum-length 1 drops such segments",
     "endless": "--without-end drop, or next, which lets each last until the next begins",
     "reversed": "an end after its start",
+    "empty": "a frame at least",
 }
 MEANING = {
     "overlap": "segments overlap",
@@ -31,6 +32,7 @@ MEANING = {
     "short": "segments cover no frame",
     "endless": "segments have no end",
     "reversed": "segments end before they begin",
+    "empty": "recordings have no frame",
 }
 
 

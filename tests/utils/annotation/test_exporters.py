@@ -139,7 +139,8 @@ class TestSources:
             with_progress(steps, [second])
 
     @pytest.mark.parametrize("text", [
-        "frame,progress\n1,0.0\n", "frame,progress\n0,nan\n", "frame,value\n0,1\n", "frame,progress,step\n0,0,a\n1,0,\n", "",
+        "frame,progress\n1,0.0\n", "frame,progress\n0,nan\n", "frame,value\n0,1\n", "",
+        "frame,progress,step\n0,0,a\n1,0,\n",
     ])  # fmt: skip
     def test_damaged_predictions(self, tmp_path, text):
         (tmp_path / "P1.csv").write_text(text)

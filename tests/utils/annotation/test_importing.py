@@ -209,8 +209,10 @@ class TestNames:
 
 
 @given(
-    st.lists(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 30), st.integers(1, 12)), min_size=1, max_size=5),
-             min_size=1, max_size=4),
+    st.lists(
+        st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 30), st.integers(1, 12)), min_size=1, max_size=5),
+        min_size=1, max_size=4,
+    ),
     st.integers(1, 60),
 )  # fmt: skip
 def test_the_written_annotation_is_read_as_it_was_meant(tmp_path_factory, videos, length):

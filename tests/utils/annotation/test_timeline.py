@@ -205,3 +205,8 @@ def test_background_that_touches_background_is_one_piece():
 
 def test_a_recording_without_a_known_length_ends_with_its_last_segment():
     assert lay_out([FrameSegment("a", 0, 7)], None, Rules()).pieces == [Piece("a", 0, 7)]
+
+
+def test_a_recording_without_a_frame():
+    for segments, length in (([FrameSegment("a", 0, 0)], None), ([FrameSegment("a", 0, 5)], 0), ([], 0)):
+        assert [trouble.kind for trouble in lay_out(segments, length, rules(minimum_length=1)).troubles] == ["empty"]

@@ -2,7 +2,7 @@
 
 `videos` holds segments nested in segments: steps of a goal, and substeps of a step, in seconds, ends exclusive;
 segments of one level may overlap. `options.level` is 'step' (the default) or 'substep'. The label is step_category, the
-task goal_category. goalstep_test.json holds no times. The name of the file gives the split. Source: the README of
+task goal_category, and the file says which split it is. goalstep_test.json holds no times. Source: the README of
 facebookresearch/ego4d-goalstep and its script that reads the files.
 """
 
@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from utils.annotation.readers import ReadOptions
+from utils.annotation.readers.table import split_name
 from utils.annotation.recording import SECONDS, Convention, Recording, Segment
 from utils.annotation.source_files import Fields, read_object, source_paths
 from utils.annotation.times import exact_number
 from utils.errors import DataError, place
 
 LEVELS = {"step": 0, "substep": 1}
-SPLITS = {"train": "train", "valid": "val"}
 
 
 def read(source: Path, options: ReadOptions, problems: list[str]) -> list[Recording]:
@@ -30,7 +30,7 @@ def read(source: Path, options: ReadOptions, problems: list[str]) -> list[Record
     recordings = []
     for path in source_paths(source, (".json",), problems):
         content = read_object(path, problems)
-        split = next((split for name, split in SPLITS.items() if name in path.stem), None)
+        split = None if content is None else split_name(content.content.get("split") or "", content.where, problems)
         for number, entry in enumerate(content.items("videos") if content is not None else ()):
             video = Fields(entry, f"{place(path)}video number {number}: ", problems)
             name = video.text("video_uid")
