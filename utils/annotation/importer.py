@@ -79,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
 
     group = parser.add_argument_group("what is where in the source")
     group.add_argument("--columns", type=_columns, default={}, metavar="video=..,label=..,start=..,end=..")
+    group.add_argument("--no-header", action="store_true", help="a table's columns are called 1, 2, 3, ...")
     group.add_argument("--unit", choices=UNITS, default="", help="of the times of a table; clock: hh:mm:ss.mmm")
     group.add_argument("--tier", default="", help="tier, or control of the annotation tool, that holds the steps")
     group.add_argument("--level", default="", help="of nested steps")
@@ -91,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--lerobot-features", metavar="COLUMN", help="column of a LeRobot set to write as features, observation.state"
     )
+    group.add_argument("--splits", type=Path, metavar="FILE", help='JSON {"train": [...], "test": [...]} of recordings')
     group.add_argument("--split", type=_count, metavar="N", help="number of the split")
     group.add_argument("--encoding", help="of text files; by default UTF-8")
 
@@ -142,12 +144,13 @@ def main(arguments: Sequence[str]) -> int:
     name = given.output.resolve().name
     options = ImportOptions(
         read=ReadOptions(
-            given.columns, given.unit, given.tier, given.level, given.subject, given.name_by, given.split,
-            given.encoding,
+            given.columns, given.unit, given.tier, given.level, given.subject, given.name_by,
+            not given.no_header, given.split, given.encoding,
         ),
         frame_rate=given.frame_rate, annotation_rate=given.annotation_rate, ends=given.ends,
         first_frame=given.first_frame, offset=given.offset, features=given.features,
-        feature_layout=given.feature_layout, length=given.length, name_pattern=given.name_pattern or "",
+        feature_layout=given.feature_layout, length=given.length,
+        name_pattern=given.name_pattern or "", splits=given.splits,
         only_with_features=given.only_with_features,
         task=given.task, task_pattern=given.task_pattern or "", rename=given.rename, names=given.names,
         number_labels=given.number_labels, drop=tuple(given.drop), background=tuple(given.background),
@@ -165,9 +168,8 @@ def main(arguments: Sequence[str]) -> int:
         write_features(given.source, options.features, given.lerobot_features)
     imported = import_annotation(given.source, given.format, name, options)
     config = given.config or given.output / f"{name}.py"
-    sys.stdout.write(describe(imported, given.format, options) + "\n\n")
     written = write_import(imported, given.source, given.output, config, options)
-    sys.stdout.write("\n".join(written) + "\n")
+    sys.stdout.write("\n".join([describe(imported, given.format, options), "", *written]) + "\n")
     return 0
 
 

@@ -26,8 +26,9 @@ from utils.annotation.lengths import (
 )
 from utils.annotation.readers import ReadOptions, reader_of
 from utils.annotation.readers.names import media_name
+from utils.annotation.readers.table import SPLIT_NAMES
 from utils.annotation.recording import FRAMES, INCLUSIVE, SECONDS, Convention, Recording
-from utils.annotation.source_files import raise_problems
+from utils.annotation.source_files import raise_problems, read_object
 from utils.annotation.timeline import Rules, Timeline, lay_out
 from utils.annotation.troubles import explain_troubles
 from utils.data.annotation import handle_problem
@@ -52,6 +53,7 @@ class ImportOptions:
         task_pattern: a regular expression whose one group finds the task in a recording's name.
         name_pattern: a regular expression whose one group finds a recording's name in what its source calls it; ''
             takes the name of the file.
+        splits: a JSON file of the recordings' names in each split; None keeps what the source says.
         rename, names: files of new labels, and of the names of labels that are numbers.
         number_labels: take labels that are numbers as they are.
         drop: labels whose segments are left out.
@@ -72,6 +74,7 @@ class ImportOptions:
     task: str = ""
     task_pattern: str = ""
     name_pattern: str = ""
+    splits: Path | None = None
     rename: Path | None = None
     names: Path | None = None
     number_labels: bool = False
@@ -128,6 +131,8 @@ def import_annotation(source: Path, format_name: str, default_task: str, options
     raise_problems(problems)
     recordings = [_named(recording, options, default_task, problems) for recording in recordings]
     recordings, dropped, notes = _labelled(recordings, options, problems)
+    if options.splits is not None:
+        recordings = _with_splits(recordings, options.splits, notes, problems)
     recordings, empty = _with_segments(recordings)
     notes += empty
     for recording in recordings:
@@ -213,6 +218,27 @@ def _labelled(
     labels -= set(options.drop)
     problems += label_rules.label_problems(labels, options.background, options.number_labels)
     return recordings, dropped, notes + label_rules.label_notes(labels, options.background)
+
+
+def _with_splits(recordings: list[Recording], path: Path, notes: list[str], problems: list[str]) -> list[Recording]:
+    """The recordings with the split in which a file lists them."""
+    content = read_object(path, problems)
+    homes: dict[str, str] = {}
+    for key, names in content.content.items() if content is not None else ():
+        split = SPLIT_NAMES.get(key.lower())
+        if split is None:
+            notes.append(f"{path}: {key!r} is none of the splits train, val and test")
+            continue
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            problems.append(f"{place(path)}{key!r} is no list of names")
+            continue
+        for name in map(media_name, names):
+            if homes.setdefault(name, split) != split:
+                problems.append(f"{place(path)}{name!r} is in {homes[name]!r} and again in {split!r}")
+    unknown = sorted(homes.keys() - {recording.name for recording in recordings})
+    if unknown:
+        notes.append(f"{path} names {len(unknown)} recordings that are not here ({', '.join(unknown[:3])})")
+    return [replace(recording, split=homes.get(recording.name)) for recording in recordings]
 
 
 def _with_segments(recordings: list[Recording]) -> tuple[list[Recording], list[str]]:

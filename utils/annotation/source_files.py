@@ -110,7 +110,9 @@ def split_table(text: str, delimiter: str) -> Iterable[tuple[int, list[str]]]:
         raise DataError(f"cannot be read as a table, near line {reader.line_num + 1} ({error})") from error
 
 
-def read_table(path: Path, problems: list[str], encoding: str | None = None, columns: Sequence[str] = ()) -> list[Row]:
+def read_table(
+    path: Path, problems: list[str], encoding: str | None = None, columns: Sequence[str] = (), header: bool = True
+) -> list[Row]:
     """The rows of a CSV or TSV file (comma, semicolon or tab).
 
     Args:
@@ -118,6 +120,7 @@ def read_table(path: Path, problems: list[str], encoding: str | None = None, col
         problems: what is wrong is appended here.
         encoding: of the file; None means UTF-8.
         columns: names of the columns of a file without a header; by default its first line names them.
+        header: whether the first line names the columns; if not, and they have no names, they are '1', '2', ...
     """
     text = read_text(path, problems, encoding)
     if text is None:
@@ -126,6 +129,8 @@ def read_table(path: Path, problems: list[str], encoding: str | None = None, col
     names = list(columns)
     try:
         for line, cells in split_table(text, delimiter_of(text.lstrip().partition("\n")[0])):
+            if not names and not header:
+                names = [str(number) for number in range(1, len(cells) + 1)]
             if not names:
                 names = cells
                 repeated = [name for name, count in Counter(names).items() if count > 1 and name]
@@ -191,7 +196,7 @@ def read_xml(path: Path, problems: list[str]) -> ElementTree.Element | None:
         scanner.StartDoctypeDeclHandler = refuse
         scanner.Parse(content, True)
         return ElementTree.fromstring(content)
-    except (OSError, ValueError, expat.ExpatError, ElementTree.ParseError) as error:
+    except (OSError, ValueError, LookupError, expat.ExpatError, ElementTree.ParseError) as error:
         problems.append(f"{place(path)}cannot be read as XML ({error})")
         return None
 

@@ -18,7 +18,7 @@ from utils.errors import DataError
 
 PERMISSIVE = Rules("longest", "background", "cut", "drop", 1)
 TIERS = {"elan": "Steps", "textgrid": "steps", "via": "STEP"}
-FORMATS = [name for name in READERS if name not in ("lerobot", "unlabelled")]
+FORMATS = [name for name in READERS if name not in ("lerobot", "unlabelled", "label_arrays")]
 
 
 def source_of(name):

@@ -18,7 +18,7 @@ from utils.annotation.importing import Imported, ImportOptions, import_annotatio
 from utils.annotation.readers import ReadOptions
 from utils.annotation.recording import Convention, Recording
 from utils.annotation.timeline import FrameSegment, Rules, lay_out
-from utils.annotation.writing import annotation_of
+from utils.annotation.writing import annotation_of, split_of
 from utils.data.annotation import read_annotation
 from utils.data.segments import BACKGROUND
 from utils.errors import ConfigError, DataError
@@ -206,6 +206,20 @@ class TestNames:
         options = ImportOptions(ReadOptions(unit="frames"), length="last", task_pattern="_([A-Za-z]+)_")
         assert import_annotation(path, "table", "t", options).recordings[0].task == "Cheese"
         assert "finds no task" in refusal(path, length="last", task_pattern="_([0-9]+)_")
+
+
+def test_splits_of_a_file(tmp_path):
+    for name in ("a", "b", "c"):
+        table(tmp_path / "s" / f"{name}.csv", ["x,0,10"])
+    path = tmp_path / "splits.json"
+    path.write_text(json.dumps({"train": ["a.mp4", "z"], "validation": ["b"], "extra": []}))
+    options = ImportOptions(ReadOptions(unit="frames"), length="last", splits=path)
+    imported = import_annotation(tmp_path / "s", "table", "task", options)
+    assert [recording.split for recording in imported.recordings] == ["train", "val", None]
+    assert split_of(imported) == {"train": ["a"], "val": ["b"], "test": []}
+    assert any("names 1 recordings that are not here (z)" in note for note in imported.notes)
+    path.write_text(json.dumps({"train": ["a"], "test": ["a"]}))
+    assert "is in 'train' and again in 'test'" in refusal(tmp_path / "s", length="last", splits=path)
 
 
 @given(

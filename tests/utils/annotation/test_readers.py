@@ -3,6 +3,7 @@
 import json
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from tests.utils.annotation.forms import FORMS, problems_of, read, segments_of
@@ -79,6 +80,12 @@ class TestTable:
         assert expected in problems[0]
         assert problems[0].startswith(str(path))
 
+    def test_a_table_without_a_header(self, tmp_path):
+        path = write(tmp_path / "a.csv", "0,1.5,boil\n1.5,3,pour\n")
+        columns = {"start": "1", "end": "2", "label": "3"}
+        recording = read("table", path, unit="seconds", columns=columns, header=False)["a.csv"]
+        assert segments_of(recording) == [("boil", 0, 1.5), ("pour", 1.5, 3)]
+
     def test_the_unit_must_be_said(self):
         assert "expected --unit" in problems_of("table", FORMS / "table" / "steps.csv")[0]
 
@@ -109,6 +116,7 @@ class TestElan:
         (('ANNOTATION_REF="a2"', 'ANNOTATION_REF="a4"'), "annotation 'a4'"),
         (("milliseconds", "NTSC-frames"), "expected milliseconds"),
         (("<TIER ", "<TIER"), "cannot be read as XML"),
+        (('encoding="UTF-8"', 'encoding="UTV-8"'), "cannot be read as XML (unknown encoding"),
         (('encoding="UTF-8"?>', 'encoding="UTF-8"?><!DOCTYPE a [<!ENTITY b "c">]>'), "DOCTYPE"),
     ])  # fmt: skip
     def test_problems_name_the_element(self, tmp_path, change, expected):
@@ -312,6 +320,28 @@ class TestMstcn:
         write(tmp_path / "groundTruth" / "P1.txt", "0\n1\n")
         write(tmp_path / "mapping.txt", mapping)
         assert [label for label, *_ in segments_of(read("mstcn", tmp_path)["P1"])] == ["SIL", "stir milk"]
+
+
+class TestLabelArrays:
+    def test_numbers_and_one_hot(self, tmp_path):
+        np.save(tmp_path / "a.npy", np.array([0, 0, 2, 2, 2]))
+        np.save(tmp_path / "b.npy", np.eye(3, dtype=np.float32)[[1, 1, 0]])
+        found = read("label_arrays", tmp_path)
+        assert segments_of(found["a"]) == [("0", 0, 2), ("2", 2, 5)]
+        assert segments_of(found["b"]) == [("1", 0, 2), ("0", 2, 3)]
+        assert found["b"].length == 3
+
+    @pytest.mark.parametrize(("array", "expected"), [
+        (np.ones((3, 2)), "frame 0 has 2 labels"), (np.zeros((3, 2)), "frame 0 has 0 labels"),
+        (np.array([0, 0.5]), "frame 1 is no whole number"), (np.array([0, np.nan]), "frame 1 is no whole number"),
+        (np.zeros((2, 2, 2)), "has shape (2, 2, 2)"), (np.array(["a"]), "expected (frames,)"),
+        (np.array([]), "shape (0,)"),
+        (np.array([None]), "cannot be read as labels"),
+    ])  # fmt: skip
+    def test_other_arrays(self, tmp_path, array, expected):
+        np.save(tmp_path / "a.npy", array)
+        (problem,) = problems_of("label_arrays", tmp_path)
+        assert expected in problem
 
 
 def test_breakfast_counts_from_1_and_includes_the_end():

@@ -28,6 +28,7 @@ class ReadOptions:
         level: which level of nested steps; '' for the format's own choice.
         subject: whose behaviour, of BORIS; '' for everybody's.
         name_by: what names a recording, where a format has two ways; '' for the format's own choice.
+        header: whether the first line of a table names its columns; if not, they are called 1, 2, ...
         split: number of a split, where a format has several.
         encoding: of text files; None means UTF-8.
     """
@@ -38,6 +39,7 @@ class ReadOptions:
     level: str = ""
     subject: str = ""
     name_by: str = ""
+    header: bool = True
     split: int | None = None
     encoding: str | None = None
 
@@ -67,6 +69,7 @@ READERS: dict[str, Reader] = {
     "label_studio": Reader(f"{_HERE}.label_studio:read", "Label Studio, JSON"),
     "cvat": Reader(f"{_HERE}.cvat:read", "CVAT for video or for images 1.1, XML"),
     "mstcn": Reader(f"{_HERE}.mstcn:read", "the layout of MS-TCN: groundTruth/, a label a frame"),
+    "label_arrays": Reader(f"{_HERE}.label_arrays:read", "a .npy a recording: a label's number, or one-hot, a frame"),
     "breakfast_coarse": Reader(f"{_HERE}.breakfast_coarse:read", "Breakfast, lines such as '1-30 SIL'"),
     "cholec80": Reader(f"{_HERE}.cholec80:read", "Cholec80 phases, lines 'Frame Phase'"),
     "jigsaws": Reader(f"{_HERE}.jigsaws:read", "JIGSAWS transcriptions, lines 'start end gesture'"),

@@ -3,6 +3,7 @@
 Columns are those named by --columns, or called video, label, start, end, task, split. Without a column of videos each
 file is one recording, named like it. The unit of the times must be said (--unit): whole numbers may be frames, seconds
 or milliseconds, and nothing in a file tells which. `duration` may take the place of `end`; an empty end is none.
+A table without a header has the columns 1, 2, 3, ... (--no-header).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ SPLIT_NAMES = {
 
 
 def read(source: Path, options: ReadOptions, problems: list[str]) -> list[Recording]:
-    """The recordings of one file, or of all .csv, .tsv, .jsonl and .json files of a folder."""
+    """The recordings of one file, or of all .csv, .tsv and .jsonl files of a folder."""
     for role in sorted(set(options.columns) - set(ROLES)):
         problems.append(f"--columns names {role!r}; expected some of {', '.join(ROLES)}")
     if options.unit not in UNITS:
@@ -36,7 +37,7 @@ def read(source: Path, options: ReadOptions, problems: list[str]) -> list[Record
     if problems:
         return []
     recordings: list[Recording] = []
-    for path in source_paths(source, (".csv", ".tsv", ".jsonl", ".json"), problems):
+    for path in source_paths(source, (".csv", ".tsv", ".jsonl"), problems):
         recordings += _read_file(path, options, problems)
     return recordings
 
@@ -52,7 +53,7 @@ def split_name(text: Any, here: str, problems: list[str]) -> str | None:
 def _read_file(path: Path, options: ReadOptions, problems: list[str]) -> list[Recording]:
     rows = _json_rows(path, problems) if path.suffix.lower() in (".json", ".jsonl") else None
     if rows is None:
-        rows = read_table(path, problems, options.encoding)
+        rows = read_table(path, problems, options.encoding, header=options.header)
     if not rows:
         return []
     columns = _columns(path, rows, options, problems)
