@@ -27,10 +27,10 @@ from utils.annotation.lengths import (
 from utils.annotation.readers import ReadOptions, reader_of
 from utils.annotation.readers.names import media_name
 from utils.annotation.readers.table import SPLIT_NAMES
-from utils.annotation.recording import FRAMES, INCLUSIVE, SECONDS, Convention, Recording
+from utils.annotation.recording import FRAMES, INCLUSIVE, SECONDS, UNKNOWN, Convention, Recording
 from utils.annotation.source_files import raise_problems, read_object
 from utils.annotation.timeline import Rules, Timeline, lay_out
-from utils.annotation.troubles import explain_troubles
+from utils.annotation.troubles import explain_troubles, suspicions
 from utils.data.annotation import handle_problem
 from utils.errors import DataError, place
 
@@ -130,6 +130,11 @@ def import_annotation(source: Path, format_name: str, default_task: str, options
     recordings = reader_of(format_name)(source, options.read, problems)
     raise_problems(problems)
     recordings = [_named(recording, options, default_task, problems) for recording in recordings]
+    if any(recording.convention.ends == UNKNOWN for recording in recordings):
+        problems.append(
+            "frame numbers of a table: is a segment's end its last frame (--ends inclusive), or the frame after it "
+            "(--ends exclusive)?"
+        )
     recordings, dropped, notes = _labelled(recordings, options, problems)
     if options.splits is not None:
         recordings = _with_splits(recordings, options.splits, notes, problems)
@@ -159,6 +164,7 @@ def import_annotation(source: Path, format_name: str, default_task: str, options
     known = {recording.name for recording in recordings}
     unused = sorted(set(features.frames) - known) if features is not None else []
     notes += [note for recording in recordings for note in recording.notes]
+    notes += suspicions(recordings, timelines)
     conventions = list(dict.fromkeys(recording.convention for recording in recordings))
     return Imported(recordings, timelines, conventions, features, dropped, left_out, unused, notes)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 FRAMES, SECONDS = "frames", "seconds"
-EXCLUSIVE, INCLUSIVE = "exclusive", "inclusive"
+EXCLUSIVE, INCLUSIVE, UNKNOWN = "exclusive", "inclusive", ""
 BACKGROUND = "background"
 
 
@@ -22,7 +22,8 @@ class Convention(NamedTuple):
 
     Attributes:
         unit: 'frames' or 'seconds'.
-        ends: 'exclusive': a segment ends where the next may begin; 'inclusive': its end is its last frame.
+        ends: 'exclusive': a segment ends where the next may begin; 'inclusive': its end is its last frame; '' where
+            only the user can know.
         first_frame: number of the recording's first frame, 0 or 1.
         frame_rate: frames/s that the frame numbers count, where the format or the file says so.
     """

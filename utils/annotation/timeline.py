@@ -93,6 +93,7 @@ class Timeline:
         changes: how much of what was done: see `utils.annotation.understood`.
         gone: segments of which no frame is left, a phrase each.
         troubles: what no rule was given for.
+        answered: overlaps and frames without a label for which there was a rule.
         reach: the frame after the last one that the annotation names, be it beyond the recording.
     """
 
@@ -102,6 +103,7 @@ class Timeline:
     changes: Counter[str] = field(default_factory=Counter)
     gone: list[str] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
+    answered: list[Trouble] = field(default_factory=list)
 
 
 def lay_out(
@@ -214,12 +216,10 @@ def _without_overlaps(segments: list[FrameSegment], rules: Rules, timeline: Time
     for segment in segments:
         if reached is not None and segment.start < reached.end:
             overlaps += 1
-            if rules.overlap == "refuse":
-                frames = min(segment.end, reached.end) - segment.start
-                words = (
-                    f"{_named(segment)} begins at frame {segment.start}, but {_named(reached)} lasts to {reached.end}"
-                )
-                timeline.troubles.append(Trouble("overlap", frames, words))
+            frames = min(segment.end, reached.end) - segment.start
+            words = f"{_named(segment)} begins at frame {segment.start}, but {_named(reached)} lasts to {reached.end}"
+            place = timeline.troubles if rules.overlap == "refuse" else timeline.answered
+            place.append(Trouble("overlap", frames, words))
         if reached is None or segment.end > reached.end:
             reached = segment
     if not overlaps:
@@ -310,9 +310,11 @@ def _filled(pieces: list[Piece], length: int, rules: Rules, timeline: Timeline, 
     def fill(kind: str, start: int, end: int) -> None:
         if end <= start:
             return
+        trouble = Trouble(kind, end - start, f"frames {start} to {end - 1} have no label")
         if rules.unlabelled == "refuse":
-            timeline.troubles.append(Trouble(kind, end - start, f"frames {start} to {end - 1} have no label"))
+            timeline.troubles.append(trouble)
         else:
+            timeline.answered.append(trouble)
             timeline.changes[f"{kind} frames, now background"] += end - start
         add(Piece(background, start, end))
 

@@ -47,28 +47,35 @@ def explain_troubles(recordings: Sequence[Recording], timelines: Sequence[Timeli
     for recording, timeline in zip(recordings, timelines, strict=False):
         for trouble in timeline.troubles:
             found[trouble.kind].append((recording, trouble))
-    return [_explained(kind, found[kind], recordings, timelines) for kind in MEANING if kind in found]
+    return [_explained(kind, found[kind], timelines) for kind in MEANING if kind in found]
 
 
-def _explained(
-    kind: str, cases: list[tuple[Recording, Trouble]], recordings: Sequence[Recording], timelines: Sequence[Timeline]
-) -> str:
+def suspicions(recordings: Sequence[Recording], timelines: Sequence[Timeline]) -> list[str]:
+    """Where a rule answered what looks like a convention that was taken wrongly: a sentence each."""
+    found: dict[str, list[tuple[Recording, Trouble]]] = defaultdict(list)
+    for recording, timeline in zip(recordings, timelines, strict=True):
+        for trouble in timeline.answered:
+            found[trouble.kind].append((recording, trouble))
+    causes = [_likely_cause(kind, cases, timelines) for kind, cases in found.items()]
+    return [cause for cause in causes if cause]
+
+
+def _explained(kind: str, cases: list[tuple[Recording, Trouble]], timelines: Sequence[Timeline]) -> str:
     videos = len({recording.name for recording, _ in cases})
     examples = "; ".join(
         f"{place(recording.file.name, recording.task, recording.name)}{trouble.words}"
         for recording, trouble in cases[:EXAMPLES_SHOWN]
     )
     more = f"; and {len(cases) - EXAMPLES_SHOWN} more" if len(cases) > EXAMPLES_SHOWN else ""
-    hint = _likely_cause(kind, cases, recordings, timelines)
+    hint = _likely_cause(kind, cases, timelines)
     return (
         f"{MEANING[kind]}: {len(cases)} times in {videos} recordings ({examples}{more}); expected {ANSWERS[kind]}"
         f"{f' ({hint})' if hint else ''}"
     )
 
 
-def _likely_cause(
-    kind: str, cases: list[tuple[Recording, Trouble]], recordings: Sequence[Recording], timelines: Sequence[Timeline]
-) -> str:
+def _likely_cause(kind: str, cases: list[tuple[Recording, Trouble]], timelines: Sequence[Timeline]) -> str:
+    """What may be wrong, or '' where nothing points to it."""
     convention = cases[0][0].convention
     in_frames = convention.unit == FRAMES
     single = all(trouble.frames == 1 for _, trouble in cases)
@@ -78,6 +85,8 @@ def _likely_cause(
         return "every overlap is one frame: are the ends exclusive? --ends exclusive"
     if kind == "before" and single and in_frames and convention.first_frame == 1:
         return "by one frame each: are frames counted from 0? --first-frame 0"
+    if kind == "lead-in" and single and in_frames and convention.first_frame == 0 and len(cases) == len(timelines):
+        return "every recording begins with one frame without a label: are frames counted from 1? --first-frame 1"
     if kind in ("beyond", "tail"):
         # What the annotation covers against what there is, where it is the same for all recordings.
         covered = [timeline.length and timeline.reach / timeline.length for timeline in timelines]

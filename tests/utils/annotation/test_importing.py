@@ -43,12 +43,14 @@ def features(folder, **lengths):
 def pieces(source, unit="frames", rules=None, **options):
     """(label, start, end) of the one recording."""
     options.setdefault("length", "last")
+    options.setdefault("ends", "exclusive" if unit == "frames" else None)
     options = ImportOptions(ReadOptions(unit=unit), rules=rules or Rules(unlabelled="background"), **options)
     (timeline,) = import_annotation(source, "table", "task", options).timelines
     return [tuple(piece) for piece in timeline.pieces]
 
 
 def refusal(source, unit="frames", **options):
+    options.setdefault("ends", "exclusive" if unit == "frames" else None)
     with pytest.raises(DataError) as caught:
         import_annotation(source, "table", "task", ImportOptions(ReadOptions(unit=unit), **options))
     return "\n".join(caught.value.problems)
@@ -69,6 +71,23 @@ class TestConventions:
         assert "--ends exclusive" in refusal(path, length="last", ends="inclusive")
         path = table(tmp_path / "c.csv", ["a,0,10", "b,10,20"])
         assert "--first-frame 0" in refusal(path, length="last", first_frame=1)
+
+    def test_the_ends_of_frame_numbers_in_a_table_must_be_said(self, tmp_path):
+        path = table(tmp_path / "a.csv", ["a,0,10", "b,11,20"])
+        assert "--ends inclusive" in refusal(path, ends=None)
+
+    @pytest.mark.parametrize(("rows", "options", "expected"), [
+        (["a,0,10", "b,11,20", "c,21,30"], {}, "every gap is one frame"),
+        (["a,0,10", "b,10,20", "c,20,30"], {"ends": "inclusive"}, "every overlap is one frame"),
+        (["a,1,10", "b,10,20"], {}, "are frames counted from 1?"),
+    ])  # fmt: skip
+    def test_a_rule_does_not_hide_that_a_convention_may_be_wrong(self, tmp_path, rows, options, expected):
+        path = table(tmp_path / "a.csv", rows)
+        rules = Rules("cut", "background")
+        options = ImportOptions(
+            ReadOptions(unit="frames"), length="last", rules=rules, **{"ends": "exclusive", **options}
+        )
+        assert expected in "\n".join(import_annotation(path, "table", "task", options).notes)
 
     def test_a_boundary_becomes_the_nearest_between_two_frames(self, tmp_path):
         path = table(tmp_path / "a.csv", ["a,0,1.04", "b,1.04,1.96", "c,1.96,3.05"])
@@ -134,7 +153,7 @@ class TestLengths:
         for name, length in (("a", 30), ("b", 40)):
             np.save(folder / f"{name}.npy", np.zeros((8, length), np.float32))
             table(tmp_path / "s" / f"{name}.csv", [f"x,0,{length}"])
-        options = ImportOptions(ReadOptions(unit="frames"), features=folder)
+        options = ImportOptions(ReadOptions(unit="frames"), ends="exclusive", features=folder)
         imported = import_annotation(tmp_path / "s", "table", "task", options)
         assert imported.features.layout == "features_first"
         assert [timeline.length for timeline in imported.timelines] == [30, 40]
@@ -144,7 +163,7 @@ class TestLengths:
             table(tmp_path / "s" / f"{name}.csv", ["x,0,10"])
         folder = features(tmp_path / "f", kitchen_1=10, kitchen_3=10)
         assert "holds no kitchen_2.npy; did you mean 'kitchen_" in refusal(tmp_path / "s", features=folder)
-        options = ImportOptions(ReadOptions(unit="frames"), features=folder, only_with_features=True)
+        options = ImportOptions(ReadOptions(unit="frames"), ends="exclusive", features=folder, only_with_features=True)
         imported = import_annotation(tmp_path / "s", "table", "task", options)
         assert (imported.without_features, imported.unused_features) == (["kitchen_2"], ["kitchen_3"])
 
@@ -168,7 +187,7 @@ class TestLabels:
 
     def test_near_misses_of_background_are_pointed_out(self, tmp_path):
         path = table(tmp_path / "a.csv", ["BG,0,10", "No action,10,20", "Pour,20,30", "pour,30,40"])
-        options = ImportOptions(ReadOptions(unit="frames"), length="last")
+        options = ImportOptions(ReadOptions(unit="frames"), ends="exclusive", length="last")
         notes = "\n".join(import_annotation(path, "table", "task", options).notes)
         assert "'BG' is taken as an action" in notes
         assert "'No action' is taken as an action" in notes
@@ -179,7 +198,7 @@ class TestLabels:
         pairs = tmp_path / "pairs.csv"
         pairs.write_text("cut tomato,cut\ncut cheese,cut\npeel,cut\n")
         assert pieces(path, rename=pairs) == [("cut", 0, 10), ("cut", 10, 20), ("mix", 20, 30)]
-        options = ImportOptions(ReadOptions(unit="frames"), length="last", rename=pairs)
+        options = ImportOptions(ReadOptions(unit="frames"), ends="exclusive", length="last", rename=pairs)
         assert any("'peel'" in note for note in import_annotation(path, "table", "t", options).notes)
         pairs.write_text("mix,cut\nmix,stir\n")
         assert "is renamed twice" in refusal(path, length="last", rename=pairs)
@@ -195,7 +214,7 @@ class TestNames:
     def test_a_name_must_be_unique_and_plain(self, tmp_path):
         path = table(tmp_path / "a.csv", ["x/1.mp4,a,0,10", "y/1.mp4,a,0,10"], "video,label,start,end")
         assert "the recording stands twice" in refusal(path, length="last")
-        options = ImportOptions(ReadOptions(unit="frames"), length="last", name_pattern=r"^(\w)/")
+        options = ImportOptions(ReadOptions(unit="frames"), ends="exclusive", length="last", name_pattern=r"^(\w)/")
         imported = import_annotation(path, "table", "task", options)
         assert [recording.name for recording in imported.recordings] == ["x", "y"]
         path = table(tmp_path / "a.csv", ["..,a,0,10"], "video,label,start,end")
@@ -203,7 +222,9 @@ class TestNames:
 
     def test_the_task_by_a_pattern(self, tmp_path):
         path = table(tmp_path / "S1_Cheese_C1.csv", ["a,0,10"])
-        options = ImportOptions(ReadOptions(unit="frames"), length="last", task_pattern="_([A-Za-z]+)_")
+        options = ImportOptions(
+            ReadOptions(unit="frames"), ends="exclusive", length="last", task_pattern="_([A-Za-z]+)_"
+        )
         assert import_annotation(path, "table", "t", options).recordings[0].task == "Cheese"
         assert "finds no task" in refusal(path, length="last", task_pattern="_([0-9]+)_")
 
@@ -213,7 +234,7 @@ def test_splits_of_a_file(tmp_path):
         table(tmp_path / "s" / f"{name}.csv", ["x,0,10"])
     path = tmp_path / "splits.json"
     path.write_text(json.dumps({"train": ["a.mp4", "z"], "validation": ["b"], "extra": []}))
-    options = ImportOptions(ReadOptions(unit="frames"), length="last", splits=path)
+    options = ImportOptions(ReadOptions(unit="frames"), ends="exclusive", length="last", splits=path)
     imported = import_annotation(tmp_path / "s", "table", "task", options)
     assert [recording.split for recording in imported.recordings] == ["train", "val", None]
     assert split_of(imported) == {"train": ["a"], "val": ["b"], "test": []}
@@ -258,7 +279,18 @@ class TestCommand:
     def test_nothing_is_written_where_there_is_a_problem(self, tmp_path):
         path = table(tmp_path / "a.csv", ["a,5,10", "b,8,20"])
         with pytest.raises(DataError) as caught:
-            self.run(path, tmp_path / "data" / "x", "--format", "table", "--unit", "frames", "--length", "last")
+            self.run(
+                path,
+                tmp_path / "data" / "x",
+                "--format",
+                "table",
+                "--unit",
+                "frames",
+                "--ends",
+                "exclusive",
+                "--length",
+                "last",
+            )
         assert len(caught.value.problems) == 1
         assert not (tmp_path / "data").exists()
 
@@ -267,7 +299,7 @@ class TestCommand:
             self.run(tmp_path, tmp_path / "x", "--format", "elam")
 
     def test_a_split_of_another_import_is_not_left_behind(self, tmp_path):
-        arguments = ("--format", "table", "--unit", "frames", "--length", "last")
+        arguments = ("--format", "table", "--unit", "frames", "--ends", "exclusive", "--length", "last")
         path = table(tmp_path / "a.csv", ["a,0,10"])
         (tmp_path / "x").mkdir()
         (tmp_path / "x" / "split.json").write_text("{}")
@@ -275,7 +307,7 @@ class TestCommand:
             self.run(path, tmp_path / "x", *arguments)
 
     def test_a_configuration_that_is_there_is_kept(self, tmp_path, capsys):
-        arguments = ("--format", "table", "--unit", "frames", "--length", "last")
+        arguments = ("--format", "table", "--unit", "frames", "--ends", "exclusive", "--length", "last")
         path = table(tmp_path / "a.csv", ["a,0,10"])
         self.run(path, tmp_path / "x", *arguments)
         config = tmp_path / "x" / "x.py"
@@ -286,7 +318,20 @@ class TestCommand:
 
     def test_names_that_would_be_code_stay_text(self, tmp_path):
         path = table(tmp_path / 'a"""; import os.csv', ["a,0,10"])
-        self.run(path, tmp_path / "x", "--format", "table", "--unit", "frames", "--length", "last", "--background", "a")
+        self.run(
+            path,
+            tmp_path / "x",
+            "--format",
+            "table",
+            "--unit",
+            "frames",
+            "--ends",
+            "exclusive",
+            "--length",
+            "last",
+            "--background",
+            "a",
+        )
         compile((tmp_path / "x" / "x.py").read_text(), "x.py", "exec")
         assert "import os" not in (tmp_path / "x" / "x.py").read_text().partition('"""\n\nfrom')[2]
 
@@ -298,6 +343,21 @@ class TestCommand:
         with pytest.raises(SystemExit) as caught:
             self.run(tmp_path, tmp_path / "x", "--format", "table", *bad)
         assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("module", ["importer", "exporter"])
+def test_help_is_instant(module):
+    """Neither torch nor pyarrow, nor any reader, is loaded for it."""
+    program = (
+        f"import sys\nfrom utils.annotation import {module}\ntry:\n    {module}.main(['--help'])\nexcept SystemExit:\n"
+        "    pass\nprint(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    loaded = set(done.stderr.split())
+    assert not loaded & {"torch", "pyarrow", "matplotlib", "ml_collections", "utils.annotation.readers.elan"}
+    assert "formats:" in done.stdout
 
 
 def test_features_alone_become_one_segment_a_recording(tmp_path):

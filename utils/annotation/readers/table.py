@@ -1,9 +1,9 @@
 """A list of segments, one a row: CSV, TSV, JSON lines or a JSON list of objects.
 
-Columns are those named by --columns, or called video, label, start, end, task, split. Without a column of videos each
-file is one recording, named like it. The unit of the times must be said (--unit): whole numbers may be frames, seconds
-or milliseconds, and nothing in a file tells which. `duration` may take the place of `end`; an empty end is none.
-A table without a header has the columns 1, 2, 3, ... (--no-header).
+Columns are those named by --columns, or called video, label, start, end, task, split; without a header, 1, 2, 3, ...
+(--no-header). Without a column of videos each file is one recording, named like it. `duration` may take the place of
+`end`; an empty end is none. The unit of the times must be said (--unit): whole numbers may be frames, seconds or
+milliseconds, and nothing in a file tells which; nor whether the end of frame numbers is a segment's last frame (--ends).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.annotation.readers import ReadOptions
-from utils.annotation.recording import Convention, Recording, Segment
+from utils.annotation.recording import EXCLUSIVE, FRAMES, UNKNOWN, Convention, Recording, Segment
 from utils.annotation.source_files import Row, parse_json, read_json, read_table, read_text, source_paths
 from utils.annotation.times import UNITS, parse_time, unit_of
 from utils.data.splits import SPLITS
@@ -79,7 +79,8 @@ def _read_file(path: Path, options: ReadOptions, problems: list[str]) -> list[Re
         segment = _segment(row, columns, options.unit, here, problems)
         if segment is not None:
             segments[name].append(segment)
-    convention = Convention(unit_of(options.unit))
+    unit = unit_of(options.unit)
+    convention = Convention(unit, UNKNOWN if unit == FRAMES else EXCLUSIVE)
     return [
         Recording(name, found, convention, path, facts[name].get("task"), None, facts[name].get("split"))
         for name, found in segments.items()
