@@ -18,7 +18,7 @@ from utils.data.annotation import DEFAULT_BACKGROUND_LABELS
 from utils.data.segments import ALWAYS_BACKGROUND
 from utils.errors import DataError, nearest_name, place, shown
 
-NUMBER = re.compile(r"[+-]?\d+")
+NUMBER = re.compile(r"[+-]?\d{1,18}")
 # What programs and data sets call the absence of an action, without case, spaces and punctuation.
 BACKGROUND_LIKE = frozenset((
     "bg", "bkg", "background", "none", "null", "nil", "na", "nan", "sil", "silence", "idle", "noaction", "nolabel",

@@ -1,6 +1,7 @@
 """Out and in again: steps that are exported and imported are the same, for each format that is a tool's."""
 
 import json
+import re
 from fractions import Fraction
 
 import pytest
@@ -104,6 +105,16 @@ def test_videos_with_fewer_frames_than_the_features(tmp_path):
     outline = Outline("P1", [Piece("a", 0, 5)], 5)
     with pytest.raises(DataError, match="would move boundaries"):
         exporter_of("label_studio")([outline], tmp_path, ExportOptions(Fraction(30), Fraction(25)))
+
+
+def test_no_two_annotations_of_elan_share_a_time_slot(tmp_path):
+    outline = Outline("P1", [Piece("a", 0, 5), Piece("b", 5, 8)], 8, [0.0] * 5 + [1.0] * 3)
+    (path,) = exporter_of("elan")([outline], tmp_path, ExportOptions(Fraction(10), Fraction(10)))
+    text = path.read_text()
+    used = re.findall(r'TIME_SLOT_REF\d="(\w+)"', text)
+    assert len(used) == len(set(used)) == 8
+    times = [int(time) for time in re.findall(r'TIME_VALUE="(\d+)"', text)]
+    assert times == sorted(times)
 
 
 def test_the_table_of_events_that_boris_pastes(tmp_path):

@@ -39,21 +39,28 @@ def _document(media: str, tiers: dict[str, Sequence[Piece]], options: ExportOpti
         header, "MEDIA_DESCRIPTOR", MEDIA_URL=media, MIME_TYPE="video/mp4", RELATIVE_MEDIA_URL=f"./{media}"
     )
     order = ElementTree.SubElement(root, "TIME_ORDER")
-    slots: dict[int, str] = {}
-    for frame in sorted({edge for pieces in tiers.values() for piece in pieces for edge in piece[1:]}):
-        slots[frame] = f"ts{len(slots) + 1}"
+    # Slots of its own for each annotation: whoever moves a boundary in ELAN moves no other annotation with it.
+    edges = [
+        (frame, tier, number, side)
+        for tier, pieces in tiers.items()
+        for number, piece in enumerate(pieces)
+        for side, frame in enumerate((piece.start, piece.end))
+    ]
+    slots: dict[tuple[str, int, int], str] = {}
+    for frame, *edge in sorted(edges):
+        slots[tuple(edge)] = f"ts{len(slots) + 1}"
         time = str(options.milliseconds(frame))
-        ElementTree.SubElement(order, "TIME_SLOT", TIME_SLOT_ID=slots[frame], TIME_VALUE=time)
+        ElementTree.SubElement(order, "TIME_SLOT", TIME_SLOT_ID=slots[tuple(edge)], TIME_VALUE=time)
     count = 0
     for name, pieces in tiers.items():
         if not pieces:
             continue
         tier = ElementTree.SubElement(root, "TIER", LINGUISTIC_TYPE_REF=TYPE, TIER_ID=name)
-        for piece in pieces:
+        for number, piece in enumerate(pieces):
             count += 1
             annotation = ElementTree.SubElement(
-                ElementTree.SubElement(tier, "ANNOTATION"), "ALIGNABLE_ANNOTATION",
-                ANNOTATION_ID=f"a{count}", TIME_SLOT_REF1=slots[piece.start], TIME_SLOT_REF2=slots[piece.end],
+                ElementTree.SubElement(tier, "ANNOTATION"), "ALIGNABLE_ANNOTATION", ANNOTATION_ID=f"a{count}",
+                TIME_SLOT_REF1=slots[name, number, 0], TIME_SLOT_REF2=slots[name, number, 1],
             )  # fmt: skip
             ElementTree.SubElement(annotation, "ANNOTATION_VALUE").text = piece.label
     ElementTree.SubElement(

@@ -7,6 +7,7 @@ overlap. The task is activity_name, or the first number of the recording's name.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from utils.annotation.readers import ReadOptions
@@ -40,5 +41,5 @@ def read(source: Path, options: ReadOptions, problems: list[str]) -> list[Record
             recordings.append(Recording(name, segments, Convention(SECONDS), path, task))
         if skipped and recordings:
             note = f"{path.name}: {skipped} steps that were left out (times -1) are no segments"
-            recordings[-1] = Recording(**{**vars(recordings[-1]), "notes": (note,)})
+            recordings[-1] = replace(recordings[-1], notes=[note])
     return recordings

@@ -7,6 +7,7 @@ scan is the number of its frames less one. 'NA' is what the set calls no action.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -21,6 +22,5 @@ def read(source: Path, options: ReadOptions, problems: list[str]) -> list[Record
     """The scans of the file."""
     recordings = read_database(source, CONVENTION, problems)
     return [
-        Recording(**{**vars(recording), "task": recording.task or recording.name.rpartition("/")[0] or None})
-        for recording in recordings
+        replace(recording, task=recording.task or recording.name.rpartition("/")[0] or None) for recording in recordings
     ]

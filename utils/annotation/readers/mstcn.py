@@ -10,6 +10,8 @@ are names with or without '.txt' and folders. Source: the data of yabufarha/ms-t
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
@@ -38,7 +40,7 @@ def read(source: Path, options: ReadOptions, problems: list[str]) -> list[Record
     for root in roots:
         own = _read_layout(root, options, problems)
         task = None if root is source else root.name
-        recordings += [Recording(**{**vars(recording), "task": recording.task or task}) for recording in own]
+        recordings += [replace(recording, task=recording.task or task) for recording in own]
     return recordings
 
 
@@ -55,19 +57,14 @@ def _read_layout(root: Path, options: ReadOptions, problems: list[str]) -> list[
     mapping = root / "mapping.txt"
     names = read_number_names(mapping, problems, options.encoding) if mapping.is_file() else {}
     splits = _splits(root, options.split, [media_name(path.name) for path in found], problems)
-    used = {label for labels in found.values() for label in labels}
-    numbered = bool(names) and all(NUMBER.fullmatch(label) for label in used)
-    known = names.keys() if numbered else names.values()
-    for label in sorted(used - {*known, *(() if not numbered else map(str, names))}) if names else ():
-        if numbered and str(int(label)) in names:
-            continue
-        near = nearest_name(label, known)
-        hint = f"; did you mean {near!r}?" if near else ""
-        problems.append(f"{place(mapping)}does not name the label {shown(label)} of {GROUND_TRUTH}{hint}")
+    numbered = bool(names) and all(NUMBER.fullmatch(label) for labels in found.values() for label in labels)
+    if numbered:
+        found = {path: [str(int(label)) for label in labels] for path, labels in found.items()}
+    _check_names(mapping, names if numbered else set(names.values()), found, problems)
     recordings = []
     for path, labels in found.items():
         if numbered:
-            labels = [names.get(str(int(label)), label) for label in labels]
+            labels = [names.get(label, label) for label in labels]
         folders = path.parent.relative_to(folder).parts
         recordings.append(
             Recording(
@@ -76,6 +73,19 @@ def _read_layout(root: Path, options: ReadOptions, problems: list[str]) -> list[
             )
         )  # fmt: skip
     return recordings
+
+
+def _check_names(mapping: Path, known: Collection[str], found: Mapping[Path, list[str]], problems: list[str]) -> None:
+    """Every label must be in mapping.txt, if there is one, so that a slip doesn't become an action of its own."""
+    first: dict[str, Path] = {}
+    for path, labels in found.items():
+        for label in labels if known else ():
+            if label not in known:
+                first.setdefault(label, path)
+    for label, path in first.items():
+        near = nearest_name(label, known)
+        hint = f"; did you mean {near!r}?" if near else ""
+        problems.append(f"{place(mapping)}does not name the label {shown(label)} of {path.name}{hint}")
 
 
 def segments_of(labels: list[str]) -> list[Segment]:

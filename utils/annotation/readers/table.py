@@ -3,7 +3,8 @@
 Columns are those named by --columns, or called video, label, start, end, task, split; without a header, 1, 2, 3, ...
 (--no-header). Without a column of videos each file is one recording, named like it. `duration` may take the place of
 `end`; an empty end is none. The unit of the times must be said (--unit): whole numbers may be frames, seconds or
-milliseconds, and nothing in a file tells which; nor whether the end of frame numbers is a segment's last frame (--ends).
+milliseconds, and nothing in a file tells which. Nor does it tell whether the end of frame numbers is a segment's last
+frame (--ends).
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ number of one. `options.tier` names the attribute that is the label. Source: VIA
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +83,8 @@ def _read_file(path: Path, text: str, tier: str, problems: list[str]) -> list[Re
                 continue
             segments[str(files[0])].append(Segment(label, start, end[0] if end else None, f"line {line}"))
     notes = [f"{path.name}: {left_out} rows without times or without that attribute are left out"] if left_out else []
-    return [
-        Recording(name, found, Convention(SECONDS), path, notes=notes if first else ())
-        for first, (name, found) in zip([True] + [False] * len(segments), segments.items(), strict=False)
-    ]
+    recordings = [Recording(name, found, Convention(SECONDS), path) for name, found in segments.items()]
+    return [*recordings[:-1], *(replace(last, notes=notes) for last in recordings[-1:])]
 
 
 def _name(attribute: Any) -> str:
