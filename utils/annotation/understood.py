@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from utils.annotation.importing import Imported, ImportOptions
 from utils.annotation.recording import FRAMES, plain
 from utils.data.segments import ALWAYS_BACKGROUND
+from utils.text_table import format_table
 
 LINES_SHOWN = 20
 LABELS_SHOWN = 100
@@ -32,19 +33,6 @@ def describe(imported: Imported, format_name: str, options: ImportOptions) -> st
     if notes := _notes(imported):
         lines += ["", "notes", *_shortened(notes)]
     return "\n".join(lines)
-
-
-def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows under a header, in columns; words on the left, and on the right what stands under a count."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.rjust(width) if place > 0 and rows[0][place] else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return lines
 
 
 def _about_rates(imported: Imported, options: ImportOptions) -> str:
@@ -79,9 +67,8 @@ def _tasks(imported: Imported) -> list[str]:
     columns = ["recordings", "frames", "segments"]
     splits = [name for name in ("train", "val", "test", "no split") if any(counts[name] for counts in rows.values())]
     columns += splits if splits != ["no split"] else []
-    return table(
-        [["task", *columns], *([task, *(str(counts[name]) for name in columns)] for task, counts in rows.items())]
-    )
+    cells = [[task, *(str(counts[name]) for name in columns)] for task, counts in rows.items()]
+    return format_table(["task", *columns], cells, rule="").splitlines()
 
 
 def _labels(imported: Imported, background: set[str]) -> list[str]:
@@ -94,36 +81,39 @@ def _labels(imported: Imported, background: set[str]) -> list[str]:
             segments[piece.label] += 1
             videos[piece.label].add(recording.name)
     total = sum(frames.values())
-    rows = [["label", "share", "segments", "recordings"]]
-    rows += [
+    rows = [
         [label + (" (background)" if label in background and label != "background" else ""),
          f"{100 * count / total:.1f} %", str(segments[label]), str(len(videos[label]))]
         for label, count in frames.most_common(LABELS_SHOWN)
     ]  # fmt: skip
     more = len(frames) - LABELS_SHOWN
-    return table(rows) + ([f"and {more} more labels"] if more > 0 else [])
+    lines = format_table(["label", "share", "segments", "recordings"], rows, rule="").splitlines()
+    return lines + ([f"and {more} more labels"] if more > 0 else [])
 
 
 def _changes(imported: Imported, options: ImportOptions) -> list[str]:
     """What was changed, how often, and in which recordings."""
-    rows = []
-    for kind in imported.changes:
+    rows: list[list[str]] = []
+    named: list[str] = []
+
+    def add(kind: str, count: int, names: Sequence[str]) -> None:
+        if count:
+            rows.append([kind, str(count), str(len(names) or "")])
+            named.append(_first(names))
+
+    for kind, count in imported.changes.items():
         names = [
             recording.name
             for recording, timeline in zip(imported.recordings, imported.timelines, strict=True)
             if timeline.changes[kind]
         ]
-        if names:
-            rule = f" (--overlap {options.rules.overlap})" if kind == "overlaps" else ""
-            rows.append([kind + rule, imported.changes[kind], len(names), _first(names)])
-    if imported.dropped:
-        rows.append(["segments left out by --drop", imported.dropped, "", ""])
-    if imported.without_features:
-        count = len(imported.without_features)
-        rows.append(["recordings left out, without features", count, count, _first(imported.without_features)])
+        add(f"{kind} (--overlap {options.rules.overlap})" if kind == "overlaps" else kind, count, names)
+    add("segments left out by --drop", imported.dropped, [])
+    add("recordings left out, without features", len(imported.without_features), imported.without_features)
     if not rows:
         return []
-    return table([["what was done", "count", "recordings", ""], *([*map(str, row[:3]), row[3]] for row in rows)])
+    lines = format_table(["what was done", "count", "recordings"], rows, rule="").splitlines()
+    return [lines[0], *(f"{line}  {names}".rstrip() for line, names in zip(lines[1:], named, strict=True))]
 
 
 def _first(names: Sequence[str]) -> str:
