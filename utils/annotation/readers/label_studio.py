@@ -4,7 +4,8 @@ TimelineLabels of a video: `ranges` of frames, which the tool numbers from 1, wi
 audio: start and end in seconds, ends exclusive. A task with several annotations must have one marked as ground truth;
 cancelled ones don't count. `options.tier` names the control (from_name) where there are several; `options.level` is
 'predictions' to read the model's instead of the persons'. Source: the tool's documentation of TimelineLabels and of its
-task format, and exports in public repositories. Where two regions share a frame: --ends exclusive.
+task format, its code (a region with start = end is one frame), and exports in public repositories. Where two regions
+share a frame: --ends exclusive.
 """
 
 from __future__ import annotations
