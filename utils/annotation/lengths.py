@@ -1,0 +1,114 @@
+"""How many frames each recording has: from its feature file's header, from the source, or as declared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+from utils.annotation.recording import FRAMES
+from utils.annotation.source_files import read_table
+from utils.annotation.times import clock_time, exact_number
+from utils.data.npy_file import open_npy
+from utils.errors import DataError, nearest_name, place, shown
+
+LAST = "last"
+FRAMES_FIRST, FEATURES_FIRST = "frames_first", "features_first"
+
+
+class FeatureLengths(NamedTuple):
+    """What the headers of a folder of feature files say.
+
+    Attributes:
+        frames: frames by the name of the recording.
+        layout: 'frames_first' or 'features_first'.
+        width: of all files, or None where it differs.
+    """
+
+    frames: dict[str, int]
+    layout: str
+    width: int | None
+
+
+def read_feature_lengths(folder: Path, layout: str | None, problems: list[str]) -> FeatureLengths:
+    """Frames of each `.npy` of a folder, by the headers alone.
+
+    Which axis is time, the files as a whole show: features have one width, recordings have many lengths. Where they
+    don't, frames come first unless `layout` says otherwise.
+
+    Args:
+        folder: holds `<recording>.npy`, of two axes, or of four (maps, frames first).
+        layout: FRAMES_FIRST, FEATURES_FIRST, or None to find it out.
+        problems: what is wrong is appended here.
+    """
+    if not folder.is_dir():
+        problems.append(f"{place(folder)}no such folder of features")
+        return FeatureLengths({}, layout or FRAMES_FIRST, None)
+    shapes: dict[str, tuple[int, ...]] = {}
+    for path in sorted(folder.glob("*.npy")):
+        if path.name.startswith("."):
+            continue
+        try:
+            shape = open_npy(path).array_shape
+            if len(shape) not in (2, 4):
+                raise DataError(f"has shape {shape}; expected (frames, width)")
+            shapes[path.stem] = shape
+        except DataError as error:
+            problems.append(f"{place(path)}{error}")
+    if not shapes and not problems:
+        problems.append(f"{place(folder)}holds no .npy file")
+    flat = [shape for shape in shapes.values() if len(shape) == 2]
+    firsts, seconds = {shape[0] for shape in flat}, {shape[1] for shape in flat}
+    if layout is None:
+        layout = FEATURES_FIRST if len(firsts) == 1 and len(seconds) > 1 else FRAMES_FIRST
+    axis = 1 if layout == FEATURES_FIRST else 0
+    frames = {name: shape[axis if len(shape) == 2 else 0] for name, shape in shapes.items()}
+    widths = firsts if axis else seconds
+    return FeatureLengths(frames, layout, widths.pop() if len(widths) == 1 else None)
+
+
+def read_values(path: Path, what: str, unit: str, problems: list[str]) -> dict[str, Fraction]:
+    """A number for each recording, from a table with the columns `recording` and the one asked for.
+
+    Args:
+        path: a CSV or TSV file.
+        what: name of the second column, 'length' or 'offset'.
+        unit: of the annotation's times; text such as 00:01:30 is taken for seconds.
+        problems: what is wrong is appended here.
+    """
+    values: dict[str, Fraction] = {}
+    for line, cells in read_table(path, problems):
+        if "recording" not in cells or what not in cells:
+            problems.append(f"{place(path)}has the columns {shown(list(cells))}; expected recording,{what}")
+            return {}
+        try:
+            if cells["recording"] in values:
+                raise DataError("stands twice")
+            values[cells["recording"]] = parse_value(cells[what], unit)
+        except DataError as error:
+            problems.append(f"{place(path, None, cells['recording'])}line {line}: the {what} {error}")
+    return values
+
+
+def parse_value(text: str, unit: str) -> Fraction:
+    """A length or an offset in the unit of the annotation: frames, or seconds.
+
+    Raises:
+        DataError: it isn't one.
+    """
+    number = clock_time(text) if ":" in text else exact_number(text)
+    if unit == FRAMES and (":" in text or number.denominator != 1):
+        raise DataError(f"is {shown(text)}; expected a whole number of frames")
+    return number
+
+
+def missing_features(names: Iterable[str], features: Mapping[str, int], folder: Path) -> list[str]:
+    """A sentence for each recording without a feature file."""
+    problems = []
+    for name in names:
+        if name not in features:
+            near = nearest_name(name, features)
+            hint = f"; did you mean {near!r}?" if near else ""
+            problems.append(f"{place(folder)}holds no {name}.npy{hint}")
+    return problems
