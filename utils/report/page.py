@@ -31,14 +31,15 @@ CAPTIONS = {
     "progress": "Progress over time: the truth, what the path of the trained network's embedding tells from the frames "
     "so far, and the clock. The error is shaded. Inside each action, its start and its name are given.",
     "similarity": "Similarity of all frames of two videos for the trained network, with all valid alignments, the "
-    "nearest neighbours, which EAE, KT and KTW judge, and the path of time warping, which no metric uses.",
+    "nearest neighbours, which the metrics judge, and the path of time warping, which no metric uses.",
     "map": "Map of the frames of the test videos, coloured by true progress; similar frames lie together.",
     "losses": "Losses over the epochs. In validation, lambda and the schedules have their final values at every epoch; "
     "in training they change, so that the two curves are of different functions.",
 }
 TABLE_CAPTIONS = {
-    "progress error": "distance of the predicted from the true progress (OPE), ↓ lower is better",
-    "embedding": "how well frames of different videos are told apart and put in order, ↓ lower or ↑ higher is better",
+    "progress error": "Distance of the predicted from the true progress (OPE); ↓ lower is better.",
+    "embedding": "How well frames find their like in other videos, and how well each tells progress and action; "
+    "↓ lower or ↑ higher is better.",
 }
 # What HTML doesn't allow in text or UTF-8 can't write: control characters and halves of surrogate pairs.
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
