@@ -18,6 +18,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from models.batch_loading import make_loader, run_network, step_generator
 from models.validation_epoch import run_validation_epoch
+from utils.alignment_terms import alignment_terms
 from utils.data.batches import TaskBatchSampler
 from utils.data.dataset import VideoData
 from utils.errors import Interrupted, TrainingDiverged
@@ -295,13 +296,12 @@ class AlignmentTraining:
 
 
 def leave_unused_parts_alone(model: nn.Module, config: ConfigDict) -> None:
-    """Takes the drop network out of training where no loss reads it: only GTCC does, below gamma = 1.
+    """Takes the drop network out of training where no loss reads it; of ours only GTCC does, below gamma = 1.
 
     It would take a tenth of a step, and several processes would have to look, at every step, for the weights that
     got no gradient.
     """
-    read = config.LOSS_TYPE.GTCC and config.GTCC_PARAMS.gamma < 1
-    if model.drop_network is not None and not read:
+    if model.drop_network is not None and not any(term.reads_dropouts for term in alignment_terms(config).values()):
         model.drop_network.requires_grad_(False)
         model.gives_dropouts = False
 
