@@ -39,6 +39,7 @@ class AlignmentTerm:
         dropouts_while: with which settings it reads the `dropouts` that its signature names; None: always.
 
     Attributes:
+        asked_for: what of SUPPLIED its signature names.
         reads_dropouts: whether it needs the contexts of the drop network.
 
     Raises:
@@ -55,7 +56,7 @@ class AlignmentTerm:
     ):
         self.name, self.function, self.parameters = name, function, dict(parameters)
         known, open_ended = _keyword_parameters(name, function)
-        self._asked_for = [each for each in SUPPLIED if each in known]
+        self.asked_for = [each for each in SUPPLIED if each in known]
         own = [each for each in known if each not in SUPPLIED]
         prefix = f"{group}." if group else ""
         for given in parameters:
@@ -83,7 +84,7 @@ class AlignmentTerm:
         supplied = {
             "dropouts": dropouts, "epoch": epoch, "global_step": epoch, "times": times, "generator": generator,
         }  # fmt: skip
-        value = self.function(outputs, **{each: supplied[each] for each in self._asked_for}, **self.parameters)
+        value = self.function(outputs, **{each: supplied[each] for each in self.asked_for}, **self.parameters)
         if not isinstance(value, Tensor):
             raise ConfigError(f"the loss {self.name} returns {shown(value)}; expected a scalar tensor")
         if value.dim() or not value.is_floating_point():
