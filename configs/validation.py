@@ -56,8 +56,9 @@ def complete_config(values: Mapping[str, Any] | ConfigDict) -> Settings:
 
 def _add_custom_losses(config: Settings, losses: Any, parameters: Any) -> None:
     """Gives the configuration the settings that go with losses from outside the repository, none of them imported."""
-    if not isinstance(losses, (Mapping, ConfigDict)) or not isinstance(parameters, (Mapping, ConfigDict)):
-        return
+    for key, group in (("CUSTOM_LOSSES", losses), ("CUSTOM_LOSS_PARAMS", parameters)):
+        if not isinstance(group, (Mapping, ConfigDict)):
+            raise ConfigError(f"{key} is {shown(group)}; expected a group of settings")
     for name, code in losses.items():
         accepted, expected = CUSTOM_LOSS_NAME
         if not accepted(name):
