@@ -246,9 +246,12 @@ class AlignmentTraining:
         own = not bool(all_finite(*losses.values()))
         known = self.processes.any(own)  # asked by all of them
         if own or (self.processes.is_main and not known):
+            # A sum of losses is named only where none of them is to blame.
+            bad = [name for name, value in losses.items() if name.endswith("_loss") and not bool(all_finite(value))]
+            terms = [name for name in bad if name not in ("alignment_loss", "total_loss")] or bad
             logger.warning(
                 "epoch %d: %s not finite on videos %s; step skipped",
-                state.epoch + 1, "loss" if own else "gradient", _names(times),
+                state.epoch + 1, ", ".join(terms) or "gradient", _names(times),
             )
             self.checkpoints.dump_bad_step(state, sequences, times, {**losses, "gradient_norm": norm})
 
