@@ -12,11 +12,17 @@ from ml_collections import ConfigDict
 
 from configs.generic_config import get_generic_config
 from configs.settings import LARGEST_WHOLE_NUMBER, Settings, of_type_of, plain_value
-from utils.alignment_terms import check_drop_network
-from utils.data.features import LAYOUTS
-from utils.data.segments import SCALINGS
 from utils.errors import ConfigError, shown, unknown_key_message
-from utils.registry import ATTENTION_LAYOUTS, ENCODERS, LOSSES, SIMILARITIES, SOFT_NEIGHBOURS
+from utils.registry import (
+    ATTENTION_LAYOUTS,
+    ENCODERS,
+    LAYOUTS,
+    LOSSES,
+    SCALINGS,
+    SIMILARITIES,
+    SOFT_NEIGHBOURS,
+    no_drop_network,
+)
 
 PROGRESS_LEVELS = ("video", "action")
 PROGRESS_FRAMES = ("single", "all")
@@ -74,7 +80,7 @@ def _add_custom_losses(config: Settings, losses: Any, parameters: Any) -> None:
 
 
 def validate_config(config: Mapping[str, Any] | ConfigDict) -> None:
-    """Refuses settings that cannot work; imports the losses that are on, those from outside the repository too.
+    """Refuses settings that cannot work. Imports no loss: `alignment_terms` refuses one that can't be used.
 
     Args:
         config: every setting, of its default's type (see `complete_config`).
@@ -84,7 +90,13 @@ def validate_config(config: Mapping[str, Any] | ConfigDict) -> None:
     """
     validate_network_and_data(config)
     _require(config, TRAINING)
-    check_drop_network(config)
+    losses = config["LOSS_TYPE"]
+    if not any(losses[name] for name in losses):
+        raise ConfigError(f"LOSS_TYPE turns every loss off; expected at least one of {', '.join(losses)}")
+    for name, loss in LOSSES.items():
+        reads = losses[name] and loss.dropouts_while is not None and loss.dropouts_while.holds(config[loss.settings])
+        if reads and not config["ARCHITECTURE"]["dropping"]:
+            raise ConfigError(no_drop_network(name, loss.dropouts_while))
 
 
 def validate_network_and_data(config: Mapping[str, Any] | ConfigDict) -> None:

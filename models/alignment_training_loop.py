@@ -18,7 +18,6 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from models.batch_loading import make_loader, run_network, step_generator
 from models.validation_epoch import run_validation_epoch
-from utils.alignment_terms import alignment_terms
 from utils.data.batches import TaskBatchSampler
 from utils.data.dataset import VideoData
 from utils.errors import Interrupted, TrainingDiverged
@@ -29,6 +28,7 @@ from utils.loss_entry import (
     get_validation_loss_function,
     gradient_sizes,
 )
+from utils.loss_functions.alignment_terms import alignment_terms
 from utils.training.checkpoints import RunCheckpoints
 from utils.training.interruption import StopRequest
 from utils.training.log import Averages, all_finite, epoch_row, log_epoch, write_training_log

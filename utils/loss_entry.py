@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from utils.alignment_terms import AlignmentTerm, alignment_terms
 from utils.data.frame_segments import is_background
+from utils.loss_functions.alignment_terms import AlignmentTerm, alignment_terms
 from utils.tensorops import (
     action_frames,
     get_normalized_predicted_progress_action,

@@ -28,7 +28,7 @@ class DropoutsWhile(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """An alignment loss: a function of the embeddings of a batch, see `utils.alignment_terms`.
+    """An alignment loss: a function of the embeddings of a batch, see `utils.loss_functions.alignment_terms`.
 
     Attributes:
         code: where it is, as `module:name`.
@@ -95,6 +95,8 @@ READOUTS: dict[str, Readout] = {
 ATTENTION_LAYOUTS = ("per_frame", "interleaved")
 SIMILARITIES = ("squared", "squared_per_dimension", "euclidean")
 SOFT_NEIGHBOURS = ("components", "responsibilities")
+SCALINGS = ("none", "proportional")
+LAYOUTS = ("frames_first", "features_first")
 
 Entry = TypeVar("Entry", Loss, Encoder, Readout)
 
@@ -145,6 +147,12 @@ def choice_of(table: Mapping[str, Entry], name: str, what: str) -> Entry:
         hint = f"did you mean {nearest!r}?" if nearest else f"expected one of {', '.join(table)}"
         raise ConfigError(f"{what} is {shown(name)}; {hint}")
     return table[name]
+
+
+def no_drop_network(name: str, condition: DropoutsWhile | None) -> str:
+    """The message where a loss reads dropouts and there is no network that makes them."""
+    words = f" while {condition.words}" if condition else ""
+    return f"ARCHITECTURE.dropping is False; expected True{words}: {name} needs the drop network"
 
 
 def reads_maps(config: Mapping[str, Any]) -> bool:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from tests.contracts.requirement import random_walk, require
-from utils.alignment_terms import AlignmentTerm
+from utils.loss_functions.alignment_terms import AlignmentTerm
 
 WIDTH = 6
 LENGTHS = (30, 21, 26)
@@ -56,7 +56,7 @@ def check_loss(
     """All contracts of a loss.
 
     Args:
-        loss: a function of the embeddings, as `utils.alignment_terms` describes.
+        loss: a function of the embeddings, as `utils.loss_functions.alignment_terms` describes.
         parameters: its settings.
         tolerance: by how much, relatively, float32 may differ from float64.
         same_in_any_order: the order of the videos must not matter. Not asked of a loss that draws at random.

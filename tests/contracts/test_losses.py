@@ -5,7 +5,7 @@ import torch
 
 from configs.generic_config import get_generic_config
 from tests.contracts.losses import check_loss
-from utils.alignment_terms import alignment_terms
+from utils.loss_functions.alignment_terms import alignment_terms
 from utils.registry import LOSSES
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from utils.data.annotation import handle_problem
-from utils.data.features import FEATURE_RANK, LAYOUTS, MAP_RANK, FeatureFormat
-from utils.data.segments import SCALINGS
+from utils.data.features import FEATURE_RANK, MAP_RANK, FeatureFormat
 from utils.errors import DataError, shown
-from utils.registry import reads_maps
+from utils.registry import LAYOUTS, SCALINGS, reads_maps
 
 MAPS_FOLDER = "frames"
 # A configuration stored before these settings existed means what they are by default.

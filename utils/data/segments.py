@@ -20,11 +20,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from utils.errors import DataError, shown
+from utils.registry import SCALINGS
 
 BACKGROUND = "SIL"
 # What the project takes for background whatever the settings say.
 ALWAYS_BACKGROUND = frozenset({BACKGROUND, "background"})
-SCALINGS = ("none", "proportional")
 # No video is that long; up to here every whole number is exact in double precision too, as JSON may be read.
 LAST_FRAME = 2**53 - 1
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from utils.errors import ConfigError, shown, unknown_key_message
-from utils.registry import LOSSES, DropoutsWhile, Loss, choice_of, code_of
+from utils.registry import LOSSES, DropoutsWhile, Loss, choice_of, code_of, no_drop_network
 
 SUPPLIED = ("dropouts", "epoch", "global_step", "times", "generator")
 CUSTOM_LOSSES, CUSTOM_LOSS_PARAMS = "CUSTOM_LOSSES", "CUSTOM_LOSS_PARAMS"
@@ -65,7 +65,6 @@ class AlignmentTerm:
         for each in own:
             if known[each].default is inspect.Parameter.empty and each not in parameters:
                 raise ConfigError(f"{prefix}{each} is missing; {name} has no default for it")
-        self.dropouts_while = dropouts_while
         self.reads_dropouts = "dropouts" in known and (dropouts_while is None or dropouts_while.holds(parameters))
 
     def __call__(
@@ -108,7 +107,8 @@ def alignment_terms(config: Any) -> dict[str, AlignmentTerm]:
             outside the repository are.
 
     Raises:
-        ConfigError: no loss is on, one is unknown or can't be loaded, or its settings aren't its parameters.
+        ConfigError: no loss is on, one is unknown or can't be loaded, its settings aren't its parameters, or it reads
+            dropouts and there is no drop network.
     """
     custom = _setting(config, CUSTOM_LOSSES, {})
     table = {**LOSSES, **{name: Loss(code, f"{CUSTOM_LOSS_PARAMS}.{name}") for name, code in custom.items()}}
@@ -124,19 +124,9 @@ def alignment_terms(config: Any) -> dict[str, AlignmentTerm]:
         function = code_of(choice, f"{CUSTOM_LOSSES}.{name}" if name in custom else "")
         parameters = _setting(config, choice.settings, {} if name in custom else None)
         terms[name] = AlignmentTerm(name, function, parameters, choice.settings, choice.dropouts_while)
+        if terms[name].reads_dropouts and not _setting(config, "ARCHITECTURE.dropping", True):
+            raise ConfigError(no_drop_network(name, choice.dropouts_while))
     return terms
-
-
-def check_drop_network(config: Mapping[str, Any]) -> None:
-    """Refuses a configuration without the drop network where one of its losses reads it.
-
-    Raises:
-        ConfigError: naming the loss; or as `alignment_terms` does.
-    """
-    for name, term in alignment_terms(config).items():
-        if term.reads_dropouts and not config["ARCHITECTURE"]["dropping"]:
-            words = f" while {term.dropouts_while.words}" if term.dropouts_while else ""
-            raise ConfigError(f"ARCHITECTURE.dropping is False; expected True{words}: {name} needs the drop network")
 
 
 def _setting(config: Any, key: str, default: Any = None) -> Any:

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from configs.generic_config import get_generic_config
-from configs.validation import complete_config, validate_config
-from utils.alignment_terms import SUPPLIED, AlignmentTerm, alignment_terms
+from configs.validation import complete_config
 from utils.checkpoints.content import checked_content
 from utils.errors import CheckpointError, ConfigError
 from utils.loss_entry import get_loss_function, get_validation_loss_function
+from utils.loss_functions.alignment_terms import SUPPLIED, AlignmentTerm, alignment_terms
 from utils.registry import LOSSES
 
 MODULE = '''
@@ -144,10 +144,10 @@ class TestOutsideLoss:
         assert list(alignment_terms(config)) == ["GTCC"]
 
     def test_needs_the_drop_network_where_it_names_dropouts(self, outside):
-        validate_config(custom_config("outside_losses:contexts", {}))
+        alignment_terms(custom_config("outside_losses:contexts", {}))
         config = custom_config("outside_losses:contexts", {}, ARCHITECTURE={"dropping": False})
         with pytest.raises(ConfigError, match=r"ARCHITECTURE\.dropping is False; expected True: mine needs the drop"):
-            validate_config(config)
+            alignment_terms(config)
 
     @pytest.mark.parametrize(
         ("code", "parameters", "message"),
@@ -171,7 +171,7 @@ class TestOutsideLoss:
     )
     def test_what_cannot_be_called_is_refused_before_the_training(self, outside, code, parameters, message):
         with pytest.raises(ConfigError, match=message) as refusal:
-            validate_config(custom_config(code, parameters))
+            alignment_terms(custom_config(code, parameters))
         assert "\n" not in str(refusal.value)
 
     @pytest.mark.parametrize(
