@@ -16,8 +16,6 @@ PYTHON = re.findall(r"```python\n# (.*?)\n(.*?)```", PAGE, re.DOTALL)
 COMMANDS = re.findall(r"```bash\n(.*?)\n```", PAGE)
 COPIED = ("configs", "models", "utils", "tests/contracts", "tests/__init__.py")
 MODULES_OUTSIDE = ("my_losses.py", "my_experiment.py")
-TABLE = "utils/metrics/table.py"
-HAS_TABLE = (ROOT / TABLE).is_file()
 
 
 def insert(file, place, lines):
@@ -50,8 +48,6 @@ def copy(tmp_path_factory):
     (copy / "library").mkdir()
     for head, body in PYTHON:
         name, _, place = head.partition(", ")
-        if name == TABLE and not HAS_TABLE:
-            continue
         if place.startswith(("in ", "at ", "before ")) and name not in MODULES_OUTSIDE:
             insert(copy / name, place, body)
         else:
@@ -88,11 +84,6 @@ def trained(run, copy, data_root):
     return copy / "output" / "experiment" / "run-001"
 
 
-@pytest.fixture(scope="module")
-def evaluated(trained, run):
-    return run("eval.py", "--checkpoint", trained / "ckpt" / "best_model_combined.pt").stdout
-
-
 def test_the_contracts_that_the_page_shows_hold(run, copy):
     tests = [head for head, _ in PYTHON if head.startswith("test_")]
     assert len(tests) == 5
@@ -105,12 +96,9 @@ def test_the_losses_and_the_encoder_of_the_page_are_trained(trained):
     assert {"train_middles_loss", "train_spread_loss", "train_GTCC_loss", "val_middles_loss"} <= set(head)
 
 
-def test_the_readout_of_the_page_is_evaluated(evaluated):
+def test_the_readout_and_the_metric_of_the_page_are_evaluated(trained, run):
+    evaluated = run("eval.py", "--checkpoint", trained / "ckpt" / "best_model_combined.pt").stdout
     assert "nearest" in evaluated
-
-
-@pytest.mark.skipif(not HAS_TABLE, reason="there is no table of metrics yet")
-def test_the_metric_of_the_page_is_evaluated(evaluated, trained):
     assert re.search(r"\bAA\b", evaluated)
     assert (trained / "EVAL" / "best_model_combined" / "AA.csv").is_file()
 

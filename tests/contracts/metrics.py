@@ -18,10 +18,26 @@ from typing import Any
 import numpy as np
 
 from tests.contracts.requirement import require
+from utils.metrics.table import Metric, Needs
 from utils.metrics.valid_alignment import ValidAlignment, valid_alignment
 
 Measure = Callable[..., Any]
 TOLERANCE = 1e-6
+
+
+def check_metric(metric: Metric, worst: float | None = None) -> None:
+    """The contracts of an entry of a table of metrics, by what it needs.
+
+    Args:
+        metric: the entry.
+        worst: see `check_pair_metric`.
+    """
+    if metric.needs is Needs.PAIRS:
+        check_pair_metric(metric.measure, metric.better, worst)
+    elif metric.needs.is_progress:
+        check_progress_metric(metric.measure, metric.better, worst)
+    else:
+        check_embedding_metric(metric.measure, metric.better, metric.needs is Needs.LABELS, worst)
 
 
 def check_pair_metric(measure: Measure, better: str, worst: float | None = None) -> None:

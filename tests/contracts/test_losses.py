@@ -86,7 +86,7 @@ BROKEN = {
     "changes the dropouts": scales_the_contexts,
     "for the same batch and generator": draws_as_it_likes,
     "global generator": takes_a_draw_away,
-    "for videos of 1 and 1 frames": lambda embeddings: sum(video.std(dim=0).sum() for video in embeddings)
+    "for videos of 1 and 1 frames": lambda embeddings: sum(path_of(video) / (len(video) - 1) for video in embeddings)
     + distance_of_means(embeddings),
     "videos whose frames are all the same": lambda embeddings: distance_of_means(embeddings)
     / (embeddings[0] - embeddings[0][0]).square().sum().clamp(min=0 if len(embeddings[0]) == 20 else 1),
