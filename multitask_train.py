@@ -28,12 +28,14 @@ def main(arguments: Sequence[str]) -> int:
     from models.alignment_training_loop import AlignmentTraining
     from models.build_model import build_model
     from utils.data.dataset import load_data
+    from utils.loss_functions.alignment_terms import alignment_terms
     from utils.training.processes import join_processes, local_rank
     from utils.training.reproducibility import choose_device, seed_everything
     from utils.training.run_folder import open_run
 
     command = read_command_line(arguments)
     config = command.config
+    alignment_terms(config)  # a loss that can't be used is refused before the data is read
 
     data = load_data(config.to_dict())
     if command.check:

@@ -14,7 +14,6 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from configs.generic_config import CONFIG
 from configs.settings import Settings
 from configs.validation import complete_config, validate_config
 from utils.errors import ConfigError, shown, unknown_key_message
@@ -45,8 +44,8 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
             setting that `validate_config` refuses.
     """
     config_file, arguments = _take_config_file(list(arguments))
-    _check_overrides(arguments)
     config = load_experiment(config_file)
+    _check_overrides(arguments, config)
     values = flags.FlagValues()
     try:
         config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=arguments)
@@ -116,8 +115,8 @@ def _take_config_file(arguments: list[str]) -> tuple[str, list[str]]:
     return found[0], rest
 
 
-def _check_overrides(arguments: Sequence[str]) -> None:
-    """Checks the overrides' names against the defaults before the flags parser sees them."""
+def _check_overrides(arguments: Sequence[str], config: Settings) -> None:
+    """Checks the overrides' names against the configuration before the flags parser sees them."""
     for argument in arguments[1:]:
         if len(argument) > LONGEST_ARGUMENT:
             raise ConfigError(f"the argument {shown(argument)} has {len(argument)} characters")
@@ -125,7 +124,7 @@ def _check_overrides(arguments: Sequence[str]) -> None:
             raise ConfigError(f"unknown flag {shown(argument)}")
         if not (match := OVERRIDE.fullmatch(argument)):
             continue
-        group: Any = CONFIG
+        group: Any = config
         prefix = ""
         for part in match[2].split("."):
             if not isinstance(group, ConfigDict) or part not in group:
@@ -133,10 +132,9 @@ def _check_overrides(arguments: Sequence[str]) -> None:
                 raise ConfigError(unknown_key_message(part, known, prefix))
             group, prefix = group[part], f"{prefix}{part}."
         if isinstance(group, ConfigDict):
-            raise ConfigError(
-                f"{match[2]} is a group of settings; expected one of them, as in --config.{prefix}"
-                f"{next(iter(group.keys()))}=VALUE"
-            )
+            first = next(iter(group.keys()), None)
+            hint = f", as in --config.{prefix}{first}=VALUE" if first else "; the experiment file gives it none"
+            raise ConfigError(f"{match[2]} is a group of settings; expected one of them{hint}")
 
 
 def _line_in(path: str, error: BaseException) -> str:

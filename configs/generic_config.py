@@ -86,6 +86,11 @@ CONFIG.LOSS_TYPE = {
     'LAV': False,
     'VAVA': False,
 }
+# A loss from outside the repository: its name here, and where it is as module:function, such as
+# {'my_loss': 'my_losses:my_loss'}. LOSS_TYPE then has 'my_loss', off until it is turned on. Only a training imports
+# it; evaluation and prediction don't. See docs/extending.md.
+CONFIG.CUSTOM_LOSSES = {}
+CONFIG.CUSTOM_LOSS_PARAMS = {}             # parameters by loss, such as {'my_loss': {'margin': 0.5}}
 CONFIG.TCC_ORIGINAL_PARAMS = {
     'softmax_temp': 0.1,
     'alignment_variance': 0.001,           # lambda of the log-variance term; 0 leaves the plain squared error
@@ -139,7 +144,13 @@ CONFIG.PROGRESS_LOSS.frames = 'single'  # 'single' random frame of one video, or
 
 CONFIG.lock()
 
+# Groups to which an experiment file may add; `complete_config` checks what it added.
+OPEN_GROUPS = ('LOSS_TYPE', 'CUSTOM_LOSSES', 'CUSTOM_LOSS_PARAMS')
+
 
 def get_generic_config() -> Settings:
     """A copy of all defaults, for an experiment file to change."""
-    return CONFIG.copy_and_resolve_references()
+    config = CONFIG.copy_and_resolve_references()
+    for group in OPEN_GROUPS:
+        config[group].unlock()
+    return config

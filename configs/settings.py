@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,6 @@ from ml_collections import ConfigDict, FieldReference
 from utils.errors import ConfigError, shown, unknown_key_message
 
 LARGEST_WHOLE_NUMBER = 2**53 - 1  # up to here a whole number survives JSON and double precision
-
 
 
 def with_settings(config: Mapping[str, Any], **settings: Any) -> dict[str, Any]:
@@ -54,6 +54,20 @@ def of_type_of(default: Any, value: Any, key: str) -> Any:
     if not whole and not isinstance(value, float):
         raise ConfigError(f"{key} is {shown(value)}; expected a number, as {default!r} is")
     return float(value)
+
+
+def plain_value(value: Any, key: str) -> Any:
+    """The value of a setting that has no default, as a plain type.
+
+    Raises:
+        ConfigError: it is neither True or False, text, a finite number, nor a tuple of them.
+    """
+    items = value if isinstance(value, (tuple, list)) else (value,)
+    for item in items:
+        plain = isinstance(item, (bool, int, str)) or (isinstance(item, float) and math.isfinite(item))
+        if not plain:
+            raise ConfigError(f"{key} is {shown(value)}; expected True or False, text, a finite number, or a tuple")
+    return of_type_of(() if isinstance(value, (tuple, list)) else _plain_type(value), value, key)
 
 
 def _plain_type(item: Any) -> bool | int | float | str:

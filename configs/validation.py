@@ -11,11 +11,18 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from configs.generic_config import get_generic_config
-from configs.settings import LARGEST_WHOLE_NUMBER, Settings, of_type_of
-from utils.data.features import LAYOUTS
-from utils.data.segments import SCALINGS
+from configs.settings import LARGEST_WHOLE_NUMBER, Settings, of_type_of, plain_value
 from utils.errors import ConfigError, shown, unknown_key_message
-from utils.registry import ATTENTION_LAYOUTS, ENCODERS, SIMILARITIES, SOFT_NEIGHBOURS
+from utils.registry import (
+    ATTENTION_LAYOUTS,
+    ENCODERS,
+    LAYOUTS,
+    LOSSES,
+    SCALINGS,
+    SIMILARITIES,
+    SOFT_NEIGHBOURS,
+    no_drop_network,
+)
 
 PROGRESS_LEVELS = ("video", "action")
 PROGRESS_FRAMES = ("single", "all")
@@ -47,12 +54,33 @@ def complete_config(values: Mapping[str, Any] | ConfigDict) -> Settings:
         ConfigError: an unknown key, or a value of another type.
     """
     config = get_generic_config()
+    if isinstance(values, (Mapping, ConfigDict)):  # otherwise `_merge` refuses them
+        _add_custom_losses(config, values.get("CUSTOM_LOSSES", {}), values.get("CUSTOM_LOSS_PARAMS", {}))
     _merge(config, values, "")
-    return config
+    return config.lock()
+
+
+def _add_custom_losses(config: Settings, losses: Any, parameters: Any) -> None:
+    """Gives the configuration the settings that go with losses from outside the repository, none of them imported."""
+    for key, group in (("CUSTOM_LOSSES", losses), ("CUSTOM_LOSS_PARAMS", parameters)):
+        if not isinstance(group, (Mapping, ConfigDict)):
+            raise ConfigError(f"{key} is {shown(group)}; expected a group of settings")
+    for name, code in losses.items():
+        accepted, expected = CUSTOM_LOSS_NAME
+        if not accepted(name):
+            raise ConfigError(f"CUSTOM_LOSSES names a loss {shown(name)}; expected {expected}")
+        config.LOSS_TYPE[name] = False
+        config.CUSTOM_LOSSES[name] = of_type_of("", code, f"CUSTOM_LOSSES.{name}")
+        config.CUSTOM_LOSS_PARAMS[name] = {}
+        given = parameters.get(name, {})
+        for key, value in given.items() if isinstance(given, (Mapping, ConfigDict)) else ():
+            if not _is_key(key):
+                raise ConfigError(f"CUSTOM_LOSS_PARAMS.{name} names {shown(key)}; expected a parameter of the loss")
+            config.CUSTOM_LOSS_PARAMS[name][key] = plain_value(value, f"CUSTOM_LOSS_PARAMS.{name}.{key}")
 
 
 def validate_config(config: Mapping[str, Any] | ConfigDict) -> None:
-    """Refuses settings that cannot work.
+    """Refuses settings that cannot work. Imports no loss: `alignment_terms` refuses one that can't be used.
 
     Args:
         config: every setting, of its default's type (see `complete_config`).
@@ -65,10 +93,10 @@ def validate_config(config: Mapping[str, Any] | ConfigDict) -> None:
     losses = config["LOSS_TYPE"]
     if not any(losses[name] for name in losses):
         raise ConfigError(f"LOSS_TYPE turns every loss off; expected at least one of {', '.join(losses)}")
-    if losses["GTCC"] and config["GTCC_PARAMS"]["gamma"] < 1 and not config["ARCHITECTURE"]["dropping"]:
-        raise ConfigError(
-            "ARCHITECTURE.dropping is False; expected True while GTCC_PARAMS.gamma < 1: GTCC needs the drop network"
-        )
+    for name, loss in LOSSES.items():
+        reads = losses[name] and loss.dropouts_while is not None and loss.dropouts_while.holds(config[loss.settings])
+        if reads and not config["ARCHITECTURE"]["dropping"]:
+            raise ConfigError(no_drop_network(name, loss.dropouts_while))
 
 
 def validate_network_and_data(config: Mapping[str, Any] | ConfigDict) -> None:
@@ -123,6 +151,15 @@ def _is_plain_name(value: str) -> bool:
     return plain and len(value.encode()) <= LONGEST_NAME
 
 
+def _is_custom_loss_name(value: Any) -> bool:
+    # It is a key of the settings, and <name>_loss a column of the log.
+    return _is_key(value) and len(value) <= LONGEST_NAME and value not in (*LOSSES, "total", "alignment", "progress")
+
+
+def _is_key(value: Any) -> bool:
+    return isinstance(value, str) and value.isidentifier() and not hasattr(ConfigDict, value)
+
+
 def _are_sizes(value: Sequence[int]) -> bool:
     return len(value) <= MOST_LAYERS and all(1 <= width <= LARGEST_SIZE for width in value)
 
@@ -138,6 +175,9 @@ ITERATIONS = _at_least(1, MOST_ITERATIONS)
 FOLDER: Rule = (lambda value: value != "", "a folder")
 NAMES: Rule = (
     lambda value: all(isinstance(name, str) and name != "" for name in value), "names, none of them empty",
+)
+CUSTOM_LOSS_NAME: Rule = (
+    _is_custom_loss_name, "a plain word that is neither a loss of the project, nor total, alignment or progress",
 )
 PLAIN_NAME: Rule = (_is_plain_name, f"a plain name, without a path, of at most {LONGEST_NAME} bytes")
 

@@ -28,6 +28,7 @@ from utils.loss_entry import (
     get_validation_loss_function,
     gradient_sizes,
 )
+from utils.loss_functions.alignment_terms import alignment_terms
 from utils.training.checkpoints import RunCheckpoints
 from utils.training.interruption import StopRequest
 from utils.training.log import Averages, all_finite, epoch_row, log_epoch, write_training_log
@@ -245,9 +246,12 @@ class AlignmentTraining:
         own = not bool(all_finite(*losses.values()))
         known = self.processes.any(own)  # asked by all of them
         if own or (self.processes.is_main and not known):
+            # A sum of losses is named only where none of them is to blame.
+            bad = [name for name, value in losses.items() if name.endswith("_loss") and not bool(all_finite(value))]
+            terms = [name for name in bad if name not in ("alignment_loss", "total_loss")] or bad
             logger.warning(
                 "epoch %d: %s not finite on videos %s; step skipped",
-                state.epoch + 1, "loss" if own else "gradient", _names(times),
+                state.epoch + 1, ", ".join(terms) or "gradient", _names(times),
             )
             self.checkpoints.dump_bad_step(state, sequences, times, {**losses, "gradient_norm": norm})
 
@@ -295,13 +299,12 @@ class AlignmentTraining:
 
 
 def leave_unused_parts_alone(model: nn.Module, config: ConfigDict) -> None:
-    """Takes the drop network out of training where no loss reads it: only GTCC does, below gamma = 1.
+    """Takes the drop network out of training where no loss reads it; of ours only GTCC does, below gamma = 1.
 
     It would take a tenth of a step, and several processes would have to look, at every step, for the weights that
     got no gradient.
     """
-    read = config.LOSS_TYPE.GTCC and config.GTCC_PARAMS.gamma < 1
-    if model.drop_network is not None and not read:
+    if model.drop_network is not None and not any(term.reads_dropouts for term in alignment_terms(config).values()):
         model.drop_network.requires_grad_(False)
         model.gives_dropouts = False
 

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from configs.typed_settings import TypedSettings
 from models.layers import (
     DropNetwork,
     TemporalConvolution,
@@ -56,6 +57,18 @@ class TemporalStackingEncoder(nn.Module):
         self.feature_width = feature_width
         self.frames_behind = sum(layer.frames_behind for layer in self.convolutions)
         self.frames_ahead = sum(layer.frames_ahead for layer in self.convolutions)
+
+    @classmethod
+    def from_settings(cls, settings: TypedSettings, feature_width: int, width: int, causal: bool) -> nn.Module:
+        """The encoder that its group of settings describes."""
+        return cls(
+            feature_width,
+            width,
+            conv_num_channels=settings.size("conv_num_channels"),
+            num_layers=settings.size("num_layers", default=7),
+            temporal_depth=settings.size("temporal_depth"),
+            causal=causal,
+        )
 
     def forward(self, sequences: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """From features, a list of (T_i, feature_width), to embeddings, a list of (T_i, D)."""
@@ -116,6 +129,19 @@ class Resnet50Encoder(nn.Module):
         self.frames_per_chunk = frames_per_chunk
         self.frames_behind, self.frames_ahead = split_context(temporal_depth, causal)
 
+    @classmethod
+    def from_settings(cls, settings: TypedSettings, feature_width: int, width: int, causal: bool) -> nn.Module:
+        """The encoder that its group of settings describes."""
+        return cls(
+            feature_width,
+            width,
+            conv_num_channels=settings.size("conv_num_channels", default=512),
+            fc_layers=settings.sizes("fc_layers", default=(512, 512)),
+            temporal_depth=settings.size("temporal_depth"),
+            frames_per_chunk=settings.size("frames_per_chunk", default=16),
+            causal=causal,
+        )
+
     def forward(self, sequences: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """From maps, a list of (T_i, feature_width, height, width), to embeddings, a list of (T_i, D)."""
         check_sequences(sequences, self.convolutions[0].weight, (self.feature_width, None, None))
@@ -158,6 +184,11 @@ class FramewiseEncoder(nn.Module):
         super().__init__()
         self.layers = fully_connected([feature_width, *layers, output_width])
         self.feature_width = feature_width
+
+    @classmethod
+    def from_settings(cls, settings: TypedSettings, feature_width: int, width: int, causal: bool) -> nn.Module:
+        """The encoder that its group of settings describes."""
+        return cls(feature_width, width, settings.sizes("layers"))
 
     def forward(self, sequences: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """From features, a list of (T_i, feature_width), to embeddings, a list of (T_i, D)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from utils.data.frame_segments import action_frames, is_action
-from utils.loss_functions import GTCC_loss, LAV_loss, TCC_loss, VAVA_loss
+from utils.loss_functions.alignment_terms import AlignmentTerm, alignment_terms
 from utils.tensorops import (
     get_normalized_predicted_progress_action,
     get_normalized_predicted_progress_video,
@@ -109,13 +108,17 @@ def get_loss_function(config_obj: Any, num_epochs: int | None = None) -> LossFun
         serves the rest; a None among them leaves the progress of its output out.
 
     Raises:
-        ValueError: for an unknown loss in LOSS_TYPE, or none turned on.
+        ConfigError: for an unknown loss in LOSS_TYPE, none turned on, or one that can't be loaded.
     """
-    terms = _alignment_terms(config_obj)
     progress_config = getattr(config_obj, 'PROGRESS_LOSS', {'enabled': False})
     if num_epochs is None:
         num_epochs = config_obj.NUM_EPOCHS
+    return _loss_function(alignment_terms(config_obj), progress_config, num_epochs)
 
+
+def _loss_function(
+    terms: Mapping[str, AlignmentTerm], progress_config: Mapping[str, Any], num_epochs: int
+) -> LossFunction:
     def _alignment_loss_fn(
         output_dict_list: Mapping[str, Any] | list[Mapping[str, Any]],
         epoch: int,
@@ -140,8 +143,11 @@ def get_loss_function(config_obj: Any, num_epochs: int | None = None) -> LossFun
             zero = sum((features.sum() * 0 for features in outputs), torch.zeros(()))
             add('total_loss', zero)
             add('alignment_loss', zero)
+            times = (times_list[index] if len(times_list) > index else times_list[0]) if times_list else None
             for name, term in terms.items():
-                value = term(output_dict, epoch, generator) if len(outputs) >= 2 else zero
+                value = zero
+                if len(outputs) >= 2:
+                    value = term(outputs, output_dict['dropouts'], epoch, times, generator)
                 add(f'{name}_loss', value)
                 add('alignment_loss', value)
                 add('total_loss', value)
@@ -150,7 +156,6 @@ def get_loss_function(config_obj: Any, num_epochs: int | None = None) -> LossFun
                 continue
             add('progress_loss', zero)
             add('videos_without_action', zero.detach())
-            times = (times_list[index] if len(times_list) > index else times_list[0]) if times_list else None
             if times is not None:
                 value = compute_progress_loss(
                     outputs,
@@ -205,9 +210,8 @@ def get_validation_loss_function(config_obj: Any, num_epochs: int | None = None)
     """
     if num_epochs is None:
         num_epochs = config_obj.NUM_EPOCHS
-    progress_config = dict(getattr(config_obj, 'PROGRESS_LOSS', {'enabled': False}))
-    config_obj = _Overridden(config_obj, PROGRESS_LOSS={**progress_config, 'frames': 'all'})
-    loss_function = get_loss_function(config_obj, num_epochs)
+    progress_config = {**getattr(config_obj, 'PROGRESS_LOSS', {'enabled': False}), 'frames': 'all'}
+    loss_function = _loss_function(alignment_terms(config_obj), progress_config, num_epochs)
 
     def _validation_loss_fn(
         output_dict_list: Any, epoch: int, times_list: list[Any] | None = None
@@ -216,57 +220,6 @@ def get_validation_loss_function(config_obj: Any, num_epochs: int | None = None)
         return loss_function(output_dict_list, num_epochs - 1, times_list, generator=generator)
 
     return _validation_loss_fn
-
-
-class _Overridden:
-    """A configuration with some settings replaced; the configuration itself stays as it is."""
-
-    def __init__(self, config_obj: Any, **settings: Any):
-        self._config_obj = config_obj
-        self.__dict__.update(settings)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._config_obj, name)
-
-
-def _alignment_terms(config_obj: Any) -> dict[str, Callable[[Mapping[str, Any], int, Any], Tensor]]:
-    """The losses that are on: name -> function of (output_dict, epoch, generator)."""
-
-    def gtcc(output_dict, epoch, generator, parameters):
-        return GTCC_loss(
-            output_dict['outputs'],
-            dropouts=output_dict['dropouts'],
-            epoch=epoch,
-            generator=generator,
-            **parameters,
-        )
-
-    def tcc(output_dict, epoch, generator, parameters):
-        return TCC_loss(output_dict['outputs'], **parameters)
-
-    def lav(output_dict, epoch, generator, parameters):
-        return LAV_loss(output_dict['outputs'], **parameters)
-
-    def vava(output_dict, epoch, generator, parameters):
-        return VAVA_loss(output_dict['outputs'], global_step=epoch, **parameters)
-
-    known = {
-        'GTCC': (gtcc, 'GTCC_PARAMS'),
-        'tcc': (tcc, 'TCC_ORIGINAL_PARAMS'),
-        'LAV': (lav, 'LAV_PARAMS'),
-        'VAVA': (vava, 'VAVA_PARAMS'),
-    }
-    unknown = set(config_obj.LOSS_TYPE) - set(known)
-    if unknown:
-        raise ValueError(f"LOSS_TYPE names {sorted(unknown)}; expected some of {', '.join(known)}")
-    terms = {
-        name: functools.partial(function, parameters=dict(getattr(config_obj, group)))
-        for name, (function, group) in known.items()
-        if config_obj.LOSS_TYPE.get(name, False)
-    }
-    if not terms:
-        raise ValueError(f"LOSS_TYPE turns every loss off; expected at least one of {', '.join(known)}")
-    return terms
 
 
 def _progress_error(features: Tensor, time_dict: TimeDict, level: str) -> Tensor:

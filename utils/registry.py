@@ -8,81 +8,157 @@ printing `--help` loads none of it. A new loss, encoder or read-out is a file of
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 from utils.errors import ConfigError, first_line, nearest_name, shown
 
 
-class Choice(NamedTuple):
-    """One thing that can be named.
+class DropoutsWhile(NamedTuple):
+    """With which of its settings a loss reads the `dropouts` that its signature names.
+
+    Attributes:
+        holds: asked with the settings of the loss.
+        words: the same in words, for a message.
+    """
+
+    holds: Callable[[Mapping[str, Any]], bool]
+    words: str
+
+
+class Loss(NamedTuple):
+    """An alignment loss: a function of the embeddings of a batch, see `utils.loss_functions.alignment_terms`.
 
     Attributes:
         code: where it is, as `module:name`.
-        settings: the group of settings that it is called with, as a dotted key of the configuration; '' for none.
+        settings: the group of settings that are its parameters, as a dotted key of the configuration.
+        dropouts_while: for a loss that doesn't always read the `dropouts` that its signature names.
     """
 
     code: str
-    settings: str = ""
+    settings: str
+    dropouts_while: DropoutsWhile | None = None
 
 
-# LOSS_TYPE: functions of the embeddings of a batch, see `utils.loss_entry`.
-LOSSES: dict[str, Choice] = {
-    "GTCC": Choice("utils.loss_functions.gtcc:GTCC_loss", "GTCC_PARAMS"),
-    "tcc": Choice("utils.loss_functions.tcc:TCC_loss", "TCC_ORIGINAL_PARAMS"),
-    "LAV": Choice("utils.loss_functions.lav:LAV_loss", "LAV_PARAMS"),
-    "VAVA": Choice("utils.loss_functions.vava:VAVA_loss", "VAVA_PARAMS"),
+class Encoder(NamedTuple):
+    """A frame encoder: a class with `from_settings`, see `models.build_model`.
+
+    Attributes:
+        code, settings: as of a loss.
+        reads_maps: it reads maps (T, channels, height, width) instead of features (T, width).
+    """
+
+    code: str
+    settings: str
+    reads_maps: bool = False
+
+
+class Readout(NamedTuple):
+    """A way to read progress from an embedding: a class, see `utils.prediction.readouts`.
+
+    Attributes:
+        code: as of a loss.
+        of_training_videos: it compares with training videos; otherwise their mean path length is all it needs.
+    """
+
+    code: str
+    of_training_videos: bool = False
+
+
+# LOSS_TYPE
+LOSSES: dict[str, Loss] = {
+    "GTCC": Loss(
+        "utils.loss_functions.gtcc:GTCC_loss", "GTCC_PARAMS",
+        DropoutsWhile(lambda parameters: parameters["gamma"] < 1, "GTCC_PARAMS.gamma < 1"),
+    ),
+    "tcc": Loss("utils.loss_functions.tcc:TCC_loss", "TCC_ORIGINAL_PARAMS"),
+    "LAV": Loss("utils.loss_functions.lav:LAV_loss", "LAV_PARAMS"),
+    "VAVA": Loss("utils.loss_functions.vava:VAVA_loss", "VAVA_PARAMS"),
+}  # fmt: skip
+
+# BASEARCH.ARCHITECTURE
+ENCODERS: dict[str, Encoder] = {
+    "temporal_stacking": Encoder("models.model_singleprong:TemporalStackingEncoder", "BASEARCH.TEMPORAL_STACKING_ARCH"),
+    "resnet50": Encoder("models.model_singleprong:Resnet50Encoder", "BASEARCH.Resnet50_ARCH", reads_maps=True),
+    "naive": Encoder("models.model_singleprong:FramewiseEncoder", "BASEARCH.NAIVE_ARCH"),
 }
 
-# BASEARCH.ARCHITECTURE: classes of a frame encoder, see `models.build_model`.
-ENCODERS: dict[str, Choice] = {
-    "temporal_stacking": Choice("models.model_singleprong:TemporalStackingEncoder", "BASEARCH.TEMPORAL_STACKING_ARCH"),
-    "resnet50": Choice("models.model_singleprong:Resnet50Encoder", "BASEARCH.Resnet50_ARCH"),
-    "naive": Choice("models.model_singleprong:FramewiseEncoder", "BASEARCH.NAIVE_ARCH"),
-}
-
-# --readout: ways to read progress from an embedding, see `utils.prediction.readouts`.
-READOUTS: dict[str, Choice] = {
-    "path": Choice("utils.prediction.readouts.path:PathReadout"),
-    "neighbours": Choice("utils.prediction.readouts.neighbours:NeighboursReadout"),
-    "alignment": Choice("utils.prediction.readouts.alignment:AlignmentReadout"),
+# --readout
+READOUTS: dict[str, Readout] = {
+    "path": Readout("utils.prediction.readouts.path:PathReadout"),
+    "neighbours": Readout("utils.prediction.readouts.neighbours:NeighboursReadout", of_training_videos=True),
+    "alignment": Readout("utils.prediction.readouts.alignment:AlignmentReadout", of_training_videos=True),
 }
 
 # Names that a setting may have and that stand for a branch of one function.
 ATTENTION_LAYOUTS = ("per_frame", "interleaved")
 SIMILARITIES = ("squared", "squared_per_dimension", "euclidean")
 SOFT_NEIGHBOURS = ("components", "responsibilities")
+SCALINGS = ("none", "proportional")
+LAYOUTS = ("frames_first", "features_first")
+
+Entry = TypeVar("Entry", Loss, Encoder, Readout)
 
 
-def code_of(choice: Choice | str, key: str = "") -> Any:
+def code_of(choice: Loss | Encoder | Readout, key: str = "") -> Any:
     """The class or function that a choice stands for, imported now.
 
     Args:
-        choice: an entry of one of the tables, or its `module:name`.
-        key: the setting that named it, for the message.
+        choice: an entry of one of the tables, or one that a setting describes.
+        key: that setting. What is wrong with its code is an error of the user's; with the project's own, a defect.
 
     Raises:
-        ConfigError: there is no such module or name in it, or importing it fails.
+        ConfigError: where a setting names the code: it isn't module:name, importing the module fails, or it has no
+            such name.
     """
-    code = choice if isinstance(choice, str) else choice.code
-    module, separator, name = code.partition(":")
-    where = f"{key} names" if key else "the code is"
-    if not (separator and module and name):
-        raise ConfigError(f"{where} {shown(code)}; expected module:name, such as my_losses:my_loss")
-    try:
+    module, _, name = choice.code.partition(":")
+    if not key:
         return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"{where} {code}, which can't be loaded: {first_line(error)}") from error
+    if not (module and name):
+        raise ConfigError(f"{key} is {shown(choice.code)}; expected module:name, such as my_losses:my_loss")
+    try:
+        imported = importlib.import_module(module)
+    except (Exception, SystemExit) as error:  # whatever the user's own code raises
+        raise ConfigError(f"{key} is {choice.code!r}, which can't be imported: {_described(error)}") from error
+    if not hasattr(imported, name):
+        nearest = nearest_name(name, vars(imported))
+        hint = f"; did you mean {nearest!r}?" if nearest else ""
+        file = getattr(imported, "__file__", module)
+        raise ConfigError(f"{key} is {choice.code!r}, but {file} has no {name!r}{hint}")
+    return getattr(imported, name)
 
 
-def choice_of(table: Mapping[str, Choice], name: str, what: str) -> Choice:
+def _described(error: BaseException) -> str:
+    """The error's type and text, and where a module's own code raised it."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    where = "" if "importlib" in last.filename else f"{last.filename}, line {last.lineno}: "
+    return f"{where}{type(error).__name__}: {first_line(error)}"
+
+
+def choice_of(table: Mapping[str, Entry], name: str, what: str) -> Entry:
     """The entry of a table.
 
     Raises:
         ConfigError: there is none of this name; says which there are and which is nearest.
     """
-    if name not in table:
+    if not isinstance(name, str) or name not in table:
         nearest = nearest_name(name, table)
         hint = f"did you mean {nearest!r}?" if nearest else f"expected one of {', '.join(table)}"
         raise ConfigError(f"{what} is {shown(name)}; {hint}")
     return table[name]
+
+
+def no_drop_network(name: str, condition: DropoutsWhile | None) -> str:
+    """The message where a loss reads dropouts and there is no network that makes them."""
+    words = f" while {condition.words}" if condition else ""
+    return f"ARCHITECTURE.dropping is False; expected True{words}: {name} needs the drop network"
+
+
+def reads_maps(config: Mapping[str, Any]) -> bool:
+    """Whether the encoder of a configuration reads maps.
+
+    Raises:
+        ConfigError: there is no such encoder.
+    """
+    return choice_of(ENCODERS, config["BASEARCH"]["ARCHITECTURE"], "BASEARCH.ARCHITECTURE").reads_maps

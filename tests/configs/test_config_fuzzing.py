@@ -147,6 +147,10 @@ def assignments(draw):
 @given(assignments())
 @example(["CONFIG.NUM_EPOCHS = None"])
 @example(["CONFIG.LAV_PARAMS.alpha = -1"])
+@example(["CONFIG.LOSS_TYPE = {'x': True}"])
+@example(["CONFIG.CUSTOM_LOSSES = {'keys': 'a:b'}"])
+@example(["CONFIG.CUSTOM_LOSSES = {'x': 'a:b'}", "CONFIG.CUSTOM_LOSS_PARAMS = {'x': {'p': None}}"])
+@example(["CONFIG.CUSTOM_LOSSES = {'x': {'y': {}}}"])
 @example(["CONFIG.BASEARCH.TEMPORAL_STACKING_ARCH.num_layers = 10**6"])
 def test_experiment_files_with_any_values(folder, lines):
     check(["--config", experiment(folder, lines)])

@@ -112,6 +112,8 @@ def test_overrides_are_typed():
         ("--config.PROGRESS_LOSS.lambda_fixed=nan", ["PROGRESS_LOSS.lambda_fixed", "nan"]),
         ("--config.PROGRESS_LOSS.lambda_curriculum.end=inf", ["lambda_curriculum.end", "inf"]),
         ("--config.LOSS_TYPE.GTCC=false", ["LOSS_TYPE"]),
+        ("--config.CUSTOM_LOSSES=my_losses:mine", ["CUSTOM_LOSSES", "group", "the experiment file gives it none"]),
+        ("--config.CUSTOM_LOSSES.mine=my_losses:mine", ["CUSTOM_LOSSES.mine"]),
         ("--config.BATCH_SIZE=1", ["BATCH_SIZE", "2 or more"]),
         ("--config.SKIP_RATE=0", ["SKIP_RATE"]),
         ("--config.LEARNING_RATE=0", ["LEARNING_RATE"]),

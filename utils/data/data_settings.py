@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from utils.data.annotation import handle_problem
-from utils.data.features import FEATURE_RANK, LAYOUTS, MAP_RANK, FeatureFormat
-from utils.data.segments import SCALINGS
+from utils.data.features import FEATURE_RANK, MAP_RANK, FeatureFormat
 from utils.data.values import is_whole
 from utils.errors import DataError, shown
+from utils.registry import LAYOUTS, SCALINGS, reads_maps
 
 MAPS_FOLDER = "frames"
 # A configuration stored before these settings existed means what they are by default.
@@ -26,7 +26,7 @@ class DataSettings:
     Args:
         annotation_path: the annotation file.
         split_path: where a split.json may be.
-        features_folder: what holds the feature files or, for the ResNet-50 encoder, the maps.
+        features_folder: what holds the feature files or, for an encoder that reads maps, those.
         file_format: how those are laid out, SKIP_RATE included.
         max_frames: frames of a training video in an epoch, 0 for all.
         tasks, background_labels, scaling, standardize, train_split, validation_fraction, lazy, seed: TASKS,
@@ -85,7 +85,7 @@ def read_data_settings(config: Mapping[str, Any]) -> DataSettings:
         "two shares in [0, 1]",
     )
     fraction = setting("VALIDATION_FRACTION", lambda value: 0 <= value < 1, "a share in [0, 1)")
-    maps = config["BASEARCH"]["ARCHITECTURE"] == "resnet50"
+    maps = reads_maps(config)
     layout = setting(
         "FEATURE_LAYOUT",
         lambda value: value in (LAYOUTS[:1] if maps else LAYOUTS),

@@ -20,7 +20,6 @@ from utils.data.standardization import Moments
 from utils.errors import DataError
 
 FEATURE_RANK, MAP_RANK = 2, 4
-LAYOUTS = ("frames_first", "features_first")
 
 @dataclass(frozen=True)
 class FeatureFormat:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from utils.data.annotation import handle_problem
-from utils.data.features import LAYOUTS, FeatureFormat, feature_path, open_features
+from utils.data.features import FeatureFormat, feature_path, open_features
 from utils.data.segments import lengths_agree
 from utils.errors import PROBLEMS_SHOWN, DataError, nearest_name, place, shown
+from utils.registry import LAYOUTS
 
 BUNDLES = ("train", "test")
 

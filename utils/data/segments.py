@@ -22,13 +22,13 @@ from typing import Any
 
 from utils.data.values import is_whole
 from utils.errors import DataError, shown
+from utils.registry import SCALINGS
 
 BACKGROUND = "SIL"
 # What the project takes for background whatever the settings say.
 ALWAYS_BACKGROUND = frozenset({BACKGROUND, "background"})
 # What the data sets of the field call it besides; the default of the setting BACKGROUND_LABELS.
 BACKGROUND_LABELS = (BACKGROUND, "background", "0", "Null", "G0")
-SCALINGS = ("none", "proportional")
 # No video is that long; up to here every whole number is exact in double precision too, as JSON may be read.
 LAST_FRAME = 2**53 - 1
 

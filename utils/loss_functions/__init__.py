@@ -1,8 +1,16 @@
-"""The alignment losses. Each is a pure function of the embeddings of a batch of videos of one task."""
+"""The alignment losses. Each is a pure function of the embeddings of a batch of videos of one task.
 
-from utils.loss_functions.gtcc import GTCC_loss
-from utils.loss_functions.lav import LAV_loss
-from utils.loss_functions.tcc import TCC_loss
-from utils.loss_functions.vava import VAVA_loss
+`from utils.loss_functions import GTCC_loss` imports that loss alone.
+"""
 
-__all__ = ["GTCC_loss", "LAV_loss", "TCC_loss", "VAVA_loss"]
+from typing import Any
+
+from utils.registry import LOSSES, code_of
+
+_CHOICES = {choice.code.partition(":")[2]: choice for choice in LOSSES.values()}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _CHOICES:
+        return code_of(_CHOICES[name])
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

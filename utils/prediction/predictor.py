@@ -19,13 +19,14 @@ from utils.errors import CheckpointError, DataError, MissingFileError, nearest_n
 from utils.prediction.readouts import (
     READOUTS,
     READOUTS_OF_TRAINING_VIDEOS,
-    PathReadout,
     Readout,
+    make_path_readout,
     make_training_readout,
     run_readout,
 )
 from utils.prediction.stream import ProgressStream
 from utils.prediction.training_embeddings import TrainingVideos, load_training_embeddings
+from utils.registry import reads_maps
 from utils.tensorops import mean_total_path, path_length
 
 logger = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ class ProgressPredictor:
                 `<stem>.train_embeddings.pt` beside it, and so does 'path' where the checkpoint holds no normalisers.
             task: one of the training tasks. None: the mean of the tasks' normalisers, or the training videos
                 of all tasks.
-            readout: 'path', 'neighbours' or 'alignment'.
+            readout: one of `utils.registry.READOUTS`: 'path', 'neighbours' or 'alignment'.
             device: where to compute.
             training_videos: by task, instead of those beside the checkpoint.
             checkpoint: its content, where it has been read already.
@@ -102,7 +103,7 @@ class ProgressPredictor:
             load_model(checkpoint, device),
             _make_readout(path, checkpoint, task, readout, training_videos),
             checkpoint["feature_width"],
-            MAP_RANK if config["BASEARCH"]["ARCHITECTURE"] == "resnet50" else FEATURE_RANK,
+            MAP_RANK if reads_maps(config) else FEATURE_RANK,
             checkpoint.get("standardization"),
             int(config.get("SKIP_RATE", 1)),
             device,
@@ -130,7 +131,7 @@ class ProgressPredictor:
         With a causal network the progress of a frame depends on no later one; otherwise on `frames_ahead`.
 
         Args:
-            features: (T, D), or (T, channels, height, width) for the ResNet-50 encoder; real numbers, T >= 1.
+            features: (T, D), or (T, channels, height, width) for an encoder that reads maps; real numbers, T >= 1.
 
         Returns:
             (T,) float64 in [0, 1].
@@ -225,7 +226,7 @@ def _make_readout(
     normalizers = checkpoint.get("progress_normalizers") or _mean_paths(path, checkpoint, training_videos)
     values = [normalizers[_known(task, normalizers)]] if task is not None else list(normalizers.values())
     try:
-        return PathReadout(sum(values) / len(values))
+        return make_path_readout(name, sum(values) / len(values))
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: progress_normalizers: {error}") from error
 

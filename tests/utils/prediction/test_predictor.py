@@ -17,7 +17,7 @@ from tests.prediction_runs import (
 from utils.ckpt_save import load_checkpoint
 from utils.errors import CheckpointError, DataError
 from utils.prediction.predictor import ProgressPredictor
-from utils.prediction.readouts import READOUTS, READOUTS_OF_TRAINING_VIDEOS, PathReadout, TrainingReference
+from utils.prediction.readouts import READOUTS, READOUTS_OF_TRAINING_VIDEOS, PathReadout, make_training_readout
 from utils.prediction.training_embeddings import training_embeddings_path
 from utils.tensorops import get_cum_matrix
 
@@ -31,7 +31,7 @@ def make_predictor(architecture, crosstask, causal, readout, skip_rate=1):
         way = PathReadout(60.0)
     else:
         videos = embedded_training_videos(model, architecture)
-        way = READOUTS_OF_TRAINING_VIDEOS[readout](TrainingReference(videos.embeddings, videos.progress))
+        way = make_training_readout(readout, videos.embeddings, videos.progress)
     rank = 4 if architecture == "resnet50" else 2
     return ProgressPredictor(model, way, WIDTH, rank, skip_rate=skip_rate)
 

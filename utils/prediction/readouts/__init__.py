@@ -1,4 +1,9 @@
-"""Ways to read progress from an embedding, each causal and chosen by name."""
+"""Ways to read progress from an embedding, each causal and chosen by name.
+
+A read-out is a class of the `Readout` protocol. One that compares with training videos says how many of their frames it
+can afford, `most_frames`, and is made from a `TrainingReference`; any other from the mean path length of the training
+videos. `utils.registry.READOUTS` says which. `tests/contracts/readouts.py` checks what is expected of each.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +17,7 @@ from utils.prediction.readouts.neighbours import NeighboursReadout
 from utils.prediction.readouts.path import PathReadout
 from utils.prediction.readouts.protocol import Readout, ReadoutState
 from utils.prediction.readouts.reference import TrainingReference
+from utils.registry import READOUTS, code_of
 
 __all__ = [
     "READOUTS",
@@ -22,16 +28,12 @@ __all__ = [
     "Readout",
     "ReadoutState",
     "TrainingReference",
+    "make_path_readout",
     "make_training_readout",
     "run_readout",
 ]
 
-# Those that compare with training videos are made from a `TrainingReference`, 'path' from a normaliser.
-READOUTS_OF_TRAINING_VIDEOS: dict[str, type[NeighboursReadout] | type[AlignmentReadout]] = {
-    "neighbours": NeighboursReadout,
-    "alignment": AlignmentReadout,
-}
-READOUTS = ("path", *READOUTS_OF_TRAINING_VIDEOS)
+READOUTS_OF_TRAINING_VIDEOS = tuple(name for name, choice in READOUTS.items() if choice.of_training_videos)
 
 
 def make_training_readout(
@@ -43,8 +45,21 @@ def make_training_readout(
         name: of READOUTS_OF_TRAINING_VIDEOS.
         embeddings, progress: of the training videos, as for `TrainingReference`.
     """
-    make = READOUTS_OF_TRAINING_VIDEOS[name]
-    return make(TrainingReference(embeddings, progress, make.most_frames))
+    made_from = code_of(READOUTS[name])
+    return made_from(TrainingReference(embeddings, progress, made_from.most_frames))
+
+
+def make_path_readout(name: str, normalizer: float) -> Readout:
+    """A read-out that needs no training video.
+
+    Args:
+        name: of READOUTS, and not of READOUTS_OF_TRAINING_VIDEOS.
+        normalizer: mean path length of the training videos.
+
+    Raises:
+        ValueError: the normaliser is negative or not finite.
+    """
+    return code_of(READOUTS[name])(normalizer)
 
 
 def run_readout(readout: Readout, embedding: Tensor | np.ndarray) -> np.ndarray:
