@@ -14,8 +14,7 @@ from pathlib import Path
 
 from utils.annotation.recording import Recording
 from utils.annotation.source_files import delimiter_of, read_text, split_table
-from utils.data.annotation import DEFAULT_BACKGROUND_LABELS
-from utils.data.segments import ALWAYS_BACKGROUND
+from utils.data.segments import ALWAYS_BACKGROUND, BACKGROUND_LABELS
 from utils.errors import DataError, nearest_name, place, shown
 
 NUMBER = re.compile(r"[+-]?\d{1,18}")
@@ -146,9 +145,9 @@ def label_problems(labels: Iterable[str], background: Iterable[str], keep_number
             f"the labels {shown(numbers)} are numbers; give their names (--names FILE), or take them as they are "
             f"(--number-labels) and say which means background, if one does (--background 0)"
         )
-    undeclared = sorted((labels & set(DEFAULT_BACKGROUND_LABELS)) - background - ALWAYS_BACKGROUND - set(numbers))
+    undeclared = sorted((labels & set(BACKGROUND_LABELS)) - background - ALWAYS_BACKGROUND - set(numbers))
     if keep_numbers:
-        undeclared += [label for label in numbers if label in DEFAULT_BACKGROUND_LABELS]
+        undeclared += [label for label in numbers if label in BACKGROUND_LABELS]
     problems += [
         f"the label {label!r} means background in the default settings; say so (--background {label}), or give it "
         f"another name (--rename FILE)"

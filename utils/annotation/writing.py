@@ -14,8 +14,8 @@ from typing import Any
 
 from utils.annotation.importing import Imported, ImportOptions
 from utils.annotation.lengths import FRAMES_FIRST
-from utils.data.annotation import ACTIONS, DEFAULT_BACKGROUND_LABELS, ENDS, HANDLES, STARTS
-from utils.data.segments import ALWAYS_BACKGROUND
+from utils.data.annotation import ACTIONS, ENDS, HANDLES, STARTS
+from utils.data.segments import ALWAYS_BACKGROUND, BACKGROUND_LABELS
 from utils.data.splits import SPLITS
 from utils.errors import DataError, place
 from utils.files import write_json, write_text
@@ -67,8 +67,8 @@ def settings_of(imported: Imported, output: Path, options: ImportOptions) -> dic
     settings: dict[str, Any] = {"EXPERIMENTNAME": name, "DATASET_NAME": name, "DATASET_PATH": str(root)}
     labels = {piece.label for timeline in imported.timelines for piece in timeline.pieces}
     background = tuple(dict.fromkeys((*sorted(ALWAYS_BACKGROUND), *options.background)))
-    if set(options.background) - set(DEFAULT_BACKGROUND_LABELS) or labels & (
-        set(DEFAULT_BACKGROUND_LABELS) - {*background}
+    if set(options.background) - set(BACKGROUND_LABELS) or labels & (
+        set(BACKGROUND_LABELS) - {*background}
     ):
         settings["BACKGROUND_LABELS"] = background
     if imported.features is not None and options.features is not None:

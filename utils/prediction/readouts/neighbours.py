@@ -50,14 +50,13 @@ class NeighboursReadout:
         distances, own = self.reference.relative_squared_distances(frames)
         if not self.neighbours:  # a single training frame
             return np.full(len(frames), self.reference.progress[0])
-        edge = np.partition(distances, self.neighbours, axis=1)[:, self.neighbours, None]
-        nearest = distances <= edge
-        distances, edge = np.maximum(distances + own[:, None], 0), np.maximum(edge + own[:, None], 0)
-        weights = np.maximum(0, 1 - distances / np.where(edge > 0, edge, 1)) * (edge > 0)
-        total = weights.sum(axis=1, keepdims=True)
+        edge = np.partition(distances, self.neighbours, axis=1)[:, self.neighbours]
+        row, column = np.nonzero(distances <= edge[:, None])  # k + 1 a row, and more where distances are equal
+        found, edge = np.maximum(distances[row, column] + own[row], 0), np.maximum(edge + own, 0)[row]
+        weights = np.maximum(0, 1 - found / np.where(edge > 0, edge, 1)) * (edge > 0)
         # Nothing nearer than the edge: those on it all count the same.
-        weights = np.where(total > 0, weights, nearest)
-        return weights @ self.reference.progress / weights.sum(axis=1)
+        weights = np.where(np.bincount(row, weights)[row] > 0, weights, 1)
+        return np.bincount(row, weights * self.reference.progress[column]) / np.bincount(row, weights)
 
 
 class _NeighboursState:
