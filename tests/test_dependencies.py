@@ -16,7 +16,7 @@ tomllib = pytest.importorskip("tomllib" if sys.version_info >= (3, 11) else "tom
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # Libraries that are imported by another name than they are installed by.
-INSTALLED_BY = {"absl": "absl-py", "jinja2": "Jinja2", "ot": "POT", "sklearn": "scikit-learn"}
+INSTALLED_BY = {"absl": "absl-py", "jinja2": "Jinja2", **errors.INSTALLED_BY}
 FILES = [
     path for path in sorted(ROOT.rglob("*.py"))
     if not {"tests", "build"}.intersection(path.parts) and not any(part.startswith(".") for part in path.parts)
@@ -90,6 +90,6 @@ def test_a_map_by_t_sne_without_scikit_learn_is_refused_before_anything_is_evalu
     monkeypatch.setattr("utils.command.interrupt_on_sigterm", lambda: None)
     assert run_command(evaluation.main, ["eval.py", "--checkpoint", "absent.pt", "--tsne"]) == BAD_INPUT
     assert caplog.messages == [
-        'error: --tsne needs sklearn, which is not installed: pip install "alignment-progress[evaluation]" '
+        'error: --tsne needs scikit-learn, which is not installed: pip install "alignment-progress[evaluation]" '
         '(in a checkout: pip install ".[evaluation]")'
     ]

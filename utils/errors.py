@@ -18,6 +18,8 @@ PROBLEMS_SHOWN = 20
 LONGEST_KEY = 200
 LONGEST_NAME_COMPARED = 200
 MOST_NAMES_COMPARED = 5000
+# Libraries that are installed by another name than they are imported by.
+INSTALLED_BY = {"sklearn": "scikit-learn", "ot": "POT"}
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
 
@@ -97,8 +99,8 @@ def import_extra(module: str, extra: str, what: str) -> ModuleType:
         if error.name is None or error.name.partition(".")[0] != library:
             raise  # the library is there, and lacks something itself
         raise MissingExtraError(
-            f'{what} needs {library}, which is not installed: pip install "alignment-progress[{extra}]" '
-            f'(in a checkout: pip install ".[{extra}]")'
+            f"{what} needs {INSTALLED_BY.get(library, library)}, which is not installed: "
+            f'pip install "alignment-progress[{extra}]" (in a checkout: pip install ".[{extra}]")'
         ) from error
 
 
