@@ -20,9 +20,10 @@ import torch
 from ml_collections import ConfigDict
 from torch import Tensor, nn
 
-from utils.checkpoints.content import checked_content, is_number, is_whole
+from utils.checkpoints.content import checked_content
 from utils.checkpoints.original_code import translated_checkpoint
 from utils.checkpoints.reading import plain_values, read_archive
+from utils.data.values import is_number, is_whole
 from utils.errors import CheckpointError, MissingFileError, shown
 from utils.files import atomic_write
 
