@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from utils.command import run_command
+from utils.errors import import_extra
 
 logger = logging.getLogger("eval")
 
@@ -65,6 +66,8 @@ def main(arguments: Sequence[str]) -> int:
     from utils.report.page import REPORT, write_reports
     from utils.training.reproducibility import choose_device
 
+    if options.tsne:
+        import_extra("sklearn.manifold", "evaluation", "--tsne")  # not after minutes of evaluation
     try:
         device = str(choose_device(options.device))
     except (ValueError, RuntimeError) as error:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from utils.errors import MissingExtraError, import_extra
 from utils.loss_functions.lav import LAV_loss
 from utils.loss_functions.optimal_transport import sinkhorn
 from utils.loss_functions.soft_dtw import soft_dtw_and_gradient
@@ -56,7 +57,7 @@ def cases() -> dict[str, Callable[[int], Step]]:
     for name, build in (("soft-DTW, tslearn", _soft_dtw_in_tslearn), ("Sinkhorn, POT", _sinkhorn_in_pot)):
         try:
             build(2)
-        except ImportError:
+        except MissingExtraError:
             continue
         found[name] = build
     return found
@@ -78,12 +79,12 @@ def _soft_dtw_in_torch(length: int) -> Step:
 
 
 def _soft_dtw_in_tslearn(length: int) -> Step:
-    from tslearn.metrics import SoftDTW
+    library = import_extra("tslearn.metrics", "development", "this comparison")
 
     costs = _squared_distances(length).double().numpy()
 
     def step() -> None:
-        problem = SoftDTW(costs, gamma=0.1)
+        problem = library.SoftDTW(costs, gamma=0.1)
         problem.compute()
         problem.grad()
 
@@ -103,7 +104,7 @@ def _sinkhorn_here(length: int) -> Step:
 
 
 def _sinkhorn_in_pot(length: int) -> Step:
-    from ot.bregman import sinkhorn_log
+    library = import_extra("ot.bregman", "development", "this comparison")
 
     costs = _squared_distances(length)
     costs = (costs / costs.mean()).requires_grad_()
@@ -111,7 +112,7 @@ def _sinkhorn_in_pot(length: int) -> Step:
 
     def step() -> None:
         costs.grad = None
-        plan = sinkhorn_log(
+        plan = library.sinkhorn_log(
             mass, mass, costs, SINKHORN_REGULARIZATION, numItermax=SINKHORN_ITERATIONS, stopThr=0, warn=False
         )
         (plan * costs).sum().backward()

@@ -20,8 +20,9 @@ import pytest
 FILES = (
     "tests/configs/test_config_fuzzing.py",
     "tests/utils/data/test_fuzzing.py",
-    "tests/utils/test_checkpoint_fuzzing.py",
-    "tests/utils/test_legacy_checkpoint.py",
+    "tests/utils/checkpoints/test_checkpoint_fuzzing.py",
+    "tests/utils/checkpoints/test_original_code.py",
+    "tests/utils/checkpoints/test_reading.py",
 )
 TESTS = 20  # among which the cases are shared out
 

@@ -427,7 +427,7 @@ class TestEvaluateCheckpoint:
             assert f"similarity+{task}+" in caplog.text
             assert f"{folder / f'map+{task}.png'} is not drawn: a map by t-SNE needs scikit-learn" in caplog.text
         assert "No space left on device" in caplog.text
-        assert "pip install '.[evaluation]'" in caplog.text
+        assert 'pip install ".[evaluation]"' in caplog.text
 
     def test_a_stop_while_drawing_is_no_picture_that_fails(self, checkpoint, tmp_path, monkeypatch):
         def stop(*_):

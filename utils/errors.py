@@ -7,15 +7,19 @@ else that is raised is a defect of the program and keeps its traceback.
 from __future__ import annotations
 
 import difflib
+import importlib
 import reprlib
 import signal
 from collections.abc import Iterable, Sequence
+from types import ModuleType
 
 FAILED, BAD_INPUT = 1, 2
 PROBLEMS_SHOWN = 20
 LONGEST_KEY = 200
 LONGEST_NAME_COMPARED = 200
 MOST_NAMES_COMPARED = 5000
+# Libraries that are installed by another name than they are imported by.
+INSTALLED_BY = {"sklearn": "scikit-learn", "ot": "POT"}
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
 
@@ -75,6 +79,29 @@ class MissingFileError(ProjectError, FileNotFoundError):
 
 class MissingExtraError(ProjectError, ImportError):
     """A library that a feature needs and that isn't installed; the message holds the line that installs it."""
+
+
+def import_extra(module: str, extra: str, what: str) -> ModuleType:
+    """A module of a library that is no core dependency, imported where it is needed.
+
+    Args:
+        module: its name, such as `sklearn.manifold`.
+        extra: the group of optional dependencies in pyproject.toml that installs it.
+        what: needs it, for the message.
+
+    Raises:
+        MissingExtraError: it isn't installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        library = module.partition(".")[0]
+        if error.name is None or error.name.partition(".")[0] != library:
+            raise  # the library is there, and lacks something itself
+        raise MissingExtraError(
+            f"{what} needs {INSTALLED_BY.get(library, library)}, which is not installed: "
+            f'pip install "alignment-progress[{extra}]" (in a checkout: pip install ".[{extra}]")'
+        ) from error
 
 
 class RunExistsError(ProjectError, FileExistsError):

@@ -1,13 +1,20 @@
 """Checkpoints: written whole, chosen as the plan says, read strictly and without executing anything."""
 
+import builtins
+import io
+import math
 import pickle
+from collections import Counter
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from configs.generic_config import get_generic_config
 from configs.settings import Settings
 from models.build_model import build_model
+from tests.utils.checkpoints.test_original_code import original_content, write  # noqa: F401 - a fixture
 from utils.ckpt_save import (
     choose_checkpoint,
     ckpt_save,
@@ -115,7 +122,74 @@ class TestWriting:
         assert not list(tmp_path.iterdir())
 
 
+    @pytest.mark.parametrize("number", [torch.tensor(2), np.int64(2), np.array(2), torch.tensor([2]), np.float32(2.5)])
+    def test_scalars_of_torch_and_numpy_become_plain_numbers(self, tmp_path, number):
+        path = tmp_path / "x.pt"
+        epoch = 3 if isinstance(number, np.float32) else number
+        model = build_model(small_config(), 3, 2)
+        ckpt_save(model, None, epoch, number, path, small_config(), tasks=["a", "b"])
+        loaded = load_checkpoint(path)
+        assert (loaded["epoch"], loaded["loss"]) == (int(epoch), float(number))
+        assert type(loaded["epoch"]) is int
+
+    @pytest.mark.parametrize(
+        ("change", "named"),
+        [
+            ({"epoch_t": np.float32(2.5)}, "epoch is 2.5; expected a whole number"), ({"epoch_t": -1}, "epoch is -1"),
+            ({"loss_t": torch.ones(2)}, "loss is tensor"), ({"loss_t": None}, "loss is None"),
+            ({"loss_t": "low"}, "loss is 'low'; expected a number"),
+            *(({"mine": value}, "mine is ") for value in (
+                np.ones(2), np.float64(1), {1, 2}, torch.Size([1]), torch.float32, Path("a"), b"x", 1j, Counter(a=1),
+                torch.nn.Parameter(torch.ones(1)), torch.ones(1, dtype=torch.complex64), torch.eye(2).to_sparse(),
+                torch.ones(1, dtype=torch.float8_e4m3fn), torch.ones(1, device="meta"), print,
+            )),
+            ({"mine": {"deep": [1, {"er": np.ones(2)}]}}, r"mine\.deep\[1\]\.er is array"),
+            ({"mine": {(1, 2): 3}}, r"mine has the key \(1, 2\)"), ({"mine": {True: 3}}, "mine has the key True"),
+            ({"config": {**small_config(), "SEED": np.int64(1)}}, r"config\.SEED is"),
+        ],
+    )  # fmt: skip
+    def test_what_could_not_be_read_back_is_refused_at_once(self, tmp_path, change, named):
+        path = tmp_path / "x.pt"
+        model = build_model(small_config(), 3, 2)
+        given = {"epoch_t": 0, "loss_t": 0.5, "config": small_config(), "tasks": ["a", "b"], **change}
+        with pytest.raises(CheckpointError, match=rf"x\.pt: {named}"):
+            ckpt_save(model_t=model, optimizer_t=None, filename=path, **given)
+        assert not list(tmp_path.iterdir())
+
+    def test_whatever_is_written_can_be_read(self, tmp_path):
+        """Odd but plain entries."""
+        path = tmp_path / "x.pt"
+        extra = {
+            "tuples": (1, (2.5, None)), "text": "é\n", "numbers": [2**70, float("nan"), True], 7: {"a": {3: "x"}},
+            "tensors": [torch.ones(2, requires_grad=True), torch.zeros(1).expand(9), torch.eye(3).bool()],
+        }  # fmt: skip
+        ckpt_save(build_model(small_config(), 3, 2), None, 0, math.inf, path, small_config(), tasks=["a"], mine=extra)
+        loaded = load_checkpoint(path)["mine"]
+        assert (loaded["tuples"], loaded["text"], loaded[7]) == (extra["tuples"], extra["text"], extra[7])
+        assert str(loaded["numbers"]) == str(extra["numbers"])
+        for one, other in zip(loaded["tensors"], extra["tensors"], strict=True):
+            assert torch.equal(one, other)
+
+
 class TestReading:
+    @pytest.mark.parametrize("kind", ["of this project", "of the original code"])
+    def test_the_file_is_opened_once(self, run, write, monkeypatch, kind):  # noqa: F811
+        path = run / "ckpt" / "best_model_combined.pt"
+        if kind == "of this project":
+            save(path)
+        else:
+            path = write(original_content())
+        opened = []
+
+        def counting_open(file, *arguments, _open=open, **options):
+            opened.append(str(file))
+            return _open(file, *arguments, **options)
+
+        for module in (io, builtins):
+            monkeypatch.setattr(module, "open", counting_open)
+        load_checkpoint(path)
+        assert opened.count(str(path)) == 1
+
     def test_model_comes_back_with_its_weights(self, run):
         saved = save(run / "ckpt" / "best_model_combined.pt", epoch=7)
         model, checkpoint, path = get_ckpt_for_eval(run, "combined")

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.annotation.parquet import load_pyarrow
 from utils.annotation.readers.lerobot import episode_name
-from utils.errors import DataError, place
+from utils.errors import DataError, import_extra, place
 from utils.files import atomic_write
 
 
@@ -35,9 +34,8 @@ def write_features(source: Path, folder: Path, column: str) -> list[Path]:
 
 def episode_features(source: Path, column: str) -> Iterator[tuple[int, np.ndarray]]:
     """Episode by episode: its number and its (T, D) features, reading no more than one file at a time."""
-    load_pyarrow()
-    import pyarrow
-    import pyarrow.parquet as parquet
+    pyarrow = import_extra("pyarrow", "lerobot", "LeRobot")
+    parquet = import_extra("pyarrow.parquet", "lerobot", "LeRobot")
 
     paths = sorted((source / "data").rglob("*.parquet"))
     if not paths:

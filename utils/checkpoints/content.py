@@ -13,7 +13,6 @@ from typing import Any
 import torch
 
 from configs.validation import LARGEST_SIZE, complete_config, validate_network_and_data
-from utils.checkpoints.tensor_archive import TensorArchive
 from utils.data.standardization import checked_standardization
 from utils.data.values import is_number, is_whole
 from utils.errors import CheckpointError, ConfigError, DataError, shown
@@ -22,17 +21,6 @@ from utils.errors import CheckpointError, ConfigError, DataError, shown
 MEANT_BEFORE = {"GTCC_PARAMS": {"soft_neighbours": "components"}}
 REQUIRED_KEYS = ("config", "epoch", "loss", "model_state_dict", "feature_width", "tasks")
 NAMES_SHOWN = 5
-
-
-def read_archive(path: str | Path) -> Any:
-    """The content of a file that `torch.save` wrote, on the CPU; nothing in it is executed.
-
-    Raises:
-        CheckpointError: the file is truncated or damaged, or holds anything but plain values and tensors.
-        OSError: it cannot be read.
-    """
-    with TensorArchive(path) as archive:
-        return archive.content()
 
 
 def checked_content(path: str | Path, content: Any, of_original_code: bool = False) -> dict[str, Any]:
@@ -122,6 +110,16 @@ def compare_shapes(
         raise CheckpointError(f"{what} do not fit the network of its own configuration: {'; '.join(complaints)}")
 
 
+def check_weights_size(path: str | Path, weights: Mapping[str, torch.Tensor]) -> None:
+    """Refuses weights that share their numbers, or repeat them by a stride of 0, and so could fill any memory.
+
+    Raises:
+        CheckpointError: together they are larger than their file.
+    """
+    if sum(weight.numel() * weight.element_size() for weight in weights.values()) > Path(path).stat().st_size:
+        raise CheckpointError(f"{path} describes more weights than it holds")
+
+
 def _checked_config(path: str | Path, config: Any) -> dict[str, Any]:
     try:
         complete = complete_config(config)
@@ -146,9 +144,7 @@ def _check_weights(path: str | Path, weights: Any) -> None:
     for name, weight in weights.items():
         if not is_plain_tensor(weight):
             raise CheckpointError(f"{path}: the weight {name[:100]} is not a tensor of floating-point numbers")
-    # Tensors that share their numbers, or repeat them by a stride of 0, could ask for any amount of memory.
-    if sum(weight.numel() * weight.element_size() for weight in weights.values()) > Path(path).stat().st_size:
-        raise CheckpointError(f"{path} describes more weights than it holds")
+    check_weights_size(path, weights)
     for name, weight in weights.items():
         if not bool(torch.isfinite(weight.float()).all()):
             raise CheckpointError(f"{path}: the weight {name[:100]} is not finite everywhere")

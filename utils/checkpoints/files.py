@@ -9,18 +9,22 @@ needs.
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from ml_collections import ConfigDict
-from torch import nn
+from torch import Tensor, nn
 
-from utils.checkpoints.content import checked_content, read_archive
-from utils.checkpoints.original_code import is_legacy_checkpoint, read_legacy_checkpoint
-from utils.errors import MissingFileError
+from utils.checkpoints.content import checked_content
+from utils.checkpoints.original_code import translated_checkpoint
+from utils.checkpoints.reading import plain_values, read_archive
+from utils.data.values import is_number, is_whole
+from utils.errors import CheckpointError, MissingFileError, shown
 from utils.files import atomic_write
 
 CHECKPOINT_TYPES = ("combined", "alignment")
@@ -37,8 +41,8 @@ class LoadedCheckpoint(NamedTuple):
 def ckpt_save(
     model_t: nn.Module,
     optimizer_t: torch.optim.Optimizer | None,
-    epoch_t: int,
-    loss_t: float,
+    epoch_t: int | Tensor | np.generic,
+    loss_t: float | Tensor | np.generic,
     filename: str | Path,
     config: Mapping[str, Any],
     **extra: Any,
@@ -48,8 +52,8 @@ def ckpt_save(
     Args:
         model_t: the network whose weights to store.
         optimizer_t: its optimiser, or None.
-        epoch_t: number of the epoch, from 0.
-        loss_t: validation loss that the checkpoint stands for.
+        epoch_t: number of the epoch, from 0; a tensor or array of one number will do.
+        loss_t: validation loss that the checkpoint stands for, likewise.
         filename: where to write; missing folders are made.
         config: the configuration.
         extra: further entries, such as `standardization` and `progress_normalizers`. `feature_width` is that of
@@ -57,6 +61,7 @@ def ckpt_save(
 
     Raises:
         ValueError: no `tasks` given, and none named in the configuration.
+        CheckpointError: an entry that could not be read back, named by its key.
     """
     config = config.to_dict() if isinstance(config, ConfigDict) else dict(config)
     tasks = extra.pop("tasks", None) or list(config.get("TASKS", ()))
@@ -66,17 +71,27 @@ def ckpt_save(
         "config": config,
         "feature_width": extra.pop("feature_width", None) or model_t.encoder.feature_width,
         "tasks": tasks,
-        "epoch": epoch_t,
-        "loss": loss_t,
+        "epoch": _plain_number(epoch_t),
+        "loss": _plain_number(loss_t),
         "model_state_dict": model_t.state_dict(),
         "optimizer_state_dict": None if optimizer_t is None else optimizer_t.state_dict(),
         **extra,
     }
+    for key, accepted, expected in (
+        ("epoch", is_whole(content["epoch"]), "a whole number >= 0"), ("loss", is_number(content["loss"]), "a number")
+    ):
+        if not accepted:
+            raise CheckpointError(f"{filename}: {key} is {shown(content[key])}; expected {expected}")
     save_content(content, filename)
 
 
 def save_content(content: Mapping[str, Any], filename: str | Path) -> None:
-    """Writes a checkpoint's content as it is, whole or not at all."""
+    """Writes a checkpoint's content as it is, whole or not at all.
+
+    Raises:
+        CheckpointError: an entry that could not be read back, named by its key.
+    """
+    plain_values(dict(content), filename)
     # Into memory first, since torch hides an error of the disk behind one of its own.
     buffer = io.BytesIO()
     torch.save(dict(content), buffer)
@@ -98,9 +113,10 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise MissingFileError(f"checkpoint {path} does not exist")
-    if is_legacy_checkpoint(path):
-        return checked_content(path, read_legacy_checkpoint(path), of_original_code=True)
-    return checked_content(path, read_archive(path))
+    content, of_original_code = read_archive(path)
+    if of_original_code:
+        content = translated_checkpoint(path, content)
+    return checked_content(path, content, of_original_code)
 
 
 def find_checkpoint(checkpoint: str, folder: str | Path | None = None, output_folder: str | Path = "output") -> Path:
@@ -165,6 +181,13 @@ def choose_checkpoint(ckpt_folder: str | Path, checkpoint_type: str = "combined"
     latest = [epochs[max(epochs)]] if epochs else []
     candidates = [folder / f"best_model_{checkpoint_type}.pt", folder / "best_model.pt", *latest]
     return _first_existing(candidates, also=folder / "epoch-N.pt")
+
+
+def _plain_number(value: Any) -> Any:
+    """The number in a tensor or array of one; anything else as it is."""
+    if isinstance(value, (Tensor, np.ndarray, np.generic)) and math.prod(value.shape) == 1:
+        return value.item()
+    return value
 
 
 def _first_existing(candidates: list[Path], also: Path | None = None) -> Path:

@@ -1,12 +1,10 @@
-"""Checkpoints of the original GTCC code, read without running anything from them and translated to ours.
+"""Checkpoints of the original GTCC code, translated to ours.
 
-Such a file is what `torch.save` wrote: a zip archive of one pickle and the tensors' bytes. Its pickle holds
-an `easydict.EasyDict` as the configuration, which `torch.load(weights_only=True)` refuses.
+Their configuration is an `easydict.EasyDict`, which `utils.checkpoints.reading` reads as a plain dict.
 """
 
 from __future__ import annotations
 
-import math
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,8 +13,7 @@ from typing import Any
 import torch
 
 from configs.generic_config import get_generic_config
-from utils.checkpoints.inert_pickle import PickleError, TensorRecord, read_pickle
-from utils.checkpoints.tensor_archive import TensorArchive
+from utils.checkpoints.content import check_weights_size, is_plain_tensor
 from utils.errors import CheckpointError
 
 # Sizes that the original code has as constants, not in its configuration.
@@ -24,31 +21,16 @@ HEAD_LAYERS = (512, 128, 256)
 CONVOLUTIONS = 7
 KERNEL = 3
 
-# Both are far beyond any checkpoint of the original code, and keep a made-up file from taking minutes or all memory.
-_LARGEST_PICKLE = 4 << 20
+# Far beyond any checkpoint of the original code; keeps a made-up file from taking minutes or all memory.
 _MOST_LAYERS = 100
 
 
-def is_legacy_checkpoint(path: str | Path) -> bool:
-    """Whether a file is a `torch.save` archive with an `EasyDict` inside, as the original code's are.
-
-    False for what can't be read at all: reading it as a checkpoint of ours says why. Nothing is unpickled.
-
-    Raises:
-        OSError: the file can't be opened.
-    """
-    try:
-        with TensorArchive(path, _LARGEST_PICKLE) as archive:
-            return b"ceasydict\nEasyDict\n" in archive.pickle
-    except CheckpointError:
-        return False
-
-
-def read_legacy_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Read a checkpoint of the original code: temporal stacking encoder, with or without crosstask network.
+def translated_checkpoint(path: str | Path, content: Any) -> dict[str, Any]:
+    """A checkpoint of the original code as one of ours: temporal stacking encoder, with or without crosstask network.
 
     Args:
-        path: `best_model.pt` or `epoch-N.pt` of an experiment of the original code.
+        path: `best_model.pt` or `epoch-N.pt` of an experiment of the original code, for its size and for messages.
+        content: what was read from it.
 
     Returns:
         A checkpoint as `utils.ckpt_save` writes them. Its configuration is our default one with the settings
@@ -57,40 +39,21 @@ def read_legacy_checkpoint(path: str | Path) -> dict[str, Any]:
         its moments come from gradients clipped to a norm of 1e-5 and would mislead any other training.
 
     Raises:
-        OSError: the file can't be opened.
-        CheckpointError: it is truncated or no such checkpoint, its pickle tries to run code, or its weights
-            are missing, surplus, or don't fit its configuration.
+        CheckpointError: it is no such checkpoint, or its weights are missing, surplus, or don't fit its configuration.
     """
-    with TensorArchive(path, _LARGEST_PICKLE) as archive:
-        try:
-            content = read_pickle(archive.pickle)
-        except PickleError as error:
-            raise CheckpointError(f"{path} is not a checkpoint of the original code: {error}") from error
-        values = _Values(path, content)
-        network = _Network(values)
-        network.check_weights()
-        return {
-            "config": _translate_config(values, network),
-            "epoch": values.get("epoch", int),
-            "loss": float(values.get("loss", (int, float))),
-            "model_state_dict": network.translate(_weights(archive, network.weights)),
-            "optimizer_state_dict": None,
-            "feature_width": network.feature_width,
-            "tasks": [],
-            "standardization": None,
-            "progress_normalizers": {},
-        }
-
-
-def _weights(archive: TensorArchive, records: Mapping[str, TensorRecord]) -> dict[str, torch.Tensor]:
-    """The described tensors, float32 on the CPU."""
-    # Records that share a storage, or a stride of 0, could ask for any amount of memory.
-    sizes = [math.prod(record.shape) * record.storage.dtype.itemsize for record in records.values()]
-    if sum(sizes) > archive.size:
-        raise CheckpointError(f"{archive.path} describes more weights than it holds")
+    values = _Values(path, content)
+    network = _Network(values)
+    network.check_weights()
     return {
-        name: archive.tensor(record, f"the weight {name}").to(torch.float32, copy=True)
-        for name, record in records.items()
+        "config": _translate_config(values, network),
+        "epoch": values.get("epoch", int),
+        "loss": float(values.get("loss", (int, float))),
+        "model_state_dict": network.translate({name: weight.float() for name, weight in network.weights.items()}),
+        "optimizer_state_dict": None,
+        "feature_width": network.feature_width,
+        "tasks": [],
+        "standardization": None,
+        "progress_normalizers": {},
     }
 
 
@@ -179,14 +142,15 @@ class _Network:
                 more = " ..." if len(names) > 10 else ""
                 complaints.append(f"{what} weights: {', '.join(names[:10])}{more}")
         for name in self.shapes.keys() & self.weights.keys():
-            record = self.weights[name]
-            if not isinstance(record, TensorRecord) or not record.storage.dtype.is_floating_point:
+            weight = self.weights[name]
+            if not is_plain_tensor(weight):
                 complaints.append(f"{name} is not a tensor of floating-point numbers")
-            elif record.shape != self.shapes[name]:
-                complaints.append(f"{name} is {record.shape}, its configuration says {self.shapes[name]}")
+            elif weight.shape != self.shapes[name]:
+                complaints.append(f"{name} is {tuple(weight.shape)}, its configuration says {self.shapes[name]}")
         if complaints:
             listed = "; ".join(sorted(complaints)[:10])
             raise CheckpointError(f"{self.path} does not fit its own configuration: {listed}")
+        check_weights_size(self.path, self.weights)
 
     def translate(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Our state dict: taps before channels in convolutions, all heads stacked, other names."""

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
-from utils.errors import MissingExtraError
+from utils.errors import import_extra
 from utils.figures.saving import save_figure
 
 METHODS = ("pca", "tsne")
@@ -59,18 +59,14 @@ def neighbour_embedding(frames: Tensor, seed: int = 0) -> Tensor:
     Raises:
         MissingExtraError: scikit-learn isn't installed.
     """
-    try:
-        from sklearn.manifold import TSNE  # slow to import, and needed by few
-    except ImportError as error:
-        raise MissingExtraError("a map by t-SNE needs scikit-learn: pip install '.[evaluation]'") from error
-
+    library = import_extra("sklearn.manifold", "evaluation", "a map by t-SNE")  # slow to import, and needed by few
     count, width = frames.shape
     start = principal_components(frames)[0].numpy()
     scale = start[:, 0].std()
     start = start / scale * 1e-4 if scale > 0 else "random"
     perplexity = min(PERPLEXITY, (count - 1) / 3)
     method = "barnes_hut" if count > 3 * PERPLEXITY else "exact"
-    tsne = TSNE(init=start, perplexity=perplexity, random_state=seed, method=method, learning_rate="auto")
+    tsne = library.TSNE(init=start, perplexity=perplexity, random_state=seed, method=method, learning_rate="auto")
     return torch.from_numpy(tsne.fit_transform(frames.double().numpy().reshape(count, width))).double()
 
 

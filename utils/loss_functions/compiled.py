@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from utils.errors import import_extra
+
 
 def runs_compiled(tensor: Tensor) -> bool:
     """Whether a compiled loop can work on this tensor: float32 or float64, on the CPU, and numba is installed."""
@@ -29,7 +31,7 @@ def compiled(**settings: Any) -> Callable[[Callable], Callable]:
     every process, which takes some seconds.
 
     Raises:
-        ImportError: numba isn't installed.
+        MissingExtraError: numba isn't installed.
 
     Example:
         >>> @compiled(nogil=True)
@@ -39,7 +41,7 @@ def compiled(**settings: Any) -> Callable[[Callable], Callable]:
         6
     """
     # Imported here because numba takes a while to load.
-    from numba import njit
+    njit = import_extra("numba", "speed", "a compiled loop").njit
 
     def compile_function(function: Callable) -> Callable:
         try:

@@ -14,10 +14,11 @@ of 1000 frames a float32 sum is off by more than a small smoothing.
 import math
 
 import numpy as np
-from numba import njit
 
+from utils.errors import import_extra
 from utils.loss_functions.compiled import compiled
 
+njit = import_extra("numba", "speed", "the compiled soft-DTW").njit
 LANES = 64
 # Stands for a cell outside the matrix or the band. Finite, so that differences of two of them are numbers.
 _OUTSIDE = 1e30

@@ -34,6 +34,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from utils.errors import import_extra
 from utils.metrics.kendalls_tau import kendalls_tau
 from utils.metrics.nearest_neighbours import nearest_neighbours
 from utils.metrics.phase_progression import fit_linear_regression
@@ -80,12 +81,11 @@ def published_phase_classification(
         Share of correct frames in [0, 1].
 
     Raises:
-        ImportError: scikit-learn isn't installed (`pip install -e '.[evaluation]'`).
+        MissingExtraError: scikit-learn isn't installed.
     """
-    from sklearn.svm import SVC
-
+    library = import_extra("sklearn.svm", "evaluation", "phase classification as published")
     used = max(1, int(fraction * len(train_embeddings)))
-    machine = SVC(decision_function_shape="ovo")
+    machine = library.SVC(decision_function_shape="ovo")
     machine.fit(np.concatenate(train_embeddings[:used]), np.concatenate(train_labels[:used]))
     return float(machine.score(np.concatenate(test_embeddings), np.concatenate(test_labels)))
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from configs.settings import with_settings
-from utils.checkpoints.content import read_archive
+from utils.checkpoints.reading import read_archive
 from utils.ckpt_save import load_model, save_content
 from utils.data.dataset import VideoData, load_data
 from utils.errors import CheckpointError, MissingFileError, first_line
@@ -193,7 +193,7 @@ def load_training_embeddings(
             f"eval.py writes it when it evaluates all tasks, and so does predict.py with --dataset-path"
         )
     try:
-        content = read_archive(path)
+        content = read_archive(path).content
     except (CheckpointError, OSError) as error:
         raise CheckpointError(f"{path} does not hold readable training embeddings: {first_line(error)}") from error
     try:

@@ -16,8 +16,10 @@ from models.build_model import build_model
 from tests.real_data import data_root
 from tests.utils.data.mutation import EXAMPLES, note
 from utils.checkpoints.content import checked_content
-from utils.checkpoints.original_code import CheckpointError, is_legacy_checkpoint, read_legacy_checkpoint
+from utils.checkpoints.original_code import translated_checkpoint
+from utils.checkpoints.reading import read_archive
 from utils.ckpt_save import load_model
+from utils.errors import CheckpointError
 
 FEATURES, WIDTH, CHANNELS, HEADS = 5, 4, 6, 3
 DROP_LAYERS, ATTENTION_LAYERS = [7, 6], [8]
@@ -42,6 +44,10 @@ class RunsCode:
 
     def __reduce__(self):
         return os.mkdir, (str(self.path),)
+
+
+def read(path):
+    return translated_checkpoint(path, read_archive(path).content)
 
 
 def layers(prefix, widths):
@@ -158,10 +164,10 @@ def run_original(weights, video, crosstask):
 def test_computes_what_the_original_computes(write, crosstask):
     content = original_content(crosstask)
     path = write(content)
-    assert is_legacy_checkpoint(path)
+    assert read_archive(path).of_original_code
     videos = [torch.randn(frames, FEATURES) for frames in (11, 6)]
     with torch.no_grad():
-        result = build(read_legacy_checkpoint(path))(videos)
+        result = build(read(path))(videos)
         assert len(result["attentions"]) == (2 if crosstask else 0)
         for index, video in enumerate(videos):
             outputs, attentions, dropouts = run_original(content["model_state_dict"], video, crosstask)
@@ -178,9 +184,9 @@ def test_recorded_outputs_of_the_original_code(folder):
     if not folder.is_dir():
         pytest.skip(f"no checkpoints of the original code under {data_root()} (set ALIGNMENT_DATA)")
     path = next(iter(sorted((folder / "ckpt").glob("*.pt"))))
-    assert is_legacy_checkpoint(path)
+    assert read_archive(path).of_original_code
     videos = [torch.from_numpy(np.load(folder / f"input{index}.npy")) for index in range(2)]
-    model = build(read_legacy_checkpoint(path))
+    model = build(read(path))
     with torch.no_grad():
         result = model(videos)
     for key in ("outputs", "attentions", "dropouts"):
@@ -197,7 +203,7 @@ def test_recorded_outputs_of_the_original_code(folder):
 
 
 def test_translated_checkpoint(write):
-    checkpoint = read_legacy_checkpoint(write(original_content()))
+    checkpoint = read(write(original_content()))
     config = checkpoint["config"]
     assert type(config) is dict
     assert (checkpoint["epoch"], checkpoint["loss"], checkpoint["feature_width"]) == (2, 1.5, FEATURES)
@@ -226,7 +232,7 @@ def test_without_drop_network(write):
     content = original_content()
     for name in [name for name in content["model_state_dict"] if name.startswith("dropout.")]:
         del content["model_state_dict"][name]
-    assert build(read_legacy_checkpoint(write(content)))([torch.randn(4, FEATURES)])["dropouts"] == []
+    assert build(read(write(content)))([torch.randn(4, FEATURES)])["dropouts"] == []
 
 
 @pytest.mark.parametrize("place", ["config", "epoch", "model_state_dict", "optimizer_state_dict", "surplus"])
@@ -235,7 +241,7 @@ def test_pickle_that_runs_code_is_refused_and_runs_nothing(write, tmp_path, monk
     content[place] = RunsCode(tmp_path / "ran")
     path = write(content)
     with pytest.raises(CheckpointError, match=r"best_model\.pt.*mkdir.*nothing was run"):
-        read_legacy_checkpoint(path)
+        read(path)
     assert not (tmp_path / "ran").exists()
     # The trap works: what unpickles it springs it.
     monkeypatch.setitem(sys.modules, "easydict", types.SimpleNamespace(EasyDict=EasyDict))
@@ -246,7 +252,7 @@ def test_pickle_that_runs_code_is_refused_and_runs_nothing(write, tmp_path, monk
 def read_or_refusal(path):
     """The checkpoint, or None where it is refused by an error that names the file."""
     try:
-        checkpoint = checked_content(path, read_legacy_checkpoint(path), of_original_code=True)
+        checkpoint = checked_content(path, read(path), of_original_code=True)
     except CheckpointError as error:
         if str(path) not in str(error):
             raise
@@ -272,15 +278,25 @@ def edited_pickle(path, edit):
         (b"\x80\x02cos\nsystem\nX\x02\x00\x00\x00ls\x85R.", "os.system"),
         (b"\x80\x02cbuiltins\neval\nX\x01\x00\x00\x001\x85R.", "builtins.eval"),
         (b"\x80\x02ctorch._utils\n_rebuild_tensor_v3\n.", "_rebuild_tensor_v3"),
-        (b"\x80\x04\x8c\x02os\x8c\x06system\x93.", "SHORT_BINUNICODE"),
-        (b"\x80\x02ios\nsystem\n.", "INST"),
-        (b"\x80\x02ccollections\nOrderedDict\n}b.", "attributes"),
+        (b"\x80\x04\x8c\x02os\x8c\x06system\x93.", "protocol 4"),
+        (b"\x80\x02\x8c\x02os\x8c\x06system\x93.", "something else than plain values"),
+        (b"\x80\x02ios\nsystem\n.", "broken"),
+        (b"\x80\x02(ios\nsystem\n.", "something else than plain values"),
+        (b"\x80\x02ccollections\nOrderedDict\n}b.", "something else than plain values"),
+        (b"\x80\x02ccollections\nOrderedDict\n.", "of type builtins.type"),
+        (b"\x80\x02ctorch\nFloatStorage\n.", "StorageType"),
         (b"\x80\x02X\x01\x00\x00\x00a)R.", "calls something"),
-        (b"\x80\x02ccollections\nOrderedDict\n(K\x01tR.", "calls something"),
-        (b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n)R.", "tensor in an unknown way"),
-        (b"\x80\x02}(K\x01\x85K\x02u.", "neither text nor a whole number"),
-        (b"\x80\x02]K\x01K\x02s.", "not a dict"),
-        (b"\x80\x02K\x01Q.", "not a storage"),
+        (b"\x80\x02]q\x00h\x00a)R.", "calls something"),
+        (b"\x80\x02ccollections\nOrderedDict\n(K\x01tR.", "broken"),
+        (b"\x80\x02ctorch\nFloatStorage\n(K\x01tR.", "broken"),
+        (b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n)R.", "broken"),
+        (b"\x80\x02ctorch._utils\n_rebuild_qtensor\n)R.", "_rebuild_qtensor"),
+        (b"\x80\x02ctorch\nFloatTensor\n\x8a\x05\x00\x00\x00\x00\x01\x85R.", "torch.FloatTensor"),
+        (b"\x80\x02cbuiltins\nbytearray\n\x8a\x05\x00\x00\x00\x00\x01\x85R.", "builtins.bytearray"),
+        (b"\x80\x02}(K\x01\x85K\x02u.", r"the key \(1,\); expected text"),
+        (b"\x80\x02}N K\x02s.".replace(b" ", b""), "the key None; expected text"),
+        (b"\x80\x02]K\x01K\x02s.", "something else than plain values"),
+        (b"\x80\x02K\x01Q.", "broken"),
         (b"\x80\x02h\x07.", "broken"),
         (b"\x80\x02u.", "broken"),
         (b"\x80\x02.", "broken"),
@@ -288,15 +304,19 @@ def edited_pickle(path, edit):
         (b"\x80\x02}", "broken"),
         (b"", "broken"),
         (b"\x80\x02X\xff\xff\xff\xffab", "broken"),
-        (b"\x80\x02]q\x00h\x00a.", "config.BASEARCH"),
+        (b"\x80\x02]q\x00h\x00a.", "nested too deeply"),
+        (b"\x80\x02]q\x00(h\x00h\x00e.", "nested too deeply"),
         (b"\x80\x02}r\xff\xff\xff\xff.", "config.BASEARCH"),
-        (b"\x80\x02)" + b"\x85" * 200_000 + b".", "config.BASEARCH"),
+        (b"\x80\x02)" + b"\x85" * 200_000 + b".", "too large or nested too deeply"),
+        # As keys these would be hashed: Python's own stack runs out, or it takes 2 ** 80 steps.
+        (b"\x80\x02})" + b"\x85" * 300_000 + b"K\x01s.", "too large or nested too deeply"),
+        (b"\x80\x02}K\x01" + b"q\x00h\x00\x86" * 80 + b"K\x01s.", "too large or nested too deeply"),
     ],
 )
 def test_made_up_pickles(write, code, complaint):
     path = edited_pickle(write({"a": 1}), lambda _: code)
     with pytest.raises(CheckpointError, match=complaint):
-        read_legacy_checkpoint(path)
+        read(path)
 
 
 def test_truncated_file(write):
@@ -305,14 +325,13 @@ def test_truncated_file(write):
     for length in [0, 1, 100, len(whole) // 2, len(whole) - 1000, len(whole) - 1]:
         path.write_bytes(whole[:length])
         with pytest.raises(CheckpointError, match=r"best_model\.pt is (truncated|no checkpoint)"):
-            read_legacy_checkpoint(path)
-        assert not is_legacy_checkpoint(path)
+            read(path)
 
 
 def test_mutated_files_load_the_same_or_fail_clearly(write):
     path = write(original_content(crosstask=False))
     whole = path.read_bytes()
-    expected = read_legacy_checkpoint(path)["model_state_dict"]
+    expected = read(path)["model_state_dict"]
     chance = random.Random(EXAMPLES)
     refused = 0
     for _ in range(max(400, EXAMPLES)):
@@ -366,7 +385,7 @@ def test_weights_that_do_not_fit(write, edit, complaint):
     content = original_content()
     edit(content["model_state_dict"])
     with pytest.raises(CheckpointError, match=complaint):
-        read_legacy_checkpoint(write(content))
+        read(write(content))
 
 
 def test_a_whole_head_missing(write):
@@ -374,7 +393,7 @@ def test_a_whole_head_missing(write):
     for name in [name for name in content["model_state_dict"] if name.startswith("head_models.2.")]:
         del content["model_state_dict"][name]
     with pytest.raises(CheckpointError, match=r"attention_layer\.0\.weight is \(8, 12\).*\(8, 8\)"):
-        read_legacy_checkpoint(write(content))
+        read(write(content))
 
 
 @pytest.mark.parametrize(
@@ -404,7 +423,7 @@ def test_configuration_that_does_not_fit(write, key, value, complaint):
         group = group[part]
     group[name] = value
     with pytest.raises(CheckpointError, match=complaint):
-        read_legacy_checkpoint(write(content))
+        read(write(content))
 
 
 @pytest.mark.parametrize("key", ["config", "epoch", "loss", "model_state_dict"])
@@ -412,14 +431,14 @@ def test_missing_entry_is_named(write, key):
     content = original_content()
     del content[key]
     with pytest.raises(CheckpointError, match=f"{key}.*is missing"):
-        read_legacy_checkpoint(write(content))
+        read(write(content))
 
 
 def test_views_load_and_shared_numbers_cannot_fill_memory(write):
     content = original_content(crosstask=False)
     weights = content["model_state_dict"]
     weights["dropout.0.weight"] = torch.randn(2 * WIDTH, 2 * DROP_LAYERS[0]).t()[::2, 1::2]
-    loaded = read_legacy_checkpoint(write(content))["model_state_dict"]
+    loaded = read(write(content))["model_state_dict"]
     assert torch.equal(loaded["drop_network.layers.0.weight"], weights["dropout.0.weight"])
 
     content["config"]["BASEARCH"]["TEMPORAL_STACKING_ARCH"].update({"drop_layers": [1 << 20, 1 << 20]})
@@ -429,7 +448,7 @@ def test_views_load_and_shared_numbers_cannot_fill_memory(write):
         weights[f"dropout.{2 * index}.weight"] = torch.ones(1, 1).expand(*shape)
         weights[f"dropout.{2 * index}.bias"] = torch.ones(1).expand(shape[0])
     with pytest.raises(CheckpointError, match="more weights than it holds"):
-        read_legacy_checkpoint(write(content))
+        read(write(content))
 
 
 def test_storage_out_of_bounds(write):
@@ -437,10 +456,10 @@ def test_storage_out_of_bounds(write):
     content = original_content(crosstask=False)
     content["model_state_dict"]["dropout.0.bias"] = torch.randn(19)[::3]
     path = write(content)
-    assert read_legacy_checkpoint(path)["model_state_dict"]["drop_network.layers.0.bias"].shape == (7,)
+    assert read(path)["model_state_dict"]["drop_network.layers.0.bias"].shape == (7,)
     farther = edited_pickle(path, lambda pickled: pickled.replace(b"K\x03\x85", b"K\x04\x85"))
-    with pytest.raises(CheckpointError, match=r"dropout\.0\.bias reaches beyond"):
-        read_legacy_checkpoint(farther)
+    with pytest.raises(CheckpointError, match="does not fit the numbers stored for it"):
+        read(farther)
 
 
 def test_compressed_archive_is_refused(write, tmp_path):
@@ -449,19 +468,16 @@ def test_compressed_archive_is_refused(write, tmp_path):
         for name in source.namelist():
             target.writestr(name, source.read(name), zipfile.ZIP_DEFLATED)
     with pytest.raises(CheckpointError, match="compressed"):
-        read_legacy_checkpoint(tmp_path / "c.pt")
+        read(tmp_path / "c.pt")
 
 
 def test_files_of_another_kind(write, tmp_path):
     with pytest.raises(FileNotFoundError):
-        read_legacy_checkpoint(tmp_path / "absent.pt")
-    with pytest.raises(FileNotFoundError):
-        is_legacy_checkpoint(tmp_path / "absent.pt")
+        read(tmp_path / "absent.pt")
     ours = write({"config": {"easydict": "EasyDict"}, "model_state_dict": {}}, "ours.pt")
-    assert not is_legacy_checkpoint(ours)
+    assert not read_archive(ours).of_original_code
     (tmp_path / "pickle.pt").write_bytes(pickle.dumps({"config": 1}))
     old_format = write(original_content(), "old.pt", _use_new_zipfile_serialization=False)
     for path in (tmp_path / "pickle.pt", old_format):
-        assert not is_legacy_checkpoint(path)
         with pytest.raises(CheckpointError, match="truncated or no checkpoint"):
-            read_legacy_checkpoint(path)
+            read(path)

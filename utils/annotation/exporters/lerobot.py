@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from utils.annotation.exporters import ExportOptions, Outline
-from utils.annotation.parquet import load_pyarrow
-from utils.errors import DataError
+from utils.errors import DataError, import_extra
 from utils.files import atomic_write
 
 MODEL_KEY = b"reward_model_path"
@@ -28,8 +27,8 @@ def write(outlines: Sequence[Outline], folder: Path, options: ExportOptions) -> 
         MissingExtraError: pyarrow isn't installed.
     """
     episodes = _episodes(outlines)
-    pyarrow = load_pyarrow()
-    import pyarrow.parquet as parquet
+    pyarrow = import_extra("pyarrow", "lerobot", "LeRobot")
+    parquet = import_extra("pyarrow.parquet", "lerobot", "LeRobot")
 
     lengths = [len(outline.progress or ()) for outline in episodes]
     frames = [frame for length in lengths for frame in range(length)]

@@ -13,12 +13,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from utils.annotation.parquet import load_pyarrow
 from utils.annotation.readers import ReadOptions
 from utils.annotation.recording import FRAMES, Convention, Recording, Segment
 from utils.annotation.source_files import read_object, source_paths
 from utils.annotation.times import parse_rate
-from utils.errors import DataError, place, shown
+from utils.errors import DataError, import_extra, place, shown
 
 PARTS = ("names", "start_frames", "end_frames")
 LEVELS = ("dense", "sparse")
@@ -35,9 +34,8 @@ def read(source: Path, options: ReadOptions, problems: list[str]) -> list[Record
     Raises:
         MissingExtraError: pyarrow isn't installed.
     """
-    load_pyarrow()
-    import pyarrow
-    import pyarrow.parquet as parquet
+    pyarrow = import_extra("pyarrow", "lerobot", "LeRobot")
+    parquet = import_extra("pyarrow.parquet", "lerobot", "LeRobot")
 
     info = read_object(source / "meta" / "info.json", problems)
     if info is None:
