@@ -1,6 +1,7 @@
 """What whole-command tests share: a small data set on disk, and a way to run a command as a user would."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,17 @@ SMALL = (
     "--config.ARCHITECTURE.drop_layers=(16, 16)", "--config.GTCC_PARAMS.n_components=4",
     "--config.GTCC_PARAMS.anchors_per_video=6",
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_counts():
+    """Ctrl-C does what it does in a terminal, here and in the processes that tests start.
+
+    A shell without job control, as in a script, starts `command &` with SIGINT ignored; so would be the tests' own.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
