@@ -6,11 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from utils.data.synthetic import write_synthetic_dataset
 
 ROOT = Path(__file__).parents[1]
+
+# How long a case takes says nothing beside other work. Those that read damaged files set a limit of their own.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 # Sizes at which a run of a few epochs takes seconds.
 SMALL = (

@@ -12,7 +12,7 @@ import torch
 
 import models.alignment_training_loop as loop
 from configs.validation import complete_config
-from tests.tiny_training import LOSSES, make_training, only, small_config, train, write_recordings
+from tests.tiny_training import LOSSES, equal, make_training, only, small_config, train, write_recordings
 from tests.utils.data.builders import entry, write_annotation, write_features
 from utils.ckpt_save import load_checkpoint, load_model
 from utils.data.dataset import load_data
@@ -256,6 +256,37 @@ class TestSteps:
         clipped, reported = gradient(1e-3)
         torch.testing.assert_close(clipped, whole * 1e-3 / norm, rtol=1e-3, atol=1e-9)
         torch.testing.assert_close(reported, norm)
+
+    def test_the_gradient_of_a_step_is_that_of_its_own_batch(self, settings, tmp_path):
+        training = make_training(small_config(settings), tmp_path)
+        found = []
+        for pair in ((0, 1), (2, 3), (0, 1)):
+            sequences, times = zip(*(training.data.train[index] for index in pair), strict=True)
+            training._forward_backward(sequences, times, number=0, weight=1.0)
+            found.append(
+                torch.cat([each.grad.flatten() for each in training.model.parameters() if each.grad is not None])
+            )
+        assert torch.equal(found[0], found[2])
+        assert not torch.equal(found[0], found[1])
+
+    def test_every_epoch_and_seed_draws_frames_of_its_own(self, settings, tmp_path, monkeypatch):
+        seen = []
+
+        def watched(self, sequences, times, number, weight):
+            by_name = {time_dict["name"]: features for time_dict, features in zip(times, sequences, strict=True)}
+            if number == 0:
+                seen.append({})
+            seen[-1].update(by_name)
+            return original(self, sequences, times, number=number, weight=weight)
+
+        original = loop.AlignmentTraining._forward_backward
+        monkeypatch.setattr(loop.AlignmentTraining, "_forward_backward", watched)
+        for seed in (0, 1):
+            config = small_config(settings, {"MAX_FRAMES": 8, "NUM_EPOCHS": 2, "SEED": seed})
+            make_training(config, tmp_path / str(seed)).run_to_the_end()
+        assert len(seen) == 4
+        assert all(len(features) == 8 for of_epoch in seen for features in of_epoch.values())
+        assert not any(equal(*pair) for pair in itertools.combinations(seen, 2))
 
     def test_every_epoch_has_an_order_of_its_own_and_all_videos(self, split_root, settings, tmp_path, monkeypatch):
         orders = []

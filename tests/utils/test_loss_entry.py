@@ -333,6 +333,13 @@ class TestValidationLoss:
         values = {float(function(batch, epoch, times)["total_loss"].detach()) for epoch in (0, 4, 9, 9)}
         assert len(values) == 1
 
+    @pytest.mark.parametrize("level", ["video", "action"])
+    def test_progress_is_that_of_all_frames(self, level):
+        batch, times = make_batch()
+        function = get_validation_loss_function(make_config(level=level, frames="single"))
+        every = compute_progress_loss(batch["outputs"], times, level=level, frames="all")
+        torch.testing.assert_close(function(batch, 0, times)["progress_loss"], every)
+
     def test_lambda_stands_at_its_end(self):
         config = make_config(lambda_curriculum={"enabled": True, "start": 0.0, "end": 0.7})
         losses = get_validation_loss_function(config, num_epochs=10)(*_with_epoch(make_batch(), 0))
