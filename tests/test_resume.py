@@ -218,10 +218,10 @@ class TestResume:
         assert [process.returncode for process in both] == [0, 0], errors
         assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == ["run-001", "run-002"]
         # Both find the second: one goes on with it, the other is told so.
-        both, errors = two_at_once("--config.NUM_EPOCHS=40")
+        both, errors = two_at_once("--config.NUM_EPOCHS=20")
         assert sorted(process.returncode for process in both) == [0, 2], errors
         assert sum("another process is training into" in error for error in errors) == 1
-        assert load_checkpoint(tmp_path / "demo" / "run-002" / "ckpt" / "last.pt")["epoch"] == 40
+        assert load_checkpoint(tmp_path / "demo" / "run-002" / "ckpt" / "last.pt")["epoch"] == 20
 
     def test_two_processes_never_write_into_one_run(self, data_root, finished, run_command):
         from configs.entry_config import read_command_line
