@@ -170,7 +170,7 @@ MUTATIONS = (
              "getattr(data, request.split)", "data.test",
              f"{SPLITS}::test_an_evaluation_fits_on_training_videos_and_judges_those_asked_for[val]"),
     Mutation("an evaluation fits on test videos", "utils/evaluation/checkpoint.py",
-             "data.train, data.train.of_task(task)", "data.test, data.test.of_task(task)",
+             '("train", data.train)', '("train", data.test)',
              f"{SPLITS}::test_an_evaluation_fits_on_training_videos_and_judges_those_asked_for[test]"),
     Mutation("a regression fitted on what it judges", "utils/metrics/phase_progression.py",
              "fit_linear_regression(train_embeddings, train_progress)",
