@@ -1,15 +1,21 @@
 """What whole-command tests share: a small data set on disk, and a way to run a command as a user would."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from utils.data.synthetic import write_synthetic_dataset
 
 ROOT = Path(__file__).parents[1]
+
+# How long a case takes says nothing beside other work. Those that read damaged files set a limit of their own.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 # Sizes at which a run of a few epochs takes seconds.
 SMALL = (
@@ -19,6 +25,17 @@ SMALL = (
     "--config.ARCHITECTURE.drop_layers=(16, 16)", "--config.GTCC_PARAMS.n_components=4",
     "--config.GTCC_PARAMS.anchors_per_video=6",
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_counts():
+    """Ctrl-C does what it does in a terminal, here and in the processes that tests start.
+
+    A shell without job control, as in a script, starts `command &` with SIGINT ignored; so would be the tests' own.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -3,14 +3,13 @@
     torchrun --nproc-per-node 2 --module tests.failing_process FAULT --config ...
 
 FAULT is 'error', 'diverged', 'SIGTERM' or 'SIGKILL', 'nan' for a loss that is none, or 'wait' to say so and do nothing
-for two seconds; it strikes process 1, or the only one, in its second step. 'validation' is a SIGTERM in its first
-validation.
+until SIGTERM or Ctrl-C comes; it strikes process 1, or the only one, in its second step. 'validation' is a SIGTERM in
+its first validation.
 """
 
 import os
 import signal
 import sys
-import time
 from math import nan
 
 import models.alignment_training_loop as loop
@@ -35,13 +34,23 @@ def break_second_step(fault: str) -> None:
             self.loss_fn = good
             return result
         if len(steps) == 2 and fault == "wait":
-            print("waiting", file=sys.stderr, flush=True)
-            time.sleep(2)
+            wait_for_a_signal()
         elif len(steps) == 2:
             os.kill(os.getpid(), signal.Signals[fault])
         return original(self, *arguments, **settings)
 
     loop.AlignmentTraining._forward_backward = broken
+
+
+def wait_for_a_signal() -> None:
+    """Says so, and returns when one has come, however long that takes and whichever thread it reached."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    before = signal.set_wakeup_fd(writing)
+    print("waiting", file=sys.stderr, flush=True)
+    while os.read(reading, 1)[0] not in (signal.SIGTERM, signal.SIGINT):
+        pass
+    signal.set_wakeup_fd(before)
 
 
 def signal_in_validation() -> None:

@@ -43,7 +43,9 @@ def test_bad_steps_are_skipped_and_the_last_one_is_dumped(data_root, tmp_path, m
         return loss
 
     monkeypatch.setattr(loop, "get_loss_function", every_other_is_bad)
-    assert multitask_train.main(["train", *training_arguments(data_root, tmp_path, "--config.NUM_EPOCHS=2")]) == 0
+    # A good step between two bad ones starts the count anew.
+    settings = ["--config.NUM_EPOCHS=2", "--config.MAX_BAD_STEPS=2"]
+    assert multitask_train.main(["train", *training_arguments(data_root, tmp_path, *settings)]) == 0
     folder = tmp_path / "demo" / "run-001" / "ckpt"
     assert [path.name for path in folder.glob("bad*")] == ["bad_step.pt"]
     dump = load_checkpoint(folder / "bad_step.pt")

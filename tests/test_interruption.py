@@ -6,12 +6,14 @@ import subprocess
 import sys
 
 import pytest
+from torch.utils.data import DataLoader
 
 import models.validation_epoch as validation
 import multitask_train
 from tests.conftest import ROOT, training_arguments
 from tests.interrupted_runs import difference
 from utils.ckpt_save import load_checkpoint
+from utils.data.dataset import VideoDataset
 from utils.errors import Interrupted
 from utils.training.interruption import StopRequest
 
@@ -22,9 +24,8 @@ def train(data_root, output, *overrides):
 
 @pytest.mark.parametrize(("batch", "number"), [(1, signal.SIGTERM), (2, signal.SIGINT), (3, signal.SIGTERM)])
 def test_a_stop_during_validation_comes_after_its_batch_and_resumes_bit_identical(
-    data_root, tmp_path, monkeypatch, batch, number
+    data_root, tmp_path, monkeypatch, whole_run, batch, number
 ):
-    assert train(data_root, tmp_path / "whole") == 0
     original = validation.to_device
     calls = []
 
@@ -47,7 +48,54 @@ def test_a_stop_during_validation_comes_after_its_batch_and_resumes_bit_identica
     assert state["batch"] > 0
     assert state["totals"]["counts"]["total_loss"] == state["batch"]
     assert train(data_root, tmp_path / "stopped", "--resume", str(run)) == 0
-    assert difference(run, tmp_path / "whole" / "demo" / "run-001") == ""
+    assert difference(run, whole_run) == ""
+
+
+@pytest.fixture(scope="module")
+def whole_run(data_root, tmp_path_factory):
+    output = tmp_path_factory.mktemp("whole")
+    assert train(data_root, output) == 0
+    return output / "demo" / "run-001"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_stop_while_the_first_batch_is_loaded_comes_after_its_step(
+    data_root, tmp_path, monkeypatch, whole_run, workers, number
+):
+    """While its features are read, or while the process that reads them is started."""
+    where, name = (DataLoader, "__iter__") if workers else (VideoDataset, "__getitem__")
+    original = getattr(where, name)
+    calls = []
+
+    def signalled(*arguments):
+        calls.append(1)
+        if len(calls) == 1:
+            signal.raise_signal(number)
+        return original(*arguments)
+
+    monkeypatch.setattr(where, name, signalled)
+    with pytest.raises(Interrupted) as stopped:
+        train(data_root, tmp_path, f"--config.NUM_WORKERS={workers}")
+    assert stopped.value.exit_code == 128 + number
+    run = tmp_path / "demo" / "run-001"
+    state = load_checkpoint(run / "ckpt" / "last.pt")["training_state"]
+    assert (state["epoch"], state["batch"]) == (0, 1)
+    assert train(data_root, tmp_path, "--resume", str(run)) == 0
+    assert difference(run, whole_run) == ""
+
+
+def test_two_signals_while_the_first_batch_is_loaded_end_at_once(data_root, tmp_path, monkeypatch):
+    def signalled(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(VideoDataset, "__getitem__", signalled)
+    with pytest.raises(KeyboardInterrupt):
+        train(data_root, tmp_path)
+    files = {path.name for path in (tmp_path / "demo" / "run-001").rglob("*") if path.is_file()}
+    assert not [name for name in files if name.startswith(".") and name != ".lock"], "a file is left half-written"
+    assert "last.pt" not in files
 
 
 def test_a_second_signal_acts_as_usual():
@@ -68,7 +116,7 @@ def test_a_signal_to_the_whole_group_leaves_the_loading_workers_to_finish_the_st
     )  # fmt: skip
     before = list(iter(process.stderr.readline, "waiting\n"))
     os.killpg(process.pid, number)
-    rest = process.communicate(timeout=60)[1]
+    rest = process.communicate(timeout=300)[1]
     assert process.returncode == 128 + number, "".join(before) + rest
     assert "the state is saved" in rest
     assert "Traceback" not in rest

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from subprocess import PIPE
 
 import numpy as np
 import pytest
@@ -190,24 +191,37 @@ class TestResume:
         assert log.read_bytes() == whole
 
     def test_two_commands_at_the_same_instant_never_share_a_run(self, data_root, tmp_path):
-        def start(*overrides):
-            arguments = training_arguments(data_root, tmp_path, *overrides)
-            return subprocess.Popen(
-                [sys.executable, str(ROOT / "multitask_train.py"), *arguments, "--resume", "auto"],
-                env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True,
-            )  # fmt: skip
+        # Imports all that the command does and waits to be told, so that neither is through before the other begins.
+        program = (
+            "import sys, torch, models.alignment_training_loop, utils.command, multitask_train;"
+            "print('ready', flush=True); input();"
+            "sys.exit(utils.command.run_command(multitask_train.main, sys.argv))"
+        )
+
+        def two_at_once(*overrides):
+            arguments = [*training_arguments(data_root, tmp_path, *overrides), "--resume", "auto"]
+            both = [
+                subprocess.Popen(
+                    [sys.executable, "-c", program, *arguments], cwd=ROOT, text=True,
+                    env={**os.environ, "OMP_NUM_THREADS": "1"}, **dict.fromkeys(("stdin", "stdout", "stderr"), PIPE),
+                )
+                for _ in range(2)
+            ]
+            assert [process.stdout.readline() for process in both] == ["ready\n"] * 2
+            for process in both:
+                process.stdin.write("go\n")
+                process.stdin.flush()
+            return both, [process.communicate(timeout=300)[1] for process in both]
 
         # Nothing there yet: each makes a run of its own.
-        both = [start("--config.NUM_EPOCHS=1") for _ in range(2)]
-        errors = [process.communicate(timeout=120)[1] for process in both]
+        both, errors = two_at_once("--config.NUM_EPOCHS=1")
         assert [process.returncode for process in both] == [0, 0], errors
         assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == ["run-001", "run-002"]
         # Both find the second: one goes on with it, the other is told so.
-        both = [start("--config.NUM_EPOCHS=40") for _ in range(2)]
-        errors = [process.communicate(timeout=120)[1] for process in both]
+        both, errors = two_at_once("--config.NUM_EPOCHS=20")
         assert sorted(process.returncode for process in both) == [0, 2], errors
         assert sum("another process is training into" in error for error in errors) == 1
-        assert load_checkpoint(tmp_path / "demo" / "run-002" / "ckpt" / "last.pt")["epoch"] == 40
+        assert load_checkpoint(tmp_path / "demo" / "run-002" / "ckpt" / "last.pt")["epoch"] == 20
 
     def test_two_processes_never_write_into_one_run(self, data_root, finished, run_command):
         from configs.entry_config import read_command_line

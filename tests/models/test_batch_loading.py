@@ -9,7 +9,7 @@ import torch
 
 from configs.entry_config import read_command_line
 from configs.generic_config import get_generic_config
-from models.batch_loading import _signals_held_back, make_loader, run_network
+from models.batch_loading import _signals_held_back, make_loader, run_network, step_generator
 from models.build_model import build_model
 from tests.conftest import training_arguments
 from utils.data.dataset import load_data
@@ -58,6 +58,13 @@ def test_gradients_reach_float32_weights():
         assert all(part.dtype == torch.float32 for part in parts)
         gradients.append(torch.cat([part.flatten() for part in parts]))
     assert torch.cosine_similarity(*gradients, dim=0) > 0.99
+
+
+def test_every_step_has_random_numbers_of_its_own():
+    steps = [(seed, epoch, batch) for seed in range(3) for epoch in range(3) for batch in range(3)]
+    drawn = {step: float(torch.rand((), generator=step_generator(*step))) for step in steps}
+    assert len(set(drawn.values())) == len(steps)
+    assert all(float(torch.rand((), generator=step_generator(*step))) == value for step, value in drawn.items())
 
 
 def small_training(data_root, tmp_path, *overrides):

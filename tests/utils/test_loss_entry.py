@@ -13,6 +13,7 @@ from utils.loss_entry import (
     get_validation_loss_function,
     gradient_sizes,
 )
+from utils.loss_functions import GTCC_loss, VAVA_loss
 from utils.tensorops import get_trueprogress, get_trueprogress_per_action
 
 TIMES = {
@@ -39,6 +40,38 @@ def make_batch(seed=0, number_of_videos=2, number_of_frames=30, width=8):
     ]
     dropouts = [torch.randn(width + 1, generator=generator).requires_grad_() for _ in range(number_of_videos)]
     return {"outputs": outputs, "attentions": [], "dropouts": dropouts}, [dict(TIMES) for _ in outputs]
+
+
+def different_videos():
+    """Three videos of other lengths, numbers of actions and shares of background."""
+    generator = torch.Generator().manual_seed(3)
+    times = [
+        {"step": ["a", "SIL", "b"], "start_frame": [0, 12, 18], "end_frame": [11, 17, 29], "name": "first"},
+        {"step": ["SIL", "c"], "start_frame": [0, 9], "end_frame": [8, 19], "name": "second"},
+        {"step": ["a", "b", "c", "d"], "start_frame": [0, 4, 19, 22], "end_frame": [3, 18, 21, 24], "name": "third"},
+    ]
+    outputs = [torch.randn(segments["end_frame"][-1] + 1, 4, generator=generator).cumsum(0) for segments in times]
+    return outputs, times
+
+
+def progress_errors(embedding, times, level):
+    """Frame -> |predicted - true progress|, from the plan's formulas; at action level of the frames of actions."""
+    def path(first, last):
+        steps = zip(embedding[first:last], embedding[first + 1 : last + 1], strict=True)
+        return sum(sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) ** 0.5 for one, other in steps)
+
+    last_frame, errors, done = len(embedding) - 1, {}, 0
+    number_of_actions = sum(step != "SIL" for step in times["step"])
+    for step, start, end in zip(times["step"], times["start_frame"], times["end_frame"], strict=True):
+        for frame in range(start, end + 1):
+            inside = (frame - start) / (end - start)
+            if level == "action" and step != "SIL":
+                errors[frame] = abs(path(start, frame) / path(start, end) - inside)
+            elif level == "video":
+                truth = (done + (inside if step != "SIL" else 0)) / number_of_actions
+                errors[frame] = abs(path(0, frame) / path(0, last_frame) - truth)
+        done += step != "SIL"
+    return errors
 
 
 class TestComputeProgressLoss:
@@ -105,6 +138,32 @@ class TestComputeProgressLoss:
         both = compute_progress_loss(batch["outputs"], [times[0], silent], frames="all")
         torch.testing.assert_close(both, compute_progress_loss(batch["outputs"][:1], times[:1], frames="all"))
 
+    @pytest.mark.parametrize("level", ["video", "action"])
+    def test_every_video_is_held_to_its_own_times(self, level):
+        """Videos of other lengths with other segments, frame by frame by plain loops."""
+        outputs, times = different_videos()
+        pairs = zip(outputs, times, strict=True)
+        errors = [progress_errors(video.tolist(), segments, level) for video, segments in pairs]
+        means = [sum(of_video.values()) / len(of_video) for of_video in errors]
+        assert len({round(mean, 3) for mean in means}) == len(means)
+        every = compute_progress_loss(outputs, times, level=level, frames="all")
+        assert float(every) == pytest.approx(sum(means) / len(means), rel=1e-5)
+        through_configuration = get_loss_function(make_config(level=level, frames="all"))(
+            {"outputs": outputs, "dropouts": []}, 0, times_list=times
+        )
+        assert float(through_configuration["progress_loss"]) == pytest.approx(float(every))
+
+        generator = torch.Generator().manual_seed(0)
+        drawn = {
+            round(float(compute_progress_loss(outputs, times, level=level, generator=generator)), 4)
+            for _ in range(3000)
+        }
+        # Background, which has no error at action level, is drawn too.
+        possible = {round(error, 4) for of_video in errors for error in of_video.values()} | {0.0}
+        assert all(any(abs(one - other) < 2e-4 for other in possible) for one in drawn)
+        for of_video in errors:
+            assert any(round(error, 4) in drawn for error in of_video.values() if 0 < error < 1)
+
     def test_same_generator_same_choice(self):
         batch, times = make_batch()
         first, second = (
@@ -169,6 +228,26 @@ class TestGetLossFunction:
         )
         losses["total_loss"].backward()
         assert all(torch.isfinite(output.grad).all() and output.grad.any() for output in batch["outputs"])
+
+    @pytest.mark.parametrize("loss", ["GTCC", "VAVA"])
+    def test_the_schedule_of_a_loss_follows_the_epoch(self, loss):
+        batch, times = make_batch()
+        config = make_config([loss])
+        function = get_loss_function(config, num_epochs=10)
+
+        def loss_at(epoch):
+            return function(batch, epoch, times, generator=torch.Generator().manual_seed(0))[f"{loss}_loss"]
+
+        expected = {
+            "GTCC": lambda epoch: GTCC_loss(
+                batch["outputs"], dropouts=batch["dropouts"], epoch=epoch,
+                generator=torch.Generator().manual_seed(0), **config.GTCC_PARAMS,
+            ),
+            "VAVA": lambda epoch: VAVA_loss(batch["outputs"], global_step=epoch, **config.VAVA_PARAMS),
+        }[loss]
+        for epoch in (0, 4, 9):
+            torch.testing.assert_close(loss_at(epoch), expected(epoch))
+        assert len({float(loss_at(epoch).detach()) for epoch in (0, 4, 9)}) == 3
 
     def test_several_losses_add_up(self):
         batch, times = make_batch()
@@ -253,6 +332,13 @@ class TestValidationLoss:
         batch, times = make_batch()
         values = {float(function(batch, epoch, times)["total_loss"].detach()) for epoch in (0, 4, 9, 9)}
         assert len(values) == 1
+
+    @pytest.mark.parametrize("level", ["video", "action"])
+    def test_progress_is_that_of_all_frames(self, level):
+        batch, times = make_batch()
+        function = get_validation_loss_function(make_config(level=level, frames="single"))
+        every = compute_progress_loss(batch["outputs"], times, level=level, frames="all")
+        torch.testing.assert_close(function(batch, 0, times)["progress_loss"], every)
 
     def test_lambda_stands_at_its_end(self):
         config = make_config(lambda_curriculum={"enabled": True, "start": 0.0, "end": 0.7})

@@ -60,7 +60,10 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(f"cuda:{local_rank}" if name == "cuda" else name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    if name == "cuda":
+        name = f"cuda:{local_rank}"
+    device = torch.device(name)
+    # The number of the name: the one that torch keeps has eight bits, and 256 would be 0.
+    if device.type == "cuda" and int(name.partition(":")[2]) >= torch.cuda.device_count():
         raise ConfigError(f"DEVICE is {name!r}, but this machine has {torch.cuda.device_count()} CUDA devices")
     return device

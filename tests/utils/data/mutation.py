@@ -15,7 +15,7 @@ EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
 fuzzing = settings(
     max_examples=EXAMPLES,
     derandomize="FUZZ_EXAMPLES" not in os.environ,
-    deadline=10_000,
+    deadline=60_000,
     suppress_health_check=[
         HealthCheck.too_slow,
         HealthCheck.data_too_large,
