@@ -122,7 +122,7 @@ def plot_embedding_map(
     columns = min(COLUMNS, len(networks))
     lines = -(-len(networks) // columns)
     side = (WIDTH - 0.9) / max(columns, 2)
-    figure = Figure(figsize=(side * columns + 0.9, side * lines + 1.2), layout="constrained")
+    figure = Figure(figsize=(WIDTH, side * lines + 1.2), layout="constrained")
     all_axes = figure.subplots(lines, columns, squeeze=False).ravel()
     for axes, (name, embeddings) in zip(all_axes, networks.items(), strict=False):
         videos = [embeddings[video][part] for video, part in parts.items()]

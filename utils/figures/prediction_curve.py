@@ -36,7 +36,7 @@ def plot_prediction(
     frames = np.arange(len(progress))
     marker = "o" if len(progress) == 1 else None
     if band is not None:
-        axes.fill_between(frames, *band, color=PREDICTION, alpha=0.22, linewidth=0, label=band_name)
+        axes.fill_between(frames, *band, color=PREDICTION, alpha=0.22, linewidth=0, label=shown_name(band_name))
     axes.plot(frames, progress, color=PREDICTION, linewidth=1.8, marker=marker, label="predicted")
     axes.set(ylim=(-0.02, 1.02), ylabel="predicted progress")
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])

@@ -26,7 +26,7 @@ from utils.figures.style import STYLE, WIDTH, shown_name
 from utils.figures.time_axis import label_time_axis
 
 PANEL_HEIGHT = 2.4
-LONGEST_CURVE_NAME = 28
+LONGEST_CURVE_NAME = 22
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,8 @@ def _draw_panel(axes: Axes, panel: ProgressPanel, number_of_frames: int) -> None
     # In the order in which they lie over each other.
     if panel.band is not None:
         shade = axes.fill_between(
-            frames, *map(with_gaps, panel.band), color=PREDICTION, alpha=0.22, linewidth=0, label=panel.band_name
+            frames, *map(with_gaps, panel.band), color=PREDICTION, alpha=0.22, linewidth=0,
+            label=shown_name(panel.band_name, LONGEST_CURVE_NAME),
         )
     else:
         shade = axes.fill_between(
@@ -132,13 +133,15 @@ def _draw_panel(axes: Axes, panel: ProgressPanel, number_of_frames: int) -> None
         color=PREDICTION, linewidth=2.2,
     )
     axes.set(ylim=(-0.02, 1.02), ylabel="progress")
-    axes.set_title(shown_name(panel.title, 110), loc="left", pad=20)
+    # A blank title makes room for title and legend: were they laid out, a long name would leave no width to the axes.
+    axes.set_title(" ", pad=20)
+    axes.set_title(shown_name(panel.title, 100), loc="left", pad=20).set_in_layout(False)
     axes.grid(True)
     # Outside, because a curve can be anywhere in a panel.
     axes.legend(
         handles=[truth, prediction, *others, clock, shade], loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=5,
         fontsize=8, borderaxespad=0.1, borderpad=0.2, columnspacing=1.2, handlelength=2.2,
-    )
+    ).set_in_layout(False)
 
 
 def _draw_curve(axes: Axes, frames: np.ndarray, values: np.ndarray, label: str, **style: Any) -> Line2D:

@@ -31,7 +31,7 @@ from utils.metrics.nearest_neighbours import nearest_neighbours
 from utils.metrics.valid_alignment import ValidAlignment, valid_alignment
 
 LONGEST_SIDE = 400  # cells; the picture has two pixels for each, and more would only cost bytes
-LONGEST_VIDEO_NAME = 45
+LONGEST_VIDEO_NAME = 42
 # The faster mode by inner products loses the small distances, which matter most here.
 EXACT = "donot_use_mm_for_euclid_dist"
 CONTRAST = 4  # power of the share of frames that are further away
@@ -109,7 +109,7 @@ def plot_similarity(
         handles=[*handles, grey], loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=8, markerscale=1.4
     ).set_in_layout(False)
     axes.set_title(
-        f"{shown_name(title)} · the nearest frame of the second video to each frame of the first",
+        f"{shown_name(title, LONGEST_VIDEO_NAME)} · the nearest frame of the second video to each frame of the first",
         pad=14 * -(-(len(handles) + 1) // 2) + 8,
     )
     draw_action_bands(bands, time_dict, styles, vertical=True)

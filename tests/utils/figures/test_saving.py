@@ -10,7 +10,7 @@ from PIL import Image
 from tests.utils.metrics.annotations import annotation
 from utils.figures.embedding_map import plot_embedding_map
 from utils.figures.loss_curves import plot_loss_curves
-from utils.figures.palette import CLOCK, PREDICTION
+from utils.figures.palette import BACKGROUND, CLOCK, PREDICTION
 from utils.figures.prediction_curve import plot_prediction
 from utils.figures.progress_curve import ProgressPanel, plot_progress
 from utils.figures.saving import save_figure
@@ -32,7 +32,9 @@ def every_figure(name, path, frames=40):
     times = annotation((name, frames // 2), ("SIL", 5), (f"{name} 2", frames - frames // 2 - 5))
     embedding = torch.sin(torch.arange(frames * 3).reshape(frames, 3) * 0.7)
     truth = np.linspace(0, 1, frames)
-    panel = ProgressPanel(name, truth, truth**2, truth, name, other=truth**3, other_name=name)
+    panel = ProgressPanel(
+        name, truth, truth**2, truth, name, other=truth**3, other_name=name, band=(truth / 2, truth), band_name=name
+    )
     figures = {
         "similarity": lambda to: plot_similarity(to, embedding, embedding.flip(0), times, times, name, name, name),
         "progress": lambda to: plot_progress(to, [panel], times, name, 25.0),
@@ -47,7 +49,8 @@ def every_figure(name, path, frames=40):
     return [path / f"{kind}.{suffix}" for kind in figures for suffix in FORMATS]
 
 
-@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
+@pytest.mark.filterwarnings("error:constrained_layout not applied")
+@pytest.mark.parametrize("name", HOSTILE, ids=("mathematics", "alphabets", "no characters", "long", "blank"))
 def test_no_name_breaks_a_figure(tmp_path, name):
     for path in every_figure(name, tmp_path):
         if path.suffix == ".svg":
@@ -89,18 +92,22 @@ def test_colours_of_curves_marks_and_paper_are_kept_in_a_small_png(tmp_path):
     axes.imshow(np.random.default_rng(0).random((300, 300)), cmap="viridis", aspect="auto")
     axes.plot([0, 299], [0, 299], color=CLOCK, linewidth=3)
     axes.plot([0, 299], [299, 0], color=PREDICTION, linewidth=3)
+    axes.axhspan(0, 20, color=BACKGROUND)
+    axes.axhspan(20, 60, color="#EBEBEB")  # as good as the same, and there is more of it
     save_figure(figure, tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as image:
         assert image.mode == "P"
         colours = {colour for _, colour in image.convert("RGB").getcolors(1 << 20)}
-    wanted = {tuple(bytes.fromhex(code[1:])) for code in (CLOCK, PREDICTION, "#000000", "#ffffff")}
+    wanted = {tuple(bytes.fromhex(code[1:])) for code in (CLOCK, PREDICTION, BACKGROUND, "#000000", "#ffffff")}
     assert wanted <= colours
     assert len(colours) <= 128
 
 
-def test_figures_are_small(tmp_path):
+def test_pictures_are_small(tmp_path):
+    """A report holds dozens of them."""
     for path in every_figure("stir", tmp_path, frames=150):
-        assert path.stat().st_size < 90_000, path.name
+        if path.suffix == ".png":
+            assert 5_000 < path.stat().st_size < 80_000, path.name
 
 
 def test_another_format_is_refused_before_anything_is_written(tmp_path):
