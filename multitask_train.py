@@ -32,10 +32,13 @@ def main(arguments: Sequence[str]) -> int:
     from utils.training.processes import join_processes, local_rank
     from utils.training.reproducibility import choose_device, seed_everything
     from utils.training.run_folder import open_run
+    from utils.training.tensorboard import require_tensorboard
 
     command = read_command_line(arguments)
     config = command.config
     alignment_terms(config)  # a loss that can't be used is refused before the data is read
+    if config.TENSORBOARD:
+        require_tensorboard()
 
     data = load_data(config.to_dict())
     if command.check:

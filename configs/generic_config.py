@@ -22,6 +22,7 @@ CONFIG.OUTPUT_FOLDER = 'output'
 CONFIG.SEED = 0                        # the one seed: weights, order of batches, anchors, random frames
 CONFIG.DEVICE = 'auto'                 # 'auto' takes a GPU where there is one; or 'cpu', 'cuda', 'cuda:1'
 CONFIG.PRECISION = 'float32'           # of the network in training steps; 'bfloat16' by autocast, losses in float32
+CONFIG.TENSORBOARD = False             # also write the losses of every epoch to <run>/tensorboard (extra: tensorboard)
 
 # ---- Data --------------------------------------------------------------------------------------------------
 CONFIG.DATASET_NAME = 'synthetic'      # <DATASET_PATH>/<DATASET_NAME>/ holds <DATASET_NAME>.json and features/

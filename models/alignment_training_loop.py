@@ -31,7 +31,7 @@ from utils.loss_entry import (
 from utils.loss_functions.alignment_terms import alignment_terms
 from utils.training.checkpoints import RunCheckpoints
 from utils.training.interruption import StopRequest
-from utils.training.log import Averages, all_finite, epoch_row, log_epoch, write_training_log
+from utils.training.log import Averages, TrainingLog, all_finite, epoch_row, log_epoch
 from utils.training.processes import Processes
 from utils.training.state import BEST_CRITERIA, TrainingState
 
@@ -45,7 +45,8 @@ class AlignmentTraining:
     """Trains a network on `data.train`, choosing the best checkpoints on `data.val`.
 
     Writes `metrics.csv`, `loss_curves.png`, `ckpt/best_model_combined.pt`, `ckpt/best_model_alignment.pt`,
-    `ckpt/last.pt` and `ckpt/epoch-N.pt` every CKPT_EVERY epochs into the run's folder.
+    `ckpt/last.pt` and `ckpt/epoch-N.pt` every CKPT_EVERY epochs into the run's folder; and `tensorboard/` where
+    TENSORBOARD asks for it.
 
     Args:
         model: the network, on `device`.
@@ -79,6 +80,7 @@ class AlignmentTraining:
             self.validation_videos, config.BATCH_SIZE, config.SEED, shuffle=False
         )
         self.checkpoints = RunCheckpoints(model, self.optimizer, data, config, run)
+        self.log = TrainingLog(run, BEST_CRITERIA, tensorboard=config.TENSORBOARD)
         self.state = TrainingState()
 
     def resume(self, checkpoint: Mapping[str, Any]) -> None:
@@ -128,7 +130,7 @@ class AlignmentTraining:
                 raise
         # From here on a signal acts at once: whatever it cuts off is done when the run is resumed.
         if self.processes.is_main:
-            write_training_log(self.run, self.state.history, curves=True)
+            self.log.write(self.state.history, curves=True)
             self.checkpoints.add_progress_normalizers(self.device)
         if missing := [kind for kind, loss in self.state.best.items() if math.isinf(loss)]:
             raise TrainingDiverged(
@@ -265,7 +267,7 @@ class AlignmentTraining:
         """Writes log and curves so far; where that fails too, what broke the run is what is reported."""
         if self.processes.is_main:
             try:
-                write_training_log(self.run, self.state.history, curves=True)
+                self.log.write(self.state.history, curves=True)
             except OSError as error:
                 logger.warning("%s", error)
 
@@ -295,7 +297,7 @@ class AlignmentTraining:
         state.epoch, state.batch, state.totals, state.seconds = finished, 0, {}, 0.0
         if self.processes.is_main:
             self.checkpoints.write_last(state)
-            write_training_log(self.run, state.history, curves=False)
+            self.log.write(state.history)
 
 
 def leave_unused_parts_alone(model: nn.Module, config: ConfigDict) -> None:

@@ -104,7 +104,7 @@ def test_gradients_equal_those_of_one_process_on_the_same_batches(data_root, tmp
 def test_two_processes_report_the_validation_of_one_and_one_resumes_them(data_root, tmp_path):
     """Learning rate 1e-12: the network stays as it was, so both runs must report the same validation."""
     still = ["--config.NUM_EPOCHS=2", "--config.LEARNING_RATE=1e-12", *one_loss("tcc")]
-    arguments = training_arguments(data_root, tmp_path / "several", *still)
+    arguments = training_arguments(data_root, tmp_path / "several", *still, "--config.TENSORBOARD=true")
     done = torchrun(2, ROOT / "multitask_train.py", *arguments)
     assert done.returncode == 0, done.stderr
     train_alone(training_arguments(data_root, tmp_path / "alone", *still))
@@ -119,6 +119,8 @@ def test_two_processes_report_the_validation_of_one_and_one_resumes_them(data_ro
 
     assert len(list((tmp_path / "several" / "demo").iterdir())) == 1, "one process makes the folder"
     assert len(re.findall(r"epoch 1/2: ", done.stderr)) == 1, "one process reports"
+    events = list((tmp_path / "several" / "demo" / "run-001" / "tensorboard").iterdir())
+    assert len(events) == 1, "one process writes for TensorBoard"
     train_alone([*arguments, "--resume", "auto", "--config.NUM_EPOCHS=3"])
     assert load_checkpoint(several)["training_state"]["epoch"] == 3
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from utils.data.segments import is_background
 from utils.figures.palette import BACKGROUND, ActionStyle, action_styles
+from utils.figures.style import shown_name
+
+LEGEND_COLUMNS = 4
+LONGEST_LABEL = 28
+MOST_ENTRIES = 32
 
 
 def video_action_styles(time_dicts: Iterable[Mapping]) -> dict[str, ActionStyle]:
@@ -72,17 +78,29 @@ def draw_action_bands(
 
 
 def action_legend(styles: Mapping[str, ActionStyle], with_background: bool) -> list[Patch]:
-    """Legend entries: the number and name of every action, and background."""
+    """Legend entries: the number and name of every action, the first ones where there are very many; background."""
     patches = [
         Patch(
             facecolor=s.colour,
             edgecolor="#444444",
             hatch=s.hatch,
             linewidth=0.4,
-            label=f"{s.number}  {label.replace('_', ' ')}",
+            label=f"{s.number}  {shown_name(label.replace('_', ' '), LONGEST_LABEL)}",
         )
-        for label, s in styles.items()
+        for label, s in list(styles.items())[:MOST_ENTRIES]
     ]
+    if len(styles) > MOST_ENTRIES:
+        patches.append(Patch(visible=False, label=f"and {len(styles) - MOST_ENTRIES} more"))
     if with_background:
         patches.append(Patch(facecolor=BACKGROUND, edgecolor="#444444", linewidth=0.4, label="background"))
     return patches
+
+
+def legend_height(entries: Sequence[Patch]) -> float:
+    """Inches that `add_action_legend` takes."""
+    return 0.3 + 0.2 * -(-len(entries) // LEGEND_COLUMNS)
+
+
+def add_action_legend(figure: Figure, entries: Sequence[Patch]) -> None:
+    """Puts the legend of the actions under everything else."""
+    figure.legend(handles=entries, loc="outside lower center", ncols=LEGEND_COLUMNS)

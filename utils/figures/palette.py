@@ -1,4 +1,7 @@
-"""Colours for all figures, told apart by people with any colour vision (Okabe and Ito, 2008)."""
+"""Colours for all figures, told apart by people with any colour vision (Okabe and Ito, 2008).
+
+No two curves or marks of a figure differ in colour alone: line, marker, width or a number tell them apart in print.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,10 @@ from dataclasses import dataclass
 TRUTH = "#000000"
 PREDICTION = "#0072B2"
 CLOCK = "#D55E00"
-TRUE = "#D55E00"
-FOUND = "#0072B2"
-NEIGHBOUR = "#56B4E9"
+OTHER = "#009E73"
+RIGHT = "#0072B2"
+WRONG = "#D55E00"
+NEITHER = "#777777"
 BACKGROUND = "#E6E6E6"
 
 _ACTION_COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#CC79A7", "#D55E00", "#0072B2")

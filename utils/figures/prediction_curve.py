@@ -2,37 +2,48 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib import rc_context
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from utils.figures.palette import PREDICTION
-from utils.figures.saving import save_figure
+from utils.figures.saving import FigurePath, save_figure
+from utils.figures.style import STYLE, WIDTH, shown_name
+from utils.figures.time_axis import label_time_axis
 
-LONGEST_TITLE = 60
 
+@rc_context(STYLE)
+def plot_prediction(
+    path: FigurePath,
+    progress: np.ndarray,
+    title: str,
+    frames_per_second: float | None = None,
+    band: tuple[np.ndarray, np.ndarray] | None = None,
+    band_name: str = "interval",
+) -> None:
+    """The progress of one recording over its frames, or over its seconds where the frame rate is known.
 
-def plot_prediction(path: Path, progress: np.ndarray, title: str) -> None:
-    """The progress of one recording over its frames, as PNG."""
-    figure = Figure(figsize=(10, 3.2), layout="constrained")
-    FigureCanvasAgg(figure)
+    Args:
+        path: where to write; see `save_figure`.
+        progress: (T,) in [0, 1], T >= 1.
+        title: names the recording.
+        frames_per_second: of the frames of `progress`.
+        band: (T,) lower and upper end of an interval around it; NaN leaves a gap.
+        band_name: what the interval is, such as '80 % interval'.
+    """
+    figure = Figure(figsize=(WIDTH, 3.0), layout="constrained")
     axes = figure.subplots()
+    frames = np.arange(len(progress))
     marker = "o" if len(progress) == 1 else None
-    axes.plot(np.arange(len(progress)), progress, color=PREDICTION, linewidth=1.8, marker=marker)
-    axes.set(xlim=(-0.5, len(progress) - 0.5), ylim=(-0.02, 1.02), xlabel="frame", ylabel="predicted progress")
+    if band is not None:
+        axes.fill_between(frames, *band, color=PREDICTION, alpha=0.22, linewidth=0, label=shown_name(band_name))
+    axes.plot(frames, progress, color=PREDICTION, linewidth=1.8, marker=marker, label="predicted")
+    axes.set(ylim=(-0.02, 1.02), ylabel="predicted progress")
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_title(shortened(title), loc="left", parse_math=False)
+    label_time_axis(axes, len(progress), frames_per_second)
+    axes.set_title(shown_name(title), loc="left")
     axes.set_title(f"{100 * progress[-1]:.0f} % at the last frame", loc="right", color=PREDICTION)
-    axes.grid(alpha=0.25)
+    axes.grid(True)
+    if band is not None:
+        axes.legend(loc="upper left")
     save_figure(figure, path)
-
-
-def shortened(name: str, longest: int = LONGEST_TITLE) -> str:
-    """The name, with its middle left out if it is too long for a title."""
-    name = name.encode("utf-8", "replace").decode()  # a file's may hold bytes that are no character
-    half = (longest - 1) // 2
-    return name if len(name) <= longest else f"{name[:half]}…{name[-half:]}"

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from utils.data.segments import is_background
-from utils.figures.action_bands import action_legend, draw_action_bands, video_action_styles
-from utils.figures.palette import CLOCK, PREDICTION, TRUTH
-from utils.figures.saving import save_figure
+from utils.figures.action_bands import (
+    action_legend,
+    add_action_legend,
+    draw_action_bands,
+    legend_height,
+    video_action_styles,
+)
+from utils.figures.palette import CLOCK, OTHER, PREDICTION, TRUTH
+from utils.figures.saving import FigurePath, save_figure
+from utils.figures.style import STYLE, WIDTH, shown_name
+from utils.figures.time_axis import label_time_axis
 
-LEGEND_COLUMNS = 4
+PANEL_HEIGHT = 2.4
+LONGEST_CURVE_NAME = 22
 
 
 @dataclass(frozen=True)
@@ -26,10 +34,15 @@ class ProgressPanel:
     """One pair of axes.
 
     Attributes:
-        title: what progress is meant.
+        title: what progress is meant, and what the estimators are told: 'inside each action, online; start and label
+            of the action are given'.
         truth, prediction, clock: (T,) in [0, 1]; NaN leaves a gap.
         prediction_name: what made the prediction.
         restarts: frames at which the curves begin anew, without a line from the frame before.
+        other: (T,) a second estimate to hold the prediction against, such as that of the raw features.
+        other_name: what made it.
+        band: (T,) lower and upper end of an interval around the prediction; drawn in place of its error.
+        band_name: what the interval is, such as '80 % interval'.
     """
 
     title: str
@@ -38,69 +51,97 @@ class ProgressPanel:
     clock: np.ndarray
     prediction_name: str = "predicted"
     restarts: Sequence[int] = ()
+    other: np.ndarray | None = None
+    other_name: str = "raw features"
+    band: tuple[np.ndarray, np.ndarray] | None = None
+    band_name: str = "interval"
 
 
-def plot_progress(path: Path, panels: Sequence[ProgressPanel], time_dict: Mapping, title: str) -> None:
-    """Draw the panels above each other with the bands of the actions underneath, as PNG.
+@rc_context(STYLE)
+def plot_progress(
+    path: FigurePath,
+    panels: Sequence[ProgressPanel],
+    time_dict: Mapping,
+    title: str,
+    frames_per_second: float | None = None,
+) -> None:
+    """Draw the panels above each other with the bands of the actions underneath.
 
     Args:
-        path: where to write.
+        path: where to write; see `save_figure`.
         panels: at least one.
         time_dict: annotation of the video.
         title: names the video.
+        frames_per_second: of the frames of the panels; puts seconds on the time axis in place of frames.
     """
     styles = video_action_styles([time_dict])
     entries = action_legend(styles, any(is_background(step) for step in time_dict["step"]))
-    legend_height = 0.35 + 0.21 * -(-len(entries) // LEGEND_COLUMNS)
-    heights = [*[2.6] * len(panels), 0.45]
-    figure = Figure(figsize=(10, sum(heights) + legend_height + 0.9), layout="constrained")
-    FigureCanvasAgg(figure)
+    heights = [*[PANEL_HEIGHT] * len(panels), 0.4]
+    height = sum(heights) + 0.3 * len(panels) + legend_height(entries) + 0.8
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
     all_axes = figure.subplots(len(heights), 1, height_ratios=heights)
     for axes, panel in zip(all_axes, panels, strict=False):
         _draw_panel(axes, panel, len(panel.truth))
     bands = all_axes[-1]
     draw_action_bands(bands, time_dict, styles)
-    bands.set_xlabel("frame")
     bands.set_ylabel("action", rotation=0, ha="right", va="center")
-    figure.legend(
-        handles=entries, loc="outside lower center", ncols=LEGEND_COLUMNS, frameon=False, fontsize=8
-    )
-    figure.suptitle(title)
+    for axes in all_axes:
+        label_time_axis(axes, len(panels[0].truth), frames_per_second)
+    for axes in all_axes[:-1]:
+        axes.tick_params(labelbottom=False)
+        axes.set_xlabel("")
+    add_action_legend(figure, entries)
+    figure.suptitle(shown_name(title, 90))
     save_figure(figure, path)
 
 
 def _draw_panel(axes: Axes, panel: ProgressPanel, number_of_frames: int) -> None:
-    error = float(np.nanmean(np.abs(panel.prediction - panel.truth)))
-    clock_error = float(np.nanmean(np.abs(panel.clock - panel.truth)))
     restarts = np.asarray(panel.restarts, dtype=np.int64)
     frames = np.insert(np.arange(number_of_frames, dtype=np.float64), restarts, restarts - 0.5)
-    truth, prediction, clock = (
-        np.insert(np.asarray(values, dtype=np.float64), restarts, np.nan)
-        for values in (panel.truth, panel.prediction, panel.clock)
-    )
-    shade = axes.fill_between(
-        frames, truth, prediction, color=PREDICTION, alpha=0.18, linewidth=0, label="error of the prediction"
-    )
+
+    def with_gaps(values: np.ndarray) -> np.ndarray:
+        return np.insert(np.asarray(values, dtype=np.float64), restarts, np.nan)
+
+    def named(name: str, values: np.ndarray) -> str:
+        error = float(np.nanmean(np.abs(values - panel.truth)))
+        return f"{shown_name(name, LONGEST_CURVE_NAME)} (error {error:.3f})"
+
     # In the order in which they lie over each other.
-    dashes = {"color": CLOCK, "linestyle": (0, (5, 2)), "linewidth": 1.2}
-    clock_line = _draw_curve(axes, frames, clock, label=f"clock (error {clock_error:.3f})", **dashes)
-    truth_line = _draw_curve(axes, frames, truth, label="truth", color=TRUTH, linewidth=1.6)
-    label = f"{panel.prediction_name} (error {error:.3f})"
-    prediction_line = _draw_curve(axes, frames, prediction, label=label, color=PREDICTION, linewidth=1.8)
-    axes.set(xlim=(-0.5, number_of_frames - 0.5), ylim=(-0.02, 1.02), ylabel="progress")
-    axes.set_title(panel.title, loc="left", fontsize=10)
-    axes.tick_params(labelbottom=False)
-    axes.grid(alpha=0.25)
+    if panel.band is not None:
+        shade = axes.fill_between(
+            frames, *map(with_gaps, panel.band), color=PREDICTION, alpha=0.22, linewidth=0,
+            label=shown_name(panel.band_name, LONGEST_CURVE_NAME),
+        )
+    else:
+        shade = axes.fill_between(
+            frames, with_gaps(panel.truth), with_gaps(panel.prediction),
+            color=PREDICTION, alpha=0.16, linewidth=0, label="error of the prediction",
+        )
+    clock = _draw_curve(
+        axes, frames, with_gaps(panel.clock), label=named("clock", panel.clock),
+        color=CLOCK, linestyle=(0, (5, 2)), linewidth=1.2,
+    )
+    others = []
+    if panel.other is not None:
+        others.append(_draw_curve(
+            axes, frames, with_gaps(panel.other), label=named(panel.other_name, panel.other),
+            color=OTHER, linestyle=(0, (1, 1.2)), linewidth=1.6,
+        ))
+    truth = _draw_curve(axes, frames, with_gaps(panel.truth), label="truth", color=TRUTH, linewidth=1.6)
+    prediction = _draw_curve(
+        axes, frames, with_gaps(panel.prediction), label=named(panel.prediction_name, panel.prediction),
+        color=PREDICTION, linewidth=2.2,
+    )
+    axes.set(ylim=(-0.02, 1.02), ylabel="progress")
+    # A blank title makes room for title and legend: were they laid out, a long name would leave no width to the axes.
+    axes.set_title(" ", pad=20)
+    axes.set_title(shown_name(panel.title, 100), loc="left", pad=20).set_in_layout(False)
+    axes.grid(True)
     # Outside, because a curve can be anywhere in a panel.
     axes.legend(
-        handles=[truth_line, prediction_line, clock_line, shade],
-        loc="lower right",
-        bbox_to_anchor=(1.0, 1.0),
-        ncols=4,
-        frameon=False,
-        fontsize=8,
-        borderaxespad=0.2,
-    )
+        handles=[truth, prediction, *others, clock, shade], loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=5,
+        fontsize=8, borderaxespad=0.1, borderpad=0.2, columnspacing=1.2, handlelength=2.2,
+    ).set_in_layout(False)
 
 
 def _draw_curve(axes: Axes, frames: np.ndarray, values: np.ndarray, label: str, **style: Any) -> Line2D:

@@ -1,33 +1,47 @@
-"""Similarity of all frames of two videos, with the true and the found alignment."""
+"""Which frame of one video is nearest to each frame of another, and how near the others are."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib import colormaps, rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
 from torch import Tensor
 
+from utils.data.frame_segments import frame_segments, label_numbers
 from utils.data.segments import is_background
-from utils.figures.action_bands import action_legend, draw_action_bands, video_action_styles
-from utils.figures.palette import FOUND, NEIGHBOUR, TRUE
-from utils.figures.saving import save_figure
+from utils.figures.action_bands import (
+    action_legend,
+    add_action_legend,
+    draw_action_bands,
+    legend_height,
+    video_action_styles,
+)
+from utils.figures.palette import NEITHER, RIGHT, TRUTH, WRONG
+from utils.figures.saving import FigurePath, save_figure
+from utils.figures.style import STYLE, WIDTH, shown_name
 from utils.metrics.dynamic_time_warping import dynamic_time_warping_path
 from utils.metrics.nearest_neighbours import nearest_neighbours
-from utils.metrics.valid_alignment import valid_alignment
+from utils.metrics.valid_alignment import ValidAlignment, valid_alignment
 
-LONGEST_SIDE = 800  # cells; more than the picture has pixels would only cost time
+LONGEST_SIDE = 400  # cells; the picture has two pixels for each, and more would only cost bytes
+LONGEST_VIDEO_NAME = 42
 # The faster mode by inner products loses the small distances, which matter most here.
 EXACT = "donot_use_mm_for_euclid_dist"
-LEGEND_COLUMNS = 4
+CONTRAST = 4  # power of the share of frames that are further away
+GREYS = colormaps["Greys"].resampled(28)  # few enough that a PNG keeps each of them
+DARKEST = 0.42  # of the greys, so that every mark stands out
 
 
+@rc_context(STYLE)
 def plot_similarity(
-    path: Path,
+    path: FigurePath,
     first: Tensor,
     second: Tensor,
     time_dict: Mapping,
@@ -35,80 +49,128 @@ def plot_similarity(
     name: str,
     other_name: str,
     title: str,
+    time_warping: bool = False,
 ) -> None:
-    """Draw the similarity matrix of two videos as PNG.
+    """Draw the nearest neighbour of every frame of a video, whether it is right, and what it was chosen from.
 
-    Similarity is 1 - d / max d with Euclidean distance d. On it: every valid alignment of the frames, the
-    nearest neighbour of each frame of the first video, and the path of dynamic time warping.
+    The nearest neighbour in Euclidean distance is what EAE, KT and KTW measure. It is right if it lies in the same
+    action; where the truth lies is drawn too. A frame of the background, or of an action that the other video lacks,
+    has no counterpart. The grey of a cell is the closeness of `closeness_by_frame`.
 
     Args:
-        path: where to write.
+        path: where to write; see `save_figure`.
         first: (N, D) embedding of the first video, on the vertical axis.
         second: (M, D) embedding of the second, on the horizontal axis.
         time_dict, other: their annotations.
         name, other_name: their names.
         title: title of the figure.
+        time_warping: draw the path of dynamic time warping, which no metric uses.
     """
     stride = -(-max(len(first), len(second)) // LONGEST_SIDE)
     distance = torch.cdist(first[::stride], second[::stride], compute_mode=EXACT).numpy()
-    similarity = 1 - distance / max(float(distance.max()), np.finfo(np.float32).tiny)
-    found = dynamic_time_warping_path(distance) * stride
     neighbours = nearest_neighbours(first.numpy(), second.numpy())[0]
     truth = valid_alignment(time_dict, other)
-    true_rows, segment = np.nonzero(truth.valid)
+    numbering: dict[str, int] = {}
+    labels, other_labels = _frame_labels(time_dict, numbering), _frame_labels(other, numbering)
+    counts = np.zeros(len(first), dtype=bool)
+    counts[truth.alignable] = True
+    right = counts & (other_labels[neighbours] == labels)
 
     styles = video_action_styles([time_dict, other])
-    with_background = any(is_background(step) for step in [*time_dict["step"], *other["step"]])
-    entries = action_legend(styles, with_background)
-    legend_height = 0.4 + 0.21 * -(-len(entries) // LEGEND_COLUMNS)
+    entries = action_legend(styles, any(is_background(step) for step in [*time_dict["step"], *other["step"]]))
     # Frames are square where that leaves a picture of a reasonable shape.
-    side = 6.4
-    height = side * float(np.clip(len(first) / len(second), 0.45, 1.6))
-    figure = Figure(figsize=(side + 2.6, height + legend_height + 1.3), layout="constrained")
-    FigureCanvasAgg(figure)
+    height = (WIDTH - 1.2) * float(np.clip(len(first) / len(second), 0.4, 1.1))
+    figure = Figure(figsize=(WIDTH, height + legend_height(entries) + 1.6), layout="constrained")
     (bands, axes), (corner, other_bands) = figure.subplots(
-        2, 2, width_ratios=[0.05, 1], height_ratios=[height, 0.3]
+        2, 2, width_ratios=[0.045, 1], height_ratios=[height, 0.3]
     )
     corner.axis("off")
-
-    image = axes.imshow(
-        similarity,
-        cmap="Greys",
+    axes.imshow(
+        closeness_by_frame(distance),
+        cmap=GREYS,
         origin="lower",
         aspect="auto",
         vmin=0,
-        vmax=1,
+        vmax=1 / DARKEST,
         extent=(-0.5, len(second) - 0.5, -0.5, len(first) - 0.5),
         interpolation="nearest",
     )
-    axes.scatter(neighbours, np.arange(len(first)), s=5, color=NEIGHBOUR, linewidths=0)
-    axes.scatter(
-        truth.position[true_rows, segment], truth.alignable[true_rows], s=4, color=TRUE, linewidths=0
-    )
-    axes.plot(found[:, 1], found[:, 0], color="white", linewidth=3.2)
-    axes.plot(found[:, 1], found[:, 0], color=FOUND, linewidth=1.6)
+    handles = [_draw_truth(axes, truth, frame_segments(time_dict))]
+    if time_warping:
+        found = dynamic_time_warping_path(distance) * stride
+        warping = {"color": TRUTH, "linewidth": 0.8, "linestyle": (0, (4, 2))}
+        handles += axes.plot(found[:, 1], found[:, 0], label="time warping, which no metric measures", **warping)
+    handles += _draw_neighbours(axes, neighbours, right, counts)
     axes.set(xlim=(-0.5, len(second) - 0.5), ylim=(-0.5, len(first) - 0.5))
     axes.tick_params(labelbottom=False, labelleft=False)
-    axes.set_title(title, fontsize=11, pad=26)
-    dot = {"marker": "o", "linestyle": "", "markersize": 4}
+    grey = Patch(facecolor=GREYS(0.8 * DARKEST), label="the darker, the fewer frames of the second video are nearer")
+    # Under the title, which makes room for it; it may be wider than the axes.
     axes.legend(
-        handles=[
-            Line2D([], [], color=TRUE, label="true alignment", **dot),
-            Line2D([], [], color=FOUND, linewidth=1.6, label="found path (time warping)"),
-            Line2D([], [], color=NEIGHBOUR, label="nearest neighbour", **dot),
-        ],
-        loc="lower center",
-        bbox_to_anchor=(0.5, 1.0),
-        ncols=3,
-        frameon=False,
-        fontsize=8,
+        handles=[*handles, grey], loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=8, markerscale=1.4
+    ).set_in_layout(False)
+    axes.set_title(
+        f"{shown_name(title, LONGEST_VIDEO_NAME)} · the nearest frame of the second video to each frame of the first",
+        pad=14 * -(-(len(handles) + 1) // 2) + 8,
     )
     draw_action_bands(bands, time_dict, styles, vertical=True)
     draw_action_bands(other_bands, other, styles)
-    bands.set_ylabel(f"{name}, frame")
-    other_bands.set_xlabel(f"{other_name}, frame")
-    figure.colorbar(image, ax=axes, label="similarity", fraction=0.04, pad=0.02)
-    figure.legend(
-        handles=entries, loc="outside lower center", ncols=LEGEND_COLUMNS, frameon=False, fontsize=8
-    )
+    bands.set_ylabel(f"{shown_name(name, LONGEST_VIDEO_NAME)}, frame")
+    other_bands.set_xlabel(f"{shown_name(other_name, LONGEST_VIDEO_NAME)}, frame")
+    add_action_legend(figure, entries)
     save_figure(figure, path)
+
+
+def closeness_by_frame(distance: np.ndarray) -> np.ndarray:
+    """How near each frame of the second video is to a frame of the first, among all frames of the second.
+
+    (1 - q)^4, where q is the share of the frames that are nearer: 1 for the nearest, 0.66 and 0.32 where a tenth and
+    a quarter of them are nearer. Ranks show structure at any scale of distances, and each row by itself is what the
+    nearest neighbour is chosen from.
+
+    Args:
+        distance: (N, M).
+
+    Returns:
+        (N, M) float64 in [0, 1]; equal distances of a row are equally close.
+    """
+    order = distance.argsort(axis=1, kind="stable")
+    increasing = np.take_along_axis(distance, order, axis=1)
+    nearer = np.zeros(distance.shape, dtype=np.int64)
+    nearer[:, 1:] = np.where(increasing[:, 1:] > increasing[:, :-1], np.arange(1, distance.shape[1]), 0)
+    nearer = np.maximum.accumulate(nearer, axis=1)
+    ranks = np.empty_like(nearer)
+    np.put_along_axis(ranks, order, nearer, axis=1)
+    return (1 - ranks / distance.shape[1]) ** CONTRAST
+
+
+def _frame_labels(time_dict: Mapping, numbering: dict[str, int]) -> np.ndarray:
+    return label_numbers(time_dict["step"], numbering)[frame_segments(time_dict)]
+
+
+def _draw_truth(axes: Axes, truth: ValidAlignment, segments: np.ndarray) -> Line2D:
+    """A thin line for every pair of segments that show the same action."""
+    style = {"color": TRUTH, "linewidth": 1.0, "marker": "o", "markersize": 1.2}
+    for column, valid in zip(truth.position.T, truth.valid.T, strict=True):
+        rows, columns = truth.alignable[valid], column[valid]
+        ends = np.flatnonzero(np.diff(segments[rows])) + 1
+        axes.plot(*(np.insert(values.astype(np.float64), ends, np.nan) for values in (columns, rows)), **style)
+    return Line2D([], [], label="true alignment", **style)
+
+
+def _draw_neighbours(axes: Axes, neighbours: np.ndarray, right: np.ndarray, counts: np.ndarray) -> list[Line2D]:
+    """A mark for every frame of the first video, by whether its neighbour is right."""
+    share = f"{right[counts].mean():.0%}" if counts.any() else "none"
+    kinds = (
+        (~counts, "nearest frame, but there is no counterpart",
+         {"marker": "o", "color": NEITHER, "markerfacecolor": "none", "markersize": 3.0, "markeredgewidth": 0.7}),
+        (counts & ~right, "nearest frame: in another action or background",
+         {"marker": "x", "color": WRONG, "markersize": 4.0, "markeredgewidth": 1.4}),
+        (right, f"nearest frame: in the same action ({share} of those with a counterpart)",
+         {"marker": "o", "color": RIGHT, "markersize": 4.2, "markeredgewidth": 0}),
+    )
+    halo = [withStroke(linewidth=2.4, foreground="white")]  # marks and greys may be equally dark in print
+    lines = [
+        axes.plot(neighbours[chosen], np.flatnonzero(chosen), linestyle="", label=label, path_effects=halo, **style)[0]
+        for chosen, label, style in kinds
+    ]
+    return lines[::-1]

@@ -1,4 +1,4 @@
-"""The record of a training run: one row an epoch, as `metrics.csv` and as loss curves."""
+"""The record of a training run: one row an epoch, as `metrics.csv`, as loss curves, and for TensorBoard."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from torch import Tensor
 from utils.figures.loss_curves import plot_loss_curves
 from utils.files import write_csv
 from utils.training.processes import Processes
+from utils.training.tensorboard import TensorBoardLog
 
 Row = dict[str, float]
+
+TENSORBOARD_FOLDER = "tensorboard"
 
 logger = logging.getLogger(__name__)
 
@@ -65,11 +68,30 @@ def log_epoch(row: Row, num_epochs: int) -> None:
         logger.info("gradient on the embedding: alignment %.3g, lambda x progress %.3g", alignment, progress)
 
 
-def write_training_log(run: Path, rows: list[Row], curves: bool) -> None:
-    """Writes `metrics.csv`, and `loss_curves.png` where asked for. Whole files: no gaps, no doubles."""
-    write_csv(run / "metrics.csv", rows)
-    if curves and rows:
-        plot_loss_curves(rows, run / "loss_curves.png")
+class TrainingLog:
+    """Writes the rows of a run: `metrics.csv`, `loss_curves.png`, and what TensorBoard reads where asked for.
+
+    Args:
+        run: the run's folder.
+        criteria: by the name of a best checkpoint, the validation loss whose minimum it keeps.
+        tensorboard: whether to write for TensorBoard too.
+
+    Raises:
+        MissingExtraError: TensorBoard is asked for and not installed.
+    """
+
+    def __init__(self, run: Path, criteria: Mapping[str, str], tensorboard: bool = False):
+        self.run, self.criteria = run, criteria
+        self.tensorboard = TensorBoardLog(run / TENSORBOARD_FOLDER) if tensorboard else None
+
+    def write(self, rows: list[Row], curves: bool = False) -> None:
+        """Writes all rows so far, and the curves where asked for. Whole files: no gaps, no doubles."""
+        write_csv(self.run / "metrics.csv", rows)
+        picture = self.run / "loss_curves.png"
+        if curves and rows:
+            plot_loss_curves(rows, picture, self.criteria)
+        if self.tensorboard is not None and rows:
+            self.tensorboard.write(rows, picture if curves else None)
 
 
 def all_finite(*values: Tensor) -> Tensor:

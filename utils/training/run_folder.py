@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 # Settings that change how a run is carried out, not what it computes. NUM_EPOCHS may only grow.
 SAFE_TO_CHANGE = (
     "NUM_EPOCHS", "DATASET_PATH", "FEATURES_FOLDER", "OUTPUT_FOLDER", "DEVICE", "NUM_WORKERS", "LAZY_LOAD",
-    "CKPT_EVERY", "MAX_BAD_STEPS",
+    "CKPT_EVERY", "MAX_BAD_STEPS", "TENSORBOARD",
 )
 
 # Stems of the files that a training writes.

@@ -5,7 +5,6 @@ from matplotlib.image import imread
 
 from utils.figures import embedding_map
 from utils.figures.embedding_map import neighbour_embedding, plot_embedding_map, principal_components
-from utils.figures.loss_curves import plot_loss_curves
 
 
 def noise(*shape, seed=0):
@@ -71,6 +70,51 @@ def test_map_is_drawn_thinned_for_any_number_of_videos(tmp_path, monkeypatch, me
     assert max(counted) <= 50 + len(lengths)
 
 
+def drawn_points(figure):
+    """By the title of a panel, the points of its frames."""
+    return {axes.get_title(): axes.collections[0].get_offsets() for axes in figure.axes if axes.get_title()}
+
+
+def test_every_embedding_has_a_panel_that_shows_its_own_frames_in_their_colours(tmp_path, drawn):
+    videos = [noise(length, 4, seed=length) for length in (6, 9)]
+    progress = [np.linspace(0, 1, len(video)) for video in videos]
+    networks = {"raw features": [video @ noise(4, 7) for video in videos], "untrained": videos, "_trained": videos}
+    networks |= {f"more {number}": videos for number in range(2)}
+    plot_embedding_map(tmp_path / "map.png", networks, progress, "tea")
+    points = drawn_points(drawn[0])
+    assert list(points) == list(networks)
+    for name, embeddings in networks.items():
+        np.testing.assert_allclose(points[name], principal_components(torch.cat(embeddings))[0])
+    colours = drawn[0].axes[0].collections[0].get_array()
+    np.testing.assert_allclose(colours, np.concatenate(progress))
+    assert drawn[0].get_suptitle() == "tea · 2 videos"
+
+
+def test_frames_that_depend_on_padding_are_left_out_and_the_picture_says_so(tmp_path, drawn):
+    videos = [noise(length, 4, seed=length) for length in (10, 12, 5)]
+    progress = [np.linspace(0, 1, len(video)) for video in videos]
+    plot_embedding_map(tmp_path / "map.png", {"a": videos}, progress, "tea", skip_start=3, skip_end=2)
+    kept = [video[3:-2] for video in videos[:2]]
+    np.testing.assert_allclose(drawn_points(drawn[0])["a"], principal_components(torch.cat(kept))[0])
+    assert drawn[0].get_suptitle() == (
+        "tea · 2 videos\nwithout the first 3 frames and the last 2 frames of each video, which depend on padding "
+        "before or after it, and 1 shorter video"
+    )
+
+
+@pytest.mark.parametrize(("behind", "ahead"), [(12, 0), (float("inf"), float("inf")), (0, 100)])
+def test_where_nothing_would_be_left_all_frames_are_drawn_and_the_picture_says_so(tmp_path, drawn, behind, ahead):
+    videos, progress = [noise(10, 4)], [np.linspace(0, 1, 10)]
+    plot_embedding_map(tmp_path / "map.png", {"a": videos}, progress, "tea", skip_start=behind, skip_end=ahead)
+    assert len(drawn_points(drawn[0])["a"]) == 10
+    assert "too few others to draw alone" in drawn[0].get_suptitle()
+
+
+def test_tsne_falls_back_to_all_frames_where_it_needs_more(tmp_path, drawn):
+    plot_embedding_map(tmp_path / "m.png", {"a": [noise(8, 4)]}, [np.zeros(8)], "tea", "tsne", skip_start=5)
+    assert len(drawn_points(drawn[0])["a"]) == 8
+
+
 def test_bad_requests_are_named(tmp_path):
     one = [noise(1, 2)]
     with pytest.raises(ValueError, match="'umap'; expected one of pca, tsne"):
@@ -79,37 +123,3 @@ def test_bad_requests_are_named(tmp_path):
         plot_embedding_map(tmp_path / "x.png", {"a": one}, [np.zeros(1)], "tea", "tsne")
     assert not list(tmp_path.iterdir())
 
-
-class TestLossCurves:
-    @pytest.fixture
-    def drawn(self, monkeypatch):
-        figures = []
-        from utils.figures import loss_curves
-
-        real = loss_curves.Figure.savefig
-
-        def savefig(figure, *arguments, **settings):
-            figures.append(figure)
-            real(figure, *arguments, **settings)
-
-        monkeypatch.setattr(loss_curves.Figure, "savefig", savefig)
-        return figures
-
-    def test_equal_curves_share_a_panel_and_the_lowest_validation_loss_is_said(self, tmp_path, drawn):
-        rows = [
-            {"epoch": e, **{f"{g}_{t}_loss": v for g in ("train", "val") for t in ("alignment", "tcc")}}
-            | {"train_total_loss": 2.0 * e, "val_total_loss": v, "train_lambda": 1.0}
-            for e, v in enumerate([3.0, 1.5, float("nan"), 2.0])
-        ]
-        plot_loss_curves(rows, tmp_path / "loss.png")
-        (figure,) = drawn
-        assert [axes.get_title() for axes in figure.axes] == ["alignment = tcc loss", "total loss"]
-        for axes in figure.axes:
-            labels = [text.get_text() for text in axes.get_legend().get_texts()]
-            assert labels == ["training", "validation", "lowest: 1.5, epoch 2"]
-
-    @pytest.mark.parametrize("value", [0.5, float("nan"), float("inf")])
-    def test_one_epoch_without_validation(self, tmp_path, drawn, value):
-        plot_loss_curves([{"epoch": 0, "train_total_loss": value}], tmp_path / "loss.png")
-        assert (tmp_path / "loss.png").is_file()
-        assert [line.get_label() for line in drawn[0].axes[0].lines] == ["training"]
