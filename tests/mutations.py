@@ -57,6 +57,7 @@ STOPPED = "tests/test_resume.py::test_a_stop_in_the_middle_of_an_epoch_is_resume
 
 LOOP = "models/alignment_training_loop.py"
 LOSS = "utils/loss_entry.py"
+TERMS = "utils/loss_functions/alignment_terms.py"
 DATASET = "utils/data/dataset.py"
 SETTINGS = "utils/data/data_settings.py"
 RUN_CHECKPOINTS = "utils/training/checkpoints.py"
@@ -105,11 +106,11 @@ MUTATIONS = (
     Mutation("the same random numbers at every step", "models/batch_loading.py", "* 1_000_003 + batch)",
              "* 1_000_003)", "tests/models/test_batch_loading.py::test_every_step_has_random_numbers_of_its_own"),
     # ---- The loss of a configuration
-    Mutation("the parameters of the losses ignored", LOSS, "parameters=dict(getattr(config_obj, group))",
-             "parameters={}", a_setting("LAV_PARAMS.margin")),
-    Mutation("GTCC is told epoch 0", LOSS, "epoch=epoch,\n", "epoch=0,\n",
+    Mutation("the parameters of the losses ignored", TERMS, "AlignmentTerm(name, function, parameters,",
+             "AlignmentTerm(name, function, {},", a_setting("LAV_PARAMS.margin")),
+    Mutation("GTCC is told epoch 0", TERMS, '"epoch": epoch,', '"epoch": 0,',
              f"{ENTRY}::TestGetLossFunction::test_the_schedule_of_a_loss_follows_the_epoch[GTCC]"),
-    Mutation("VAVA is told epoch 0", LOSS, "global_step=epoch", "global_step=0",
+    Mutation("VAVA is told epoch 0", TERMS, '"global_step": epoch', '"global_step": 0',
              f"{ENTRY}::TestGetLossFunction::test_the_schedule_of_a_loss_follows_the_epoch[VAVA]"),
     Mutation("PROGRESS_LOSS.level ignored", LOSS, "level=progress_config['level']", "level='video'",
              a_setting("PROGRESS_LOSS.level")),

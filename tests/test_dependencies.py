@@ -16,7 +16,7 @@ tomllib = pytest.importorskip("tomllib" if sys.version_info >= (3, 11) else "tom
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # Libraries that are imported by another name than they are installed by.
-INSTALLED_BY = {"absl": "absl-py", "jinja2": "Jinja2", **errors.INSTALLED_BY}
+INSTALLED_BY = {"absl": "absl-py", "jinja2": "Jinja2", "PIL": "pillow", **errors.INSTALLED_BY}
 FILES = [
     path for path in sorted(ROOT.rglob("*.py"))
     if not {"tests", "build"}.intersection(path.parts) and not any(part.startswith(".") for part in path.parts)
