@@ -30,8 +30,8 @@ REPORT = "report.html"
 CAPTIONS = {
     "progress": "Progress over time: the truth, what the path of the trained network's embedding tells from the frames "
     "so far, and the clock. The error is shaded. Inside each action, its start and its name are given.",
-    "similarity": "Similarity of all frames of two videos for the trained network, with all valid alignments, the "
-    "nearest neighbours, which the metrics judge, and the path of time warping, which no metric uses.",
+    "similarity": "Of every frame of a video, the nearest neighbour in another by the trained network, which the "
+    "metrics judge: whether it is right, and where the truth lies. The darker a cell, the closer its two frames.",
     "map": "Map of the frames of the test videos, coloured by true progress; similar frames lie together.",
     "losses": "Losses over the epochs. In validation, lambda and the schedules have their final values at every epoch; "
     "in training they change, so that the two curves are of different functions.",
