@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from torch import Tensor
 
-from utils.data.frame_segments import frame_segments, label_numbers
+from utils.data.frame_segments import FrameSegments, label_numbers
 from utils.data.segments import is_background
 from utils.figures.action_bands import (
     action_legend,
@@ -95,7 +95,7 @@ def plot_similarity(
         extent=(-0.5, len(second) - 0.5, -0.5, len(first) - 0.5),
         interpolation="nearest",
     )
-    handles = [_draw_truth(axes, truth, frame_segments(time_dict))]
+    handles = [_draw_truth(axes, truth, FrameSegments(time_dict).segment)]
     if time_warping:
         found = dynamic_time_warping_path(distance) * stride
         warping = {"color": TRUTH, "linewidth": 0.8, "linestyle": (0, (4, 2))}
@@ -144,7 +144,8 @@ def closeness_by_frame(distance: np.ndarray) -> np.ndarray:
 
 
 def _frame_labels(time_dict: Mapping, numbering: dict[str, int]) -> np.ndarray:
-    return label_numbers(time_dict["step"], numbering)[frame_segments(time_dict)]
+    """(T,) int64, the number of each frame's action; -1 in background, and in no segment, which has the index -1."""
+    return np.append(label_numbers(time_dict["step"], numbering), -1)[FrameSegments(time_dict).segment]
 
 
 def _draw_truth(axes: Axes, truth: ValidAlignment, segments: np.ndarray) -> Line2D:
