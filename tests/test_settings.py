@@ -54,7 +54,7 @@ def root(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch):
-    monkeypatch.setattr("utils.training.log.plot_loss_curves", lambda rows, path: None)
+    monkeypatch.setattr("utils.training.log.plot_loss_curves", lambda *arguments: None)
 
 
 def weights(config: Settings, folder: Path) -> Any:

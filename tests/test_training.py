@@ -31,7 +31,7 @@ PROGRESS = {"PROGRESS_LOSS.enabled": True, "PROGRESS_LOSS.frames": "all"}
 
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch):
-    monkeypatch.setattr("utils.training.log.plot_loss_curves", lambda rows, path: None)
+    monkeypatch.setattr("utils.training.log.plot_loss_curves", lambda *arguments: None)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def run(split_root, tmp_path_factory):
         {**only("GTCC"), **PROGRESS},
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("utils.training.log.plot_loss_curves", lambda rows, path: None)
+        patch.setattr("utils.training.log.plot_loss_curves", lambda *arguments: None)
         return train(config, folder)
 
 

@@ -144,7 +144,8 @@ def closeness_by_frame(distance: np.ndarray) -> np.ndarray:
 
 
 def _frame_labels(time_dict: Mapping, numbering: dict[str, int]) -> np.ndarray:
-    return label_numbers(time_dict["step"], numbering)[FrameSegments(time_dict).segment]
+    """(T,) int64, the number of each frame's action; -1 in background, and in no segment, which has the index -1."""
+    return np.append(label_numbers(time_dict["step"], numbering), -1)[FrameSegments(time_dict).segment]
 
 
 def _draw_truth(axes: Axes, truth: ValidAlignment, segments: np.ndarray) -> Line2D:
