@@ -24,6 +24,7 @@ from tests.tiny_training import (
     equal,
     flat,
     make_training,
+    one_pixel,
     only,
     small_config,
     train,
@@ -53,8 +54,8 @@ def root(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def no_pictures(monkeypatch):
-    monkeypatch.setattr("utils.training.log.plot_loss_curves", lambda *arguments: None)
+def small_pictures(monkeypatch):
+    monkeypatch.setattr("utils.training.log.plot_loss_curves", one_pixel)
 
 
 def weights(config: Settings, folder: Path) -> Any:
@@ -88,6 +89,12 @@ def files(config: Settings, folder: Path) -> Any:
     """The files that the command writes."""
     train(config, folder)
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def folders(config: Settings, folder: Path) -> Any:
+    """The folders that the command writes into."""
+    train(config, folder)
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_dir())
 
 
 def epochs(config: Settings, folder: Path) -> Any:
@@ -154,6 +161,7 @@ CHANGES: dict[str, Change] = {
     "MAX_GRAD_NORM": Change(1e-3),
     "MAX_BAD_STEPS": Change(3, steps_before_giving_up, {"MAX_BAD_STEPS": 2}),
     "CKPT_EVERY": Change(2, files),
+    "TENSORBOARD": Change(True, folders),
     "OUTPUT_DIMENSIONALITY": Change(7),
     "CAUSAL": Change(True),
     "BASEARCH.ARCHITECTURE": Change("naive"),

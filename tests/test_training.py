@@ -12,7 +12,7 @@ import torch
 
 import models.alignment_training_loop as loop
 from configs.validation import complete_config
-from tests.tiny_training import LOSSES, equal, make_training, only, small_config, train, write_recordings
+from tests.tiny_training import LOSSES, equal, make_training, one_pixel, only, small_config, train, write_recordings
 from tests.utils.data.builders import entry, write_annotation, write_features
 from utils.ckpt_save import load_checkpoint, load_model
 from utils.data.dataset import load_data
@@ -30,8 +30,8 @@ PROGRESS = {"PROGRESS_LOSS.enabled": True, "PROGRESS_LOSS.frames": "all"}
 
 
 @pytest.fixture(autouse=True)
-def no_pictures(monkeypatch):
-    monkeypatch.setattr("utils.training.log.plot_loss_curves", lambda *arguments: None)
+def small_pictures(monkeypatch):
+    monkeypatch.setattr("utils.training.log.plot_loss_curves", one_pixel)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def run(split_root, tmp_path_factory):
         {**only("GTCC"), **PROGRESS},
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("utils.training.log.plot_loss_curves", lambda *arguments: None)
+        patch.setattr("utils.training.log.plot_loss_curves", one_pixel)
         return train(config, folder)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 import multitask_train
@@ -121,6 +122,11 @@ def train(config: Settings, folder: Path) -> Path:
     experiment.write_text(f"def get_config():\n    return {config.to_dict()!r}\n")
     assert multitask_train.main(["multitask_train.py", "--config", str(experiment)]) == 0
     return max((Path(config.OUTPUT_FOLDER) / config.EXPERIMENTNAME).glob("run-*"))
+
+
+def one_pixel(rows: Any, path: Path, *settings: Any) -> None:
+    """Stands in for the loss curves, which take longer to draw than these trainings."""
+    Image.new("RGB", (1, 1)).save(path)
 
 
 def equal(one: Any, other: Any) -> bool:
