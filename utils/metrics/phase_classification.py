@@ -10,12 +10,15 @@ import numpy as np
 from utils.metrics.squared_hinge import fit_linear_machines
 
 FRACTIONS = (0.1, 0.5, 1.0)
-MAXIMUM_TRAINING_FRAMES = 2000
+# Bounds memory and time; the 40 training recordings of 50 Salads have 37,548 frames of action.
+MAXIMUM_TRAINING_FRAMES = 100_000
 
 
 def labelled_videos(number_of_videos: int, fraction: float) -> np.ndarray:
-    """Indices of the training videos with labels: `fraction` of them, at least one, evenly spread."""
-    count = max(1, round(fraction * number_of_videos))
+    """Indices of the training videos with labels: `fraction` of them, half a video being one, at least one, evenly
+    spread."""
+    # To round first undoes what floating point lacks to a half: .29 of 50 is 14.499999999999998.
+    count = max(1, math.floor(round(fraction * number_of_videos, 9) + 0.5))
     return np.arange(count) * number_of_videos // count
 
 
@@ -32,8 +35,8 @@ def phase_classification(
     The labels of a share of the training *videos* are used, because that is what annotators are paid for and
     frames of a labelled video are near-copies of each other. Frames of background (label -1) take no part:
     background isn't a phase. At most `maximum_training_frames` frames, evenly spaced over the labelled
-    videos, are fitted, and standardise the features. Ten times as many frames moved the accuracy on 50 Salads
-    by about .015 and took five times as long.
+    videos, are fitted, and standardise the features. Fewer frames are no cheap stand-in for all: with 2,000, 8,000 and
+    16,000 of the 37,548 of 50 Salads the accuracy differed by up to .046, .026 and .013 from that with all.
 
     Args:
         train_embeddings: (T_i, D) each.
@@ -63,7 +66,7 @@ def phase_classification(
     frames = np.concatenate(
         [train_embeddings[i][rows - start] for i, rows, start in zip(chosen, stretches, starts, strict=True)]
     )
-    mean, spread = frames.mean(axis=0), frames.std(axis=0)
+    mean, spread = (of(frames, axis=0, dtype=np.float64).astype(frames.dtype) for of in (np.mean, np.std))
     spread[spread == 0] = 1.0
     frames = (frames - mean) / spread
 
@@ -76,9 +79,16 @@ def phase_classification(
     return _accuracies([predict(embedding) for embedding in test_embeddings], test_labels)
 
 
-def majority_class(train_labels: Sequence[np.ndarray], test_labels: Sequence[np.ndarray]) -> np.ndarray:
-    """Accuracy of always answering the most frequent action of all training frames, per test video."""
-    labels = np.concatenate(list(train_labels))
+def majority_class(
+    train_labels: Sequence[np.ndarray], test_labels: Sequence[np.ndarray], fraction: float = 1.0
+) -> np.ndarray:
+    """Accuracy of always answering the most frequent action of the labelled training videos, per test video.
+
+    Args:
+        train_labels, test_labels: as in `phase_classification`.
+        fraction: share of training videos with labels, the same ones as there.
+    """
+    labels = np.concatenate([train_labels[i] for i in labelled_videos(len(train_labels), fraction)])
     labels = labels[labels >= 0]
     if not len(labels):
         raise ValueError("phase classification: the training videos have no action frame")

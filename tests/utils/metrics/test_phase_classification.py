@@ -69,6 +69,12 @@ def test_labelled_videos_are_whole_spread_and_at_least_one():
     assert labelled_videos(5, 1.0).tolist() == [0, 1, 2, 3, 4]
 
 
+def test_half_a_video_counts_as_a_whole_one():
+    assert [len(labelled_videos(n, 0.1)) for n in (14, 15, 24, 25, 34, 35)] == [1, 2, 2, 3, 3, 4]
+    assert [len(labelled_videos(n, 0.5)) for n in (1, 2, 3, 4, 5)] == [1, 1, 2, 2, 3]
+    assert len(labelled_videos(50, 0.29)) == 15
+
+
 def test_same_input_same_accuracy_under_the_cap():
     rng = np.random.default_rng(3)
     train = [rng.normal(size=(100, 4)) for _ in range(3)], [rng.integers(3, size=100) for _ in range(3)]
@@ -79,3 +85,18 @@ def test_same_input_same_accuracy_under_the_cap():
 def test_majority_class_by_hand():
     accuracy = majority_class([np.array([2, 2, 1, -1, -1, -1])], [np.array([2, 1, -1]), np.array([0])])
     assert accuracy.tolist() == [0.5, 0.0]
+
+
+def test_majority_class_of_a_share_of_the_labels():
+    train = [np.array([0]), np.array([1, 1, 1]), np.array([0]), np.array([2, 2])]
+    test = [np.array([0, 0, 1, 2])]
+    assert majority_class(train, test).tolist() == [0.25]
+    assert majority_class(train, test, 0.5).tolist() == [0.5]  # of videos 0 and 2
+    assert majority_class(train, test, 0.1).tolist() == [0.5]
+
+
+def test_single_precision_far_from_the_origin_is_told_apart():
+    rng = np.random.default_rng(4)
+    train, test = separable(rng, 6, frames=3000), separable(rng, 3)
+    moved = [([frames.astype(np.float32) + np.float32(1000) for frames in part[0]], part[1]) for part in (train, test)]
+    np.testing.assert_array_equal(phase_classification(*moved[0], *moved[1]), np.ones(3))

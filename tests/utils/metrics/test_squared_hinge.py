@@ -73,3 +73,23 @@ def test_frames_that_tell_nothing_apart_are_no_trouble():
     # Every frame occurs with either label.
     _, weights = fit_linear_machines(np.repeat(np.arange(10.0), 2)[:, None], np.tile([0, 1], 10))
     np.testing.assert_allclose(weights, 0, atol=1e-12)
+
+
+@pytest.mark.parametrize("width", [6, 60])
+def test_single_precision_comes_near_the_minimum(width):
+    frames, labels = problem(5, frames=3000, width=width, classes=5)
+    _, exact = fit_linear_machines(frames, labels)
+    _, weights = fit_linear_machines(frames.astype(np.float32), labels)
+    assert weights.dtype == np.float32
+    for chosen, near, least in zip(range(5), weights.T.astype(np.float64), exact.T, strict=True):
+        too_much = objective(near, frames, labels, chosen, 1.0)[0] - objective(least, frames, labels, chosen, 1.0)[0]
+        assert too_much <= 1e-6 * len(frames)  # the objective at w = 0
+
+
+def test_what_single_precision_cannot_solve_is_solved_in_double(monkeypatch):
+    frames, labels = problem(6)
+    monkeypatch.setitem(squared_hinge.PRECISION, np.dtype(np.float32), 0.0)
+    _, weights = fit_linear_machines(frames.astype(np.float32), labels)
+    assert weights.dtype == np.float64
+    _, exact = fit_linear_machines(frames.astype(np.float32).astype(np.float64), labels)
+    np.testing.assert_array_equal(weights, exact)
