@@ -50,14 +50,17 @@ class NeighboursReadout:
         distances, own = self.reference.relative_squared_distances(frames)
         if not self.neighbours:  # a single training frame
             return np.full(len(frames), self.reference.progress[0])
-        edge = np.partition(distances, self.neighbours, axis=1)[:, self.neighbours, None]
-        nearest = distances <= edge
-        distances, edge = np.maximum(distances + own[:, None], 0), np.maximum(edge + own[:, None], 0)
-        weights = np.maximum(0, 1 - distances / np.where(edge > 0, edge, 1)) * (edge > 0)
-        total = weights.sum(axis=1, keepdims=True)
-        # Nothing nearer than the edge: those on it all count the same.
-        weights = np.where(total > 0, weights, nearest)
-        return weights @ self.reference.progress / weights.sum(axis=1)
+        # All others weigh nothing, and the edge itself, which comes last, doesn't either.
+        nearest = np.argpartition(distances, self.neighbours, axis=1)[:, : self.neighbours + 1]
+        squares = np.maximum(np.take_along_axis(distances, nearest, axis=1) + own[:, None], 0)
+        edge = squares[:, -1:]
+        weights = np.maximum(0, 1 - squares / np.where(edge > 0, edge, 1)) * (edge > 0)
+        total = weights.sum(axis=1)
+        progress = (weights * self.reference.progress[nearest]).sum(axis=1) / np.where(total > 0, total, 1)
+        for row in np.flatnonzero(total == 0):  # nothing nearer than the edge: those on it all count the same
+            on_edge = distances[row] <= distances[row, nearest[row, -1]]
+            progress[row] = self.reference.progress[on_edge].mean()
+        return progress
 
 
 class _NeighboursState:
