@@ -44,6 +44,10 @@ def argument_parser() -> argparse.ArgumentParser:
     parser.add_argument("--figures", type=_count, default=2, help="videos a task to draw; 0 draws nothing")
     parser.add_argument("--tsne", action="store_true", help="map the frames by t-SNE instead of PCA")
     parser.add_argument("--no-classifier", action="store_true", help="leave out PC")
+    parser.add_argument(
+        "--published-definitions", action="store_true",
+        help="KT, PC and PHP as the literature's programs define them, too; PC so takes minutes and scikit-learn",
+    )
     parser.add_argument("--device", default="auto")
     return parser
 
@@ -60,6 +64,7 @@ def main(arguments: Sequence[str]) -> int:
     from utils.ckpt_save import find_checkpoint
     from utils.evaluation.checkpoint import EvaluationRequest, evaluate_checkpoint, evaluation_folder, stored_results
     from utils.evaluation.comparison import comparison_table
+    from utils.evaluation.notes import VALIDATION_CHOSE
     from utils.evaluation.results import ALL_TASKS, Result
     from utils.evaluation.tables import results_table
     from utils.prediction.embedding import TRAINED
@@ -74,7 +79,7 @@ def main(arguments: Sequence[str]) -> int:
         parser.error(f"--device: {error}")
     request = EvaluationRequest(
         options.split, tuple(options.task), options.dataset_path, not options.no_classifier, options.figures, device,
-        "tsne" if options.tsne else "pca", options.features_folder,
+        "tsne" if options.tsne else "pca", options.features_folder, options.published_definitions,
     )
 
     def evaluate(path: Path, folder: Path) -> list[Result]:
@@ -82,6 +87,8 @@ def main(arguments: Sequence[str]) -> int:
         results = evaluate_checkpoint(path, request, folder)
         write_reports(folder)
         return results
+
+    said = f"\n{VALIDATION_CHOSE}" if options.split == "val" else ""
 
     if options.compare:
         paths = [Path(r) if Path(r).is_file() else find_checkpoint(options.checkpoint, r) for r in options.compare]
@@ -93,14 +100,14 @@ def main(arguments: Sequence[str]) -> int:
             # Figures on disk have a report beside them, written with them; a comparison adds nothing to it.
             results = stored_results(path, request, folder) or evaluate(path, folder)
             evaluations[str(path)] = results
-        print(comparison_table(evaluations, TRAINED))
+        print(comparison_table(evaluations, TRAINED) + said)
         return 0
 
     path = find_checkpoint(options.checkpoint, options.folder)
     folder = Path(options.output) if options.output else evaluation_folder(path, options.split, options.task)
     results = evaluate(path, folder)
     tasks = list(dict.fromkeys(result.task for result in results))
-    print(results_table(results, tasks[0] if len(tasks) == 2 else ALL_TASKS))
+    print(results_table(results, tasks[0] if len(tasks) == 2 else ALL_TASKS) + said)
     print(f"\nwritten to {folder}, with {REPORT}")
     return 0
 

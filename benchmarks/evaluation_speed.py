@@ -2,8 +2,9 @@
 
     python -m benchmarks.evaluation_speed [--test 10] [--train 40] [--frames 1000]
 
-10 test videos and 40 training videos of 1000 frames, each embedded by the trained and the untrained network. The
-whole is timed in as many threads as torch uses (OMP_NUM_THREADS), then each part for itself in one thread.
+10 test videos and 40 training videos of 1000 frames, each embedded by the trained and the untrained networks, beside
+raw features. The whole is timed in as many threads as torch uses (OMP_NUM_THREADS), then each part for itself in one
+thread.
 """
 
 from __future__ import annotations
@@ -23,18 +24,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from threadpoolctl import threadpool_limits
 
 from utils.evaluation.baselines import task_statistics
+from utils.evaluation.measured import Measured
 from utils.evaluation.progress import measure_progress, training_readouts
-from utils.evaluation.results import Measured, summarise, task_counts
-from utils.evaluation.task import evaluate_task, measure_classification, measure_progression
+from utils.evaluation.results import summarise
+from utils.evaluation.task import evaluate_task, measure_classification, measure_progression, measure_retrieval
 from utils.metrics import nearest_neighbours, valid_alignment
 from utils.metrics.table import METRICS, Needs, metrics_that_need
-from utils.prediction.embedding import RAW, TRAINED, UNTRAINED, EmbeddedVideo, path_length
+from utils.prediction.embedding import RAW, TRAINED, UNTRAINED_NETWORKS, EmbeddedVideo, path_length
 from utils.prediction.readouts import run_readout
 from utils.tensorops import get_trueprogress, get_trueprogress_per_action
 
 
 def random_video(
-    rng: np.random.Generator, networks: int, frames: int = 1000, width: int = 128
+    rng: np.random.Generator, untrained: int, frames: int = 1000, width: int = 128, raw_width: int = 128
 ) -> EmbeddedVideo:
     """A random walk for an embedding, 20 segments of 12 actions and background."""
     starts = np.concatenate([[0], np.sort(rng.choice(np.arange(1, frames), 19, replace=False))])
@@ -42,15 +44,15 @@ def random_video(
     steps = ["SIL" if k % 4 == 3 else f"action {rng.integers(12)}" for k in range(20)]
     time_dict = {"step": steps, "start_frame": starts.tolist(), "end_frame": ends.tolist(), "name": "video"}
     embeddings = {
-        name: torch.from_numpy((rng.normal(size=(frames, width)).cumsum(axis=0) * 0.1).astype(np.float32))
-        for name in (TRAINED, UNTRAINED)[:networks]
+        name: torch.from_numpy((rng.normal(size=(frames, number)).cumsum(axis=0) * 0.1).astype(np.float32))
+        for name, number in ((RAW, raw_width), *((n, width) for n in (TRAINED, *UNTRAINED_NETWORKS[:untrained])))
     }
     return EmbeddedVideo(
         handle=f"video {rng.integers(1 << 40)}",
         time_dict=time_dict,
         progress=get_trueprogress(time_dict).double().numpy(),
         action_progress=get_trueprogress_per_action(time_dict).double().numpy(),
-        paths={**{n: path_length(e) for n, e in embeddings.items()}, RAW: np.arange(frames, dtype=float)},
+        paths={name: path_length(embedding) for name, embedding in embeddings.items()},
         embeddings=embeddings,
     )
 
@@ -66,7 +68,7 @@ def seconds(work: Callable[[], object], repeats: int) -> tuple[float, float]:
 
 
 def parts_of_evaluation(
-    train: list[EmbeddedVideo], test: list[EmbeddedVideo], counts: np.ndarray
+    train: list[EmbeddedVideo], test: list[EmbeddedVideo]
 ) -> dict[str, Callable[[], object]]:
     """The parts of `evaluate_task`, each to be run for itself."""
     parts: dict[str, Callable[[], object]] = {}
@@ -90,10 +92,11 @@ def parts_of_evaluation(
         parts[metric.name] = lambda metric=metric: [metric.measure(found, truth) for *_, truth in ordered]
     parts["PHP"] = lambda: measure_progression(train, test)
     parts["PC"] = lambda: measure_classification(train, test)
+    parts["AP"] = lambda: measure_retrieval(test)
     values, handles = rng.random((len(test), len(test))), [video.handle for video in test]
     pairs_found, videos_found = Measured(METRICS["KT"], TRAINED, values), Measured(METRICS["PHP"], TRAINED, values[0])
-    parts["an interval, pairs"] = lambda: summarise(pairs_found, "task", handles, counts)
-    parts["an interval, videos"] = lambda: summarise(videos_found, "task", handles, counts)
+    parts["an interval, pairs"] = lambda: summarise(pairs_found, "task", handles)
+    parts["an interval, videos"] = lambda: summarise(videos_found, "task", handles)
     return parts
 
 
@@ -101,7 +104,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--networks", type=int, choices=(1, 2), default=2, help="2: with the untrained network")
+    parser.add_argument("--untrained", type=int, choices=range(6), default=5, help="how many untrained networks")
+    parser.add_argument("--width", type=int, default=128, help="of an embedding")
+    parser.add_argument("--raw-width", type=int, default=128, help="of the features")
     parser.add_argument("--test", type=int, default=10, help="number of test videos, at least 2")
     parser.add_argument("--train", type=int, default=40, help="number of training videos")
     parser.add_argument("--frames", type=int, default=1000)
@@ -109,7 +114,7 @@ def main() -> None:
     options = parser.parse_args()
     rng = np.random.default_rng(0)
     train, test = (
-        [random_video(rng, options.networks, options.frames) for _ in range(count)]
+        [random_video(rng, options.untrained, options.frames, options.width, options.raw_width) for _ in range(count)]
         for count in (options.train, options.test)
     )
     whole = seconds(lambda: evaluate_task("task", train, test), options.repeats)
@@ -118,7 +123,7 @@ def main() -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with threadpool_limits(1):
-        for name, work in parts_of_evaluation(train, test, task_counts("task", len(test))).items():
+        for name, work in parts_of_evaluation(train, test).items():
             duration = seconds(work, options.repeats)
             print(f"  {name + ', 1 thread':38} {duration[0]:8.3f} {duration[1]:11.3f}")
     torch.set_num_threads(threads)

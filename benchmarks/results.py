@@ -16,7 +16,8 @@ from statistics import mean
 
 import multitask_train
 from utils.evaluation.checkpoint import EvaluationRequest, evaluate_checkpoint, evaluation_folder, stored_results
-from utils.evaluation.results import ALL_TASKS, CLOCK, Result
+from utils.evaluation.results import ALL_TASKS, Result
+from utils.evaluation.variants import CLOCK
 from utils.files import write_text
 from utils.metrics.table import METRICS
 from utils.prediction.embedding import TRAINED, UNTRAINED

@@ -26,16 +26,15 @@ from utils.evaluation.checkpoint import (
     untrained_network,
 )
 from utils.evaluation.comparison import comparison_table, paired_differences
+from utils.evaluation.measured import Measured
 from utils.evaluation.notes import KNOWS_THE_END, Note, NoteKind
 from utils.evaluation.pictures import draw_task
 from utils.evaluation.results import (
     ALL_TASKS,
-    Measured,
     mean_over_tasks,
     read_results,
     save_results,
     summarise,
-    task_counts,
 )
 from utils.evaluation.tables import results_table
 from utils.evaluation.task import evaluate_task, evaluate_task_with_curves
@@ -90,7 +89,7 @@ def noisy(count, seed=0):
 
 def embedded(data, **networks):
     networks = networks or {TRAINED: Scaled(), UNTRAINED: Scaled(2)}
-    return embed_videos(networks, data, range(len(data.items)))
+    return embed_videos(networks, data, range(len(data.items)), with_raw=True)
 
 
 def by_name(results, task="task"):
@@ -127,9 +126,8 @@ class TestEvaluateTask:
         videos = embedded(noisy(9))
         results = by_name(evaluate_task("task", videos[:5], videos[5:], frames_ahead=3))
         naive = {"constant 0.5", "mean truth at index", "clock", RAW, UNTRAINED, TRAINED}
-        readouts = {
-            "neighbours", "alignment", "neighbours, untrained network", "alignment, untrained network"
-        }
+        of_networks = {f"{name}{of}" for name in ("neighbours", "alignment") for of in ("", ", untrained network")}
+        readouts = of_networks | {"neighbours, raw features", "alignment, raw features"}
         for level, others in (("video", readouts), ("action", set())):
             found = {variant for metric, variant in results if metric == f"OPE_{level}_online"}
             assert found == naive | others
@@ -137,14 +135,17 @@ class TestEvaluateTask:
             assert offline == {TRAINED, UNTRAINED, RAW, "t / T"}
         for metric in ("EAE", "KT", "KTW"):
             variants = {v for m, v in results if m == metric}
-            assert variants == {TRAINED, UNTRAINED, "clock", "random neighbours"}
+            assert variants == {TRAINED, UNTRAINED, RAW, "clock", "random neighbours"}
+        for metric, naive in (("PHP", {"clock"}), ("PC_50", {"most frequent action"}), ("AP_5", {"clock", "chance"})):
+            assert {v for m, v in results if m == metric} == {TRAINED, UNTRAINED, RAW} | naive
         assert abs(results["KT", "random neighbours"].mean) < 0.2
         for result in results.values():
             assert result.number_of_videos == len(result.values) == 4
             assert result.low <= result.mean <= result.high
-        for variant in (TRAINED, UNTRAINED, *readouts):
+        for variant in (TRAINED, UNTRAINED, *of_networks):
             assert "3 frames ahead" in results["OPE_video_online", variant].note
-        assert not results["OPE_video_online", "clock"].note
+        for variant in ("clock", RAW, "alignment, raw features"):
+            assert not results["OPE_video_online", variant].note
         assert results["OPE_video_offline", TRAINED].note == "knows the end"
 
     def test_the_same_twice_and_without_the_classifier(self):
@@ -196,19 +197,19 @@ def figure(task, values, metric="KT", variant=TRAINED):
     values = np.asarray(values, dtype=float)
     handles = [f"{task}{i}" for i in range(len(values))]
     measured = Measured(METRICS[metric], variant, values, missing="no figure")
-    return summarise(measured, task, handles, task_counts(task, len(values)))
+    return summarise(measured, task, handles)
 
 
 class TestResults:
     def test_pair_values_are_averaged_without_the_diagonal(self):
         values = np.array([[99.0, 1.0, 2.0], [3.0, 99.0, np.nan], [5.0, 6.0, 99.0]])
-        result = summarise(Measured(METRICS["KT"], TRAINED, values), "task", ["a", "b", "c"], task_counts("task", 3))
+        result = summarise(Measured(METRICS["KT"], TRAINED, values), "task", ["a", "b", "c"])
         assert result.mean == pytest.approx((1 + 2 + 3 + 5 + 6) / 5)
         assert result.values == {"a": 1.5, "b": 3.0, "c": 5.5}
 
     def test_mean_over_tasks_weighs_tasks_equally_and_narrows_the_interval(self):
         rng = np.random.default_rng(0)
-        tasks = [figure("a", rng.normal(size=20)), figure("b", rng.normal(size=5) + 1)]
+        tasks = [figure("a", rng.normal(size=20) / 10), figure("b", rng.normal(size=5) / 10 + 0.1)]
         (mean,) = mean_over_tasks(tasks)
         assert mean.mean == pytest.approx((tasks[0].mean + tasks[1].mean) / 2)
         assert mean.number_of_videos == 25
@@ -217,11 +218,11 @@ class TestResults:
 
     def test_few_videos_a_task_give_an_interval_over_tasks_or_none(self):
         (mean,) = mean_over_tasks(
-            [figure(task, [value]) for task, value in zip("abc", (1, 2, 4), strict=True)]
+            [figure(task, [value]) for task, value in zip("abc", (0.1, 0.2, 0.4), strict=True)]
         )
-        assert mean.low < 7 / 3 < mean.high
+        assert mean.low < 0.7 / 3 < mean.high
         assert "interval over tasks" in mean.note
-        (mean,) = mean_over_tasks([figure("a", [1]), figure("b", [2])])
+        (mean,) = mean_over_tasks([figure("a", [0.1]), figure("b", [0.2])])
         assert mean.low is None
         assert "no interval" in mean.note
 
@@ -403,7 +404,7 @@ class TestEvaluateCheckpoint:
         for task in tasks:
             assert len(list(folder.glob(f"progress+{task}+*.png"))) == 1
             assert len(list(folder.glob(f"similarity+{task}+*.png"))) == 1
-        assert {path.stem for path in folder.glob("*.csv")} == {result.metric for result in results}
+        assert {path.stem for path in folder.glob("*.csv")} == {"differences"} | {result.metric for result in results}
         assert all(result.mean is not None or result.note for result in results)
 
     def test_a_picture_that_fails_is_named_and_loses_no_figure(self, checkpoint, tmp_path, monkeypatch, caplog):

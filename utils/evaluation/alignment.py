@@ -9,8 +9,9 @@ from itertools import combinations
 import numpy as np
 from tqdm import tqdm
 
+from utils.evaluation.measured import Measured
 from utils.evaluation.notes import Note, NoteKind
-from utils.evaluation.results import CLOCK, Measured
+from utils.evaluation.variants import CLOCK, RANDOM_NEIGHBOURS
 from utils.evaluation.worker_threads import map_in_threads
 from utils.metrics import nearest_neighbours, valid_alignment
 from utils.metrics.table import METRICS, Metric, Needs, metrics_that_need
@@ -72,7 +73,7 @@ def _measure_pair(
         truth = valid_alignment(own.time_dict, other.time_dict)
         neighbours = {name: indices[way] for name, indices in found.items()}
         neighbours[CLOCK] = np.minimum(np.arange(len(own.progress)), len(other.progress) - 1)
-        neighbours["random neighbours"] = rng.integers(len(other.progress), size=len(own.progress))
+        neighbours[RANDOM_NEIGHBOURS] = rng.integers(len(other.progress), size=len(own.progress))
         together = np.stack(list(neighbours.values()))
         figures.append(
             {

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from utils.data.frame_segments import FrameSegments, is_action, segment_lengths
+from utils.evaluation.variants import CLOCK, CONSTANT, INDEX, SHARE_OF_TIME
 from utils.prediction.embedding import ProgressVideo
 from utils.tensorops import mean_total_path, share_of
 
@@ -122,9 +123,9 @@ def online_video_progress(video: ProgressVideo, statistics: TaskStatistics) -> d
     means = statistics.video
     return {
         **{source: share_of(path, means.paths[source]) for source, path in video.paths.items()},
-        "constant 0.5": np.full(len(index), 0.5),
-        "mean truth at index": _at_index(means.progress_at_index, index),
-        "clock": share_of(index, means.length),
+        CONSTANT: np.full(len(index), 0.5),
+        INDEX: _at_index(means.progress_at_index, index),
+        CLOCK: share_of(index, means.length),
     }
 
 
@@ -139,7 +140,7 @@ def offline_video_progress(video: ProgressVideo) -> dict[str, np.ndarray]:
     time = np.linspace(0.0, 1.0, len(video.progress))
     return {
         **{source: path / path[-1] if path[-1] > 0 else time for source, path in video.paths.items()},
-        "t / T": time,
+        SHARE_OF_TIME: time,
     }
 
 
@@ -163,14 +164,14 @@ def online_action_progress(video: ProgressVideo, statistics: TaskStatistics) -> 
         source: share_of(path - path[segments.first], per_frame([m.paths[source] for m in means]))
         for source, path in video.paths.items()
     }
-    progress["constant 0.5"] = np.full(len(index), 0.5)
-    progress["mean truth at index"] = np.concatenate(
+    progress[CONSTANT] = np.full(len(index), 0.5)
+    progress[INDEX] = np.concatenate(
         [
             _at_index(m.progress_at_index, np.arange(n))
             for m, n in zip(means, segment_lengths(video.time_dict), strict=True)
         ]
     )
-    progress["clock"] = share_of(index, per_frame([m.length for m in means]))
+    progress[CLOCK] = share_of(index, per_frame([m.length for m in means]))
     return {name: np.where(segments.is_action, values, 0.0) for name, values in progress.items()}
 
 
@@ -189,5 +190,5 @@ def offline_action_progress(video: ProgressVideo) -> dict[str, np.ndarray]:
         before = path[segments.first]
         total = path[segments.last] - before
         progress[source] = np.where(total > 0, (path - before) / np.where(total > 0, total, 1.0), segments.linear)
-    progress["t / T"] = segments.linear
+    progress[SHARE_OF_TIME] = segments.linear
     return {name: np.where(segments.is_action, values, 0.0) for name, values in progress.items()}

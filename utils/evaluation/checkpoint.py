@@ -5,32 +5,32 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryDirectory, TemporaryFile
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from configs.settings import with_settings
 from models.build_model import build_model
 from utils.ckpt_save import load_checkpoint, load_model
 from utils.data.dataset import VideoData, load_data
 from utils.errors import DataError
+from utils.evaluation.notes import OWN_TASKS_UNKNOWN
 from utils.evaluation.pictures import draw_task
 from utils.evaluation.results import METRICS_FILE, Result, mean_over_tasks, read_results, save_results
 from utils.evaluation.task import evaluate_task_with_curves
 from utils.files import LONGEST_PART, safe_name, write_json
 from utils.metrics.table import METRICS, Metric, Needs
-from utils.prediction.embedding import TRAINED, UNTRAINED, embed_videos
+from utils.prediction.embedding import TRAINED, UNTRAINED, UNTRAINED_NETWORKS, EmbeddedVideo, embed_videos
 from utils.prediction.training_embeddings import TrainingVideos, keep_training_embeddings, weights_digest
 
 logger = logging.getLogger(__name__)
-
-UNTRAINED_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class EvaluationRequest:
         device: where to embed.
         map_method: how the map of a task is made, 'pca' or 'tsne'.
         features_folder: FEATURES_FOLDER; empty means that of the configuration.
+        published: whether to measure what is as published programs define it, too.
     """
 
     split: str = "test"
@@ -56,16 +57,28 @@ class EvaluationRequest:
     device: str = "cpu"
     map_method: str = "pca"
     features_folder: str = ""
+    published: bool = False
 
     def as_description(self) -> dict[str, Any]:
         """What decides the figures, as plain values."""
         places = {"dataset_path": self.dataset_path, "features_folder": self.features_folder}
-        return {"split": self.split, "tasks": list(self.tasks), **places, "classify": self.classify}
+        chosen = {"split": self.split, "tasks": list(self.tasks), **places}
+        return {**chosen, "classify": self.classify, "published": self.published}
 
     def is_answered_by(self, description: Any) -> bool:
-        """Whether figures made for a request of this description answer this one too: they may hold PC besides."""
+        """Whether figures made for a request of this description answer this one too: they may hold more besides."""
         own = self.as_description()
-        return description == own or description == {**own, "classify": True}
+        return description in [
+            {**own, "classify": classify, "published": published}
+            for classify in {self.classify, True}
+            for published in {self.published, True}
+        ]
+
+    def wants(self, metric: Metric) -> bool:
+        """Whether figures of a metric are asked for."""
+        return (self.classify or metric.needs is not Needs.LABELS) and (
+            self.published or metric.needs is not Needs.PUBLISHED
+        )
 
 
 def evaluation_folder(checkpoint: Path, split: str = "test", tasks: Sequence[str] = ()) -> Path:
@@ -83,10 +96,16 @@ def evaluation_folder(checkpoint: Path, split: str = "test", tasks: Sequence[str
     return run / "EVAL" / f"{name}+{chosen if len(chosen) <= LONGEST_PART else safe_name(chosen)}"
 
 
-def untrained_network(checkpoint: dict[str, Any]) -> nn.Module:
-    """The checkpoint's network with fresh weights of a fixed seed; the global generator is left as it was."""
+def untrained_network(checkpoint: dict[str, Any], number: int = 0) -> nn.Module:
+    """The checkpoint's network with fresh weights; the global generator is left as it was.
+
+    Args:
+        checkpoint: its content. The weights follow from its SEED, so that runs of other seeds have other ones.
+        number: which of the networks of that seed.
+    """
+    seed = int(checkpoint["config"].get("SEED") or 0)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(UNTRAINED_SEED)
+        torch.manual_seed(int(np.random.SeedSequence((abs(seed), number)).generate_state(1)[0]))
         model = build_model(checkpoint["config"], checkpoint["feature_width"], len(checkpoint["tasks"]))
     return model.eval()
 
@@ -117,65 +136,106 @@ def evaluate_checkpoint(
     data_set = Path(config["DATASET_PATH"]) / config["DATASET_NAME"]
     _check_folders(data_set, folder)
     data = load_data(config, standardization=checkpoint.get("standardization"))
-    tasks = _tasks_to_evaluate(data, data_set, request.split, path, checkpoint["feature_width"])
+    tasks = _tasks_to_evaluate(data, data_set, request, path, checkpoint)
     device = torch.device(request.device)
-    networks = {TRAINED: load_model(checkpoint, device), UNTRAINED: untrained_network(checkpoint).to(device)}
-    frames_ahead = networks[TRAINED].frames_ahead
+    networks = {TRAINED: load_model(checkpoint, device)}
+    networks |= {name: untrained_network(checkpoint, k).to(device) for k, name in enumerate(UNTRAINED_NETWORKS)}
+    seen = networks[TRAINED].frames_ahead
+    # In frames of the recording, of which the network sees every SKIP_RATE-th.
+    frames_ahead = seen * int(config.get("SKIP_RATE") or 1) if seen else 0
 
     results: list[Result] = []
-    drawn: list[tuple] = []  # what the pictures are made from, for when the figures are written
-    embedded: dict[str, TrainingVideos] = {}  # of all tasks until the end, because one file holds them all
-    for task in tasks:
-        train, chosen = (
-            embed_videos(networks, part, part.of_task(task), device, f"embedding {task}, {split}")
-            for split, part in (("train", data.train), (request.split, getattr(data, request.split)))
-        )
-        found, curves = evaluate_task_with_curves(
-            task, train, chosen, request.classify, frames_ahead, metrics=metrics, kept=request.figures
-        )
-        results += found
-        if request.figures:
-            drawn.append((task, chosen, curves, train[:1]))
-        embedded[task] = TrainingVideos.of(train)
-    results += mean_over_tasks(results)
+    drawn: list[tuple] = []  # what the pictures are made from
+    embedded: dict[str, TrainingVideos] = {}
+    with ExitStack() as stack:
+        # Embeddings wait on disk, so that memory doesn't grow with the number of tasks.
+        waiting = Path(stack.enter_context(TemporaryDirectory(prefix=".embeddings-", dir=folder)))
+        for task in tasks:
+            train, chosen = (
+                embed_videos(
+                    networks, part, part.of_task(task), device, f"embedding {task}, {split}", with_raw=True
+                )
+                for split, part in (("train", data.train), (request.split, getattr(data, request.split)))
+            )
+            found, curves = evaluate_task_with_curves(
+                task, train, chosen, request.classify, frames_ahead, metrics=metrics, kept=request.figures,
+                published=request.published,
+            )  # fmt: skip
+            results += found
+            if request.figures:
+                spare = [_waiting(waiting, video, TRAINED) for video in train[:1]]
+                drawn.append((task, [_waiting(waiting, v, TRAINED, UNTRAINED) for v in chosen], curves, spare))
+            if not request.tasks:
+                embedded[task] = TrainingVideos.of([_waiting(waiting, video, TRAINED) for video in train])
+            del train, chosen
+        results += mean_over_tasks(results, metrics)
 
-    description = {
-        "checkpoint": path.name,
-        "weights": weights_digest(checkpoint),
-        "epoch": checkpoint["epoch"],
-        "data_set": config["DATASET_NAME"],
-        "frames_ahead": frames_ahead if np.isfinite(frames_ahead) else None,
-        "skipped_tasks": data.skipped_tasks,
-        "request": request.as_description(),
-        "pictures": [],
-    }
-    content = save_results(folder, results, description)
-    if not request.tasks:
-        keep_training_embeddings(path, checkpoint, data, embedded, device)
-    del embedded, networks
+        description = {
+            "checkpoint": path.name,
+            "weights": weights_digest(checkpoint),
+            "epoch": checkpoint["epoch"],
+            "data_set": config["DATASET_NAME"],
+            "frames_ahead": frames_ahead if np.isfinite(frames_ahead) else None,
+            "skipped_tasks": data.skipped_tasks,
+            "request": request.as_description(),
+            "pictures": [],
+        }
+        content = save_results(folder, results, description)
+        if not request.tasks:
+            keep_training_embeddings(path, checkpoint, data, embedded, device)
+        del embedded, networks
 
-    pictures = [picture for task in drawn for picture in draw_task(folder, *task, request.map_method)]
+        pictures = [picture for task in drawn for picture in draw_task(folder, *task, request.map_method)]
+        del drawn
     if pictures:
         write_json(folder / METRICS_FILE, {**content, "pictures": [picture.as_description() for picture in pictures]})
     return results
 
 
-def _tasks_to_evaluate(data: VideoData, data_set: Path, split: str, path: Path, feature_width: int) -> list[str]:
-    """The tasks that have a video in the split; the others are a warning.
+def _waiting(folder: Path, video: EmbeddedVideo, *networks: str) -> EmbeddedVideo:
+    """A video of which the embeddings of some networks lie in a folder and are read as they are used, and no more."""
+    embeddings: dict[str, Tensor] = {}
+    for network in networks:
+        if network in video.embeddings:
+            with NamedTemporaryFile(dir=folder, suffix=".npy", delete=False) as file:
+                np.save(file, video.embeddings[network].numpy())
+            embeddings[network] = torch.from_numpy(np.load(file.name, mmap_mode="c"))
+    return replace(video, embeddings=embeddings, paths={})
+
+
+def _tasks_to_evaluate(
+    data: VideoData, data_set: Path, request: EvaluationRequest, path: Path, checkpoint: Mapping[str, Any]
+) -> list[str]:
+    """The tasks that the network was trained on and that have a video in the split; the others are a warning.
 
     Raises:
-        DataError: there is none, or the features aren't of the width that the checkpoint reads.
+        DataError: there is none, one that was asked for is another's, or the features aren't of the width that the
+            checkpoint reads.
     """
+    feature_width, trained, split = checkpoint["feature_width"], checkpoint["tasks"], request.split
     if data.feature_width != feature_width:
         raise DataError(
             f"{data_set}: features have width {data.feature_width}; "
             f"expected {feature_width}, which {path} was trained on"
         )
+    known = list(data.train.tasks)
+    if not trained:
+        logger.warning("%s: %s", path, OWN_TASKS_UNKNOWN)
+    else:
+        others = [task for task in known if task not in trained]
+        if others and (request.tasks or len(others) == len(known)):
+            raise DataError(
+                f"{path} was not trained on {', '.join(map(repr, others))}, so that its figures there would be those "
+                f"of another task's network; it was trained on {', '.join(map(repr, trained))}"
+            )
+        for task in others:
+            logger.warning("task %r is left out: the checkpoint was not trained on it", task)
+        known = [task for task in known if task in trained]
     videos = getattr(data, split)
-    tasks = [task for task in data.train.tasks if videos.of_task(task)]
+    tasks = [task for task in known if videos.of_task(task)]
     if not tasks:
-        raise DataError(f"the {split} split of {data_set.name} has no video of {', '.join(data.train.tasks)}")
-    for task in sorted(set(data.train.tasks) - set(tasks)):
+        raise DataError(f"the {split} split of {data_set.name} has no video of {', '.join(known)}")
+    for task in sorted(set(known) - set(tasks)):
         logger.warning("task %r has no video in the %s split and is left out", task, split)
     return tasks
 
@@ -198,7 +258,7 @@ def stored_results(path: Path, request: EvaluationRequest, folder: Path) -> list
         logger.warning("%s can't be read, so %s is evaluated anew: %r", written, path, error)
         return None
     logger.info("%s: figures of %s, delete them to evaluate anew", written, _time_of(written))
-    return [r for r in results if request.classify or METRICS[r.metric].needs is not Needs.LABELS]
+    return [r for r in results if request.wants(METRICS[r.metric])]
 
 
 def _time_of(path: Path) -> str:

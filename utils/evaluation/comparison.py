@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from utils.errors import DataError
+from utils.evaluation.measured import Measured
 from utils.evaluation.notes import Note, NoteKind
-from utils.evaluation.results import ALL_TASKS, Measured, Result, mean_over_tasks, summarise, task_counts
+from utils.evaluation.results import ALL_TASKS, Result, mean_over_tasks, summarise
 from utils.evaluation.tables import format_figure
 from utils.metrics.table import METRICS, Metric
 from utils.text_table import format_table
@@ -17,9 +18,7 @@ from utils.text_table import format_table
 def paired_differences(
     first: Sequence[Result], second: Sequence[Result], variant: str, metrics: Mapping[str, Metric] = METRICS
 ) -> list[Result]:
-    """Second minus first for every metric, video by video, with bootstrap intervals over videos.
-
-    A pairwise metric enters by its mean over the pairs that a video begins.
+    """Second minus first for every metric, video by video or pair by pair, with intervals over videos.
 
     Args:
         first, second: figures of two evaluations.
@@ -38,18 +37,31 @@ def paired_differences(
         own = base.get((other.metric, other.task))
         if own is None or other.variant != variant:
             continue
-        handles = [handle for handle in own.values if handle in other.values]
-        if not handles:
+        handles, values = _differences_of_videos(own, other)
+        if not len(values) or np.isnan(values).all():
             continue
-        values = np.array([other.values[handle] - own.values[handle] for handle in handles])
+        weights = np.array([own.weights[handle] for handle in handles]) if own.weights else None
         alone = len(set(own.values) ^ set(other.values))
         text = f"{alone} videos are in one evaluation only"
         notes = (Note(NoteKind.IN_ONE_EVALUATION, text),) if alone else ()
-        measured = Measured(metrics[other.metric], variant, values, notes, "no figure")
-        differences.append(summarise(measured, other.task, handles, task_counts(other.task, len(handles))))
+        measured = Measured(metrics[other.metric], variant, values, notes, "no figure", weights)
+        differences.append(summarise(measured, other.task, handles, is_difference=True))
     if not differences:
         raise DataError("the evaluations to compare have no metric of a common video")
-    return [*differences, *mean_over_tasks(differences)]
+    return [*differences, *mean_over_tasks(differences, metrics, are_differences=True)]
+
+
+def _differences_of_videos(own: Result, other: Result) -> tuple[list[str], np.ndarray]:
+    """The handles of the n videos that both have, and the differences: (n,), or (n, n) of a metric of pairs."""
+    if own.pairs and other.pairs:
+        handles = [handle for handle in own.pairs if handle in other.pairs]
+        matrices = (
+            np.array([[result.pairs[a].get(b, np.nan) for b in handles] for a in handles]) for result in (own, other)
+        )
+        own_values, other_values = matrices
+        return handles, other_values - own_values
+    handles = [handle for handle in own.values if handle in other.values]
+    return handles, np.array([other.values[handle] - own.values[handle] for handle in handles])
 
 
 def comparison_table(
@@ -73,5 +85,5 @@ def comparison_table(
         for metric in columns[0]
     ]
     said = [f"{letter}: {name}" for letter, name in zip(letters, names, strict=True)]
-    said.append(f"{variant}, {ALL_TASKS}, 95 % bootstrap intervals; differences are paired by video")
+    said.append(f"{variant}, {ALL_TASKS}, 95 % intervals; differences are paired by video")
     return "\n".join([*said, "", format_table(header, rows)])

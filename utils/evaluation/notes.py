@@ -18,6 +18,8 @@ class NoteKind(str, Enum):
     INTERVAL_OVER_TASKS = "interval over tasks"
     WITHOUT_TASKS = "without tasks"
     IN_ONE_EVALUATION = "in one evaluation only"
+    OVER_SEEDS = "over seeds"
+    RAW_ARE_MAPS = "raw features are maps"
     OTHER = "other"
 
 
@@ -29,6 +31,12 @@ class Note(NamedTuple):
 
 
 KNOWS_THE_END = Note(NoteKind.KNOWS_THE_END, "knows the end")
+
+VALIDATION_CHOSE = (
+    "Validation split: these videos chose the best checkpoints, so that their figures flatter the trained network; "
+    "what to expect of others is told by the test split."
+)
+OWN_TASKS_UNKNOWN = "The checkpoint doesn't say which tasks it was trained on, so they couldn't be checked."
 
 
 def joined(notes: tuple[Note, ...]) -> str:

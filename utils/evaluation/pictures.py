@@ -16,7 +16,7 @@ import numpy as np
 from utils.data.frame_segments import action_frames
 from utils.errors import Interrupted, first_line
 from utils.evaluation.progress import Curves
-from utils.evaluation.results import CLOCK
+from utils.evaluation.variants import CLOCK
 from utils.figures.embedding_map import plot_embedding_map
 from utils.figures.progress_curve import ProgressPanel, plot_progress
 from utils.figures.similarity_matrix import plot_similarity
@@ -107,7 +107,8 @@ def _draw_progress(task: str, video: EmbeddedVideo, curves: Curves, path: Path) 
             for values in (video.action_progress, in_actions[TRAINED], in_actions[CLOCK])
         )
         restarts = video.time_dict["start_frame"][1:]
-        panels.append(ProgressPanel("inside each action, online", truth, found, clock, restarts=restarts))
+        title = "inside each action, online; its start and label are given"
+        panels.append(ProgressPanel(title, truth, found, clock, restarts=restarts))
     plot_progress(path, panels, video.time_dict, f"{task} · {video.handle}")
 
 

@@ -18,11 +18,12 @@ from utils.evaluation.baselines import (
     online_action_progress,
     online_video_progress,
 )
+from utils.evaluation.measured import Measured
 from utils.evaluation.notes import KNOWS_THE_END, Note, NoteKind
-from utils.evaluation.results import Measured
+from utils.evaluation.variants import row_name
 from utils.evaluation.worker_threads import map_in_threads
 from utils.metrics.table import METRICS, Metric, Needs, metrics_that_need
-from utils.prediction.embedding import RAW, TRAINED, EmbeddedVideo
+from utils.prediction.embedding import RAW, EmbeddedVideo
 from utils.prediction.readouts import READOUTS_OF_TRAINING_VIDEOS, Readout, make_training_readout, run_readout
 
 # Predicted progress of one video: by what it needs and by estimator, (T,) in [0, 1].
@@ -40,8 +41,8 @@ def measure_progress(
 ) -> tuple[list[Measured], list[Curves]]:
     """The metrics of progress over the video and inside each action, online and offline, of every estimator.
 
-    The networks' own rows read their progress from the path; `readouts` of a network, by its name and theirs,
-    add a row each.
+    The rows of networks and raw features read their progress from the path; `readouts` of one, by its name and
+    theirs, add a row each. Inside actions, and offline, there is the path alone.
 
     Returns:
         What was measured, and the predicted progress of the first `kept` videos, to be drawn.
@@ -53,13 +54,14 @@ def measure_progress(
         Needs.VIDEO_OFFLINE: map(offline_video_progress, test),
         Needs.ACTION_OFFLINE: map(offline_action_progress, test),
     }
-    of_networks = {*test[0].embeddings}.union(*(readout_rows(*entry) for entry in readouts.items())) - {RAW}
+    of_networks = {row_name(n, r) for n in test[0].embeddings if n != RAW for r in ("", *readouts.get(n, {}))}
     seen = f"{frames_ahead} frames" if math.isfinite(frames_ahead) else "all frames"
     not_causal = Note(NoteKind.NOT_CAUSAL, f"not causal: an embedding sees {seen} ahead")
     measured, curves = [], [Curves() for _ in test[:kept]]
     for needs, of_videos in estimates.items():
         chosen = metrics_that_need(needs, metrics)
         figures: dict[tuple[str, str], list[float]] = {}
+        frames = []
         for number, (video, estimate) in enumerate(zip(test, of_videos, strict=True)):
             if number < kept:
                 curves[number][needs] = estimate
@@ -67,6 +69,7 @@ def measure_progress(
             truth = video.action_progress if needs.is_inside_actions else video.progress
             # A video without any action has no true progress at either level.
             counted = inside if needs.is_inside_actions or not inside.any() else None
+            frames.append(len(truth) if counted is None else np.count_nonzero(counted))
             for metric, (variant, progress) in product(chosen, estimate.items()):
                 figures.setdefault((metric.name, variant), []).append(metric.measure(progress, truth, counted))
         for (metric, variant), values in figures.items():
@@ -75,7 +78,8 @@ def measure_progress(
                 notes = (KNOWS_THE_END,)
             elif frames_ahead and variant in of_networks:
                 notes = (not_causal,)
-            measured.append(Measured(metrics[metric], variant, np.array(values), notes))
+            weights = np.array(frames, dtype=np.float64) if metrics[metric].of_frames else None
+            measured.append(Measured(metrics[metric], variant, np.array(values), notes, weights=weights))
     return measured, curves
 
 
@@ -99,18 +103,14 @@ def online_video_estimates(
             estimates = {}
             for network in video.embeddings:
                 estimates[network] = path_and_naive[network]
-                for row in readout_rows(network, readouts.get(network, {})):
-                    estimates[row] = next(found)
+                for readout in readouts.get(network, {}):
+                    estimates[row_name(network, readout)] = next(found)
             yield estimates | path_and_naive
 
 
-def readout_rows(network: str, readouts: Mapping[str, Readout]) -> list[str]:
-    """The rows of a network's read-outs: those of the trained one carry their own name alone."""
-    return [name if network == TRAINED else f"{name}, {network}" for name in readouts]
-
-
 def training_readouts(train: Sequence[EmbeddedVideo]) -> dict[str, dict[str, Readout]]:
-    """The read-outs that compare a network's embedding with its training videos, by network and name."""
+    """The read-outs that compare a network's embedding, or raw features, with those of its training videos, by network
+    and name."""
     progress = [video.progress for video in train]
     networks = list(train[0].embeddings) if train else []
     embeddings = {network: [video.embeddings[network].numpy() for video in train] for network in networks}

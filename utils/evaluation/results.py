@@ -4,44 +4,31 @@ from __future__ import annotations
 
 import json
 import math
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from utils.errors import DataError
+from utils.evaluation.differences import (
+    DIFFERENCE_COLUMNS,
+    Difference,
+    differences_over_tasks,
+    over_tasks,
+    read_difference,
+)
+from utils.evaluation.measured import Measured, over_seeds
 from utils.evaluation.notes import Note, NoteKind, joined, read_joined
 from utils.files import write_csv, write_json
-from utils.metrics.bootstrap import FEWEST_VIDEOS, percentile_interval, resample_counts, resampled_means
+from utils.metrics.intervals import FEWEST_RECORDINGS, Interval
 from utils.metrics.table import METRICS, Metric
 
 ALL_TASKS = "mean of tasks"
-CLOCK = "clock"
 METRICS_FILE = "metrics.json"
+DIFFERENCES_FILE = "differences.csv"
 COLUMNS = ("metric", "variant", "task", "mean", "low", "high", "number_of_videos", "note")
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What a metric found of one variant on one task, before anything is averaged.
-
-    Attributes:
-        metric: the metric.
-        variant: what was measured.
-        values: (n,) a figure per test video, or (n, n) per ordered pair of them; NaN where there is none.
-        notes: what a reader must know.
-        missing: why a video has no figure, if not for the metric's own reason.
-    """
-
-    metric: Metric
-    variant: str
-    values: np.ndarray
-    notes: tuple[Note, ...] = ()
-    missing: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,11 +40,15 @@ class Result:
         variant: what was measured.
         task: name of the task, or ALL_TASKS.
         mean: mean over videos, or over tasks; None if there is none, and then `notes` say why.
-        low, high: 95 % bootstrap interval; None if there is none.
+        low, high: 95 % interval (Student's t); None if there is none.
         number_of_videos: videos that have a value.
         notes: what a reader must know.
         values: the figure of each video, by handle; empty for ALL_TASKS.
-        replicates: (resamples,) the bootstrapped means, from which the interval over tasks is made.
+        pairs: of a metric of pairs, the figure of each ordered pair, by the handles of the first and the second video.
+        weights: of a mean over frames, how many frames of each video count, by handle.
+        runs: of a mean over networks of several seeds, the figure of each.
+        differences: of the trained network, by how much it differs from what it competes with.
+        interval: what the interval over tasks is made from.
     """
 
     metric: str
@@ -69,7 +60,11 @@ class Result:
     number_of_videos: int
     notes: tuple[Note, ...] = ()
     values: Mapping[str, float] = field(default_factory=dict)
-    replicates: np.ndarray | None = field(default=None, repr=False, compare=False)
+    pairs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
+    runs: tuple[float, ...] = ()
+    differences: tuple[Difference, ...] = ()
+    interval: Interval | None = field(default=None, repr=False, compare=False)
 
     @property
     def note(self) -> str:
@@ -80,54 +75,89 @@ class Result:
         """The line of a CSV file."""
         return {column: getattr(self, column) for column in COLUMNS}
 
+    def as_description(self) -> dict[str, Any]:
+        """Plain values for `metrics.json`; what is empty is left out but for notes and values."""
+        more = {
+            "pairs": {handle: dict(row) for handle, row in self.pairs.items()},
+            "weights": dict(self.weights),
+            "runs": list(self.runs),
+            "differences": [difference.as_description() for difference in self.differences],
+        }
+        return {
+            **self.as_row(),
+            "notes": [note._asdict() for note in self.notes],
+            "values": dict(self.values),
+            **{key: value for key, value in more.items() if value},
+        }
 
-def task_counts(task: str, number_of_videos: int, seed: int = 0) -> np.ndarray:
-    """Bootstrap draws of a task: the same for every metric, variant and run, so that differences pair."""
-    generator = torch.Generator().manual_seed(zlib.crc32(task.encode()) ^ seed)
-    return resample_counts(number_of_videos, generator=generator)
 
-
-def summarise(measured: Measured, task: str, handles: Sequence[str], counts: np.ndarray | None) -> Result:
+def summarise(
+    measured: Measured,
+    task: str,
+    handles: Sequence[str],
+    differences: Sequence[Difference] = (),
+    is_difference: bool = False,
+) -> Result:
     """Mean, interval and figures per video.
 
     Args:
         measured: what was found.
         task: name of the task.
         handles: names of the n test videos.
-        counts: (B, n) bootstrap draws; None to make no interval.
+        differences: what is known of it beside others.
+        is_difference: the figures are differences of the metric's, which have another range.
     """
     values, notes = measured.values, list(measured.notes)
     missing = measured.missing or measured.metric.missing
-    per_video = values
+    per_video, pairs = values, {}
     if values.ndim == 2:
         # The mean over pairs, which the mean over videos is not if some pairs have no figure.
         values = np.where(np.eye(len(values), dtype=bool), np.nan, values)
         exists = ~np.isnan(values)
         total = np.where(exists, values, 0.0).sum(axis=1)
         per_video = np.where(exists.any(axis=1), total / np.maximum(exists.sum(axis=1), 1), np.nan)
+        pairs = {
+            first: {second: float(x) for second, x in zip(handles, row, strict=True) if not math.isnan(x)}
+            for first, row in zip(handles, values, strict=True)
+        }
     named = (measured.metric.name, measured.variant, task)
-    existing = values[~np.isnan(values)]
-    if not len(existing):
+    if np.isnan(values).all():
         return Result(*named, None, None, None, 0, (Note(NoteKind.NO_FIGURE, missing), *notes))
+    interval = measured.metric.clipped(measured.interval(), is_difference)
+    if not values.ndim:
+        notes.append(Note(NoteKind.NO_INTERVAL, "no interval: one figure for all videos at once"))
+        return Result(*named, interval.mean, None, None, len(handles), tuple(notes), interval=interval)
     by_handle = {h: float(x) for h, x in zip(handles, per_video, strict=True) if not math.isnan(x)}
     if len(by_handle) < len(handles):
         text = f"{len(handles) - len(by_handle)} of {len(handles)} videos left out: {missing}"
         notes.append(Note(NoteKind.LEFT_OUT, text))
-    low = high = replicates = None
-    if counts is not None and len(by_handle) >= FEWEST_VIDEOS:
-        replicates = resampled_means(values, counts)
-        low, high = percentile_interval(replicates)
+    weights = {}
+    if measured.weights is not None:
+        weights = {h: float(w) for h, w in zip(handles, measured.weights, strict=True) if h in by_handle}
+    low = high = None
+    if interval.exists:
+        low, high = interval.low, interval.high
     else:
-        notes.append(Note(NoteKind.NO_INTERVAL, f"no interval: it needs {FEWEST_VIDEOS} videos"))
-    return Result(*named, float(existing.mean()), low, high, len(by_handle), tuple(notes), by_handle, replicates)
+        notes.append(Note(NoteKind.NO_INTERVAL, f"no interval: it needs {FEWEST_RECORDINGS} videos"))
+    return Result(
+        *named, interval.mean, low, high, len(by_handle), tuple(notes), by_handle, pairs, weights,
+        measured.of_runs(), tuple(differences), interval,
+    )  # fmt: skip
 
 
-def mean_over_tasks(results: Sequence[Result], seed: int = 0) -> list[Result]:
+def mean_over_tasks(
+    results: Sequence[Result], metrics: Mapping[str, Metric] = METRICS, are_differences: bool = False
+) -> list[Result]:
     """The mean of the tasks' figures, for every metric and variant, with an interval.
 
-    The interval is over videos within each task if every task has one; else over tasks, if there are enough.
+    The interval is over videos within each task if every task has two at least; else over tasks, if there are enough.
     Tasks without a figure are left out and named. What is said of every task is said of the mean, and so is what
     was left out of one.
+
+    Args:
+        results: figures of tasks, as `summarise` gives them.
+        metrics: the table of metrics.
+        are_differences: the figures are differences of the metrics'.
     """
     groups: dict[tuple[str, str], list[Result]] = {}
     for result in results:
@@ -141,26 +171,48 @@ def mean_over_tasks(results: Sequence[Result], seed: int = 0) -> list[Result]:
             means.append(Result(metric, variant, ALL_TASKS, None, None, None, 0, reasons))
             continue
         notes = [Note(NoteKind.WITHOUT_TASKS, f"without {', '.join(without)}")] if without else []
-        values = np.array([r.mean for r in having])
+        interval, is_over_tasks = over_tasks([_interval_of(r) for r in having])
+        interval = metrics[metric].clipped(interval, are_differences)
         low = high = None
-        if all(r.replicates is not None for r in having):
-            low, high = percentile_interval(np.mean([r.replicates for r in having], axis=0))
-        elif len(having) >= FEWEST_VIDEOS:
-            counts = task_counts(ALL_TASKS, len(having), seed)
-            low, high = percentile_interval(resampled_means(values, counts))
-            notes.append(Note(NoteKind.INTERVAL_OVER_TASKS, "interval over tasks"))
+        if interval.exists:
+            low, high = interval.low, interval.high
+            if is_over_tasks:
+                notes.append(Note(NoteKind.INTERVAL_OVER_TASKS, "interval over tasks"))
         else:
-            text = f"no interval: it needs {FEWEST_VIDEOS} videos a task or {FEWEST_VIDEOS} tasks"
+            text = f"no interval: it needs {FEWEST_RECORDINGS} videos, two in every task, or {FEWEST_RECORDINGS} tasks"
             notes.append(Note(NoteKind.NO_INTERVAL, text))
         number = sum(r.number_of_videos for r in having)
         notes += _notes_of_tasks(having)
-        means.append(Result(metric, variant, ALL_TASKS, float(values.mean()), low, high, number, tuple(notes)))
+        runs = _runs_over_tasks(having)
+        if runs:
+            notes.append(over_seeds(runs))
+        differences = differences_over_tasks(metrics[metric], [r.differences for r in having])
+        means.append(
+            Result(
+                metric, variant, ALL_TASKS, interval.mean, low, high, number, tuple(notes), runs=runs,
+                differences=differences, interval=interval,
+            )
+        )
     return means
 
 
+def _interval_of(result: Result) -> Interval:
+    """What a result was made with; of one that was made by hand or read from a file, its mean alone."""
+    return result.interval or Interval(result.mean, *[math.nan] * 4)
+
+
+def _runs_over_tasks(results: Sequence[Result]) -> tuple[float, ...]:
+    """The mean over tasks of each run, if every task has as many."""
+    if len({len(r.runs) for r in results}) > 1:
+        return ()
+    return tuple(float(np.mean(each)) for each in zip(*(r.runs for r in results), strict=True))
+
+
 def _notes_of_tasks(results: Sequence[Result]) -> list[Note]:
-    """What a reader of the mean must know of its tasks, but for missing intervals, of which the mean speaks itself."""
-    said = dict.fromkeys(note for r in results for note in r.notes if note.kind is not NoteKind.NO_INTERVAL)
+    """What a reader of the mean must know of its tasks, but for missing intervals and the spread over seeds, of which
+    the mean speaks itself."""
+    of_mean = (NoteKind.NO_INTERVAL, NoteKind.OVER_SEEDS)
+    said = dict.fromkeys(note for r in results for note in r.notes if note.kind not in of_mean)
     of_all = [n for n in said if n.kind is NoteKind.LONE_TEST_VIDEO or all(n in r.notes for r in results)]
     left_out = [
         Note(note.kind, f"{r.task}: {note.text}")
@@ -172,7 +224,7 @@ def _notes_of_tasks(results: Sequence[Result]) -> list[Note]:
 
 
 def save_results(folder: Path, results: Sequence[Result], description: Mapping[str, Any]) -> dict[str, Any]:
-    """Write one CSV a metric and `metrics.json` with every figure and the figures per video.
+    """Write one CSV a metric, `differences.csv`, and `metrics.json` with every figure and the figures per video.
 
     What an earlier evaluation left in the folder and this one doesn't have is removed, so that its figures are not
     taken for this one's.
@@ -186,11 +238,17 @@ def save_results(folder: Path, results: Sequence[Result], description: Mapping[s
     Returns:
         What stands in `metrics.json`.
     """
-    rows = [{**r.as_row(), "notes": [note._asdict() for note in r.notes], "values": dict(r.values)} for r in results]
-    content = {**description, "results": rows}
+    content = {**description, "results": [r.as_description() for r in results]}
     earlier = _files_of(folder)
     for metric in dict.fromkeys(r.metric for r in results):
         write_csv(folder / f"{metric}.csv", [r.as_row() for r in results if r.metric == metric], COLUMNS)
+    differences = [
+        {"metric": r.metric, "variant": r.variant, "task": r.task, **difference.as_description()}
+        for r in results
+        for difference in r.differences
+    ]
+    if differences:
+        write_csv(folder / DIFFERENCES_FILE, differences, DIFFERENCE_COLUMNS)
     write_json(folder / METRICS_FILE, content)
     for name in earlier - _files_of(folder):
         (folder / name).unlink(missing_ok=True)
@@ -203,13 +261,15 @@ def _files_of(folder: Path) -> set[str]:
         content = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
         pictures = [picture["file"] for picture in content.get("pictures", [])]
         names = {*pictures, *(f"{row['metric']}.csv" for row in content["results"])}
+        if any(row.get("differences") for row in content["results"]):
+            names.add(DIFFERENCES_FILE)
         return {name for name in names if Path(name).name == name}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return set()
 
 
 def read_results(description: Mapping[str, Any], metrics: Mapping[str, Metric] = METRICS) -> list[Result]:
-    """The figures of a `metrics.json` that has been read; without replicates.
+    """The figures of a `metrics.json` that has been read; without what intervals over tasks are made from.
 
     Raises:
         DataError: a figure is of a metric that the table doesn't have.
@@ -218,6 +278,8 @@ def read_results(description: Mapping[str, Any], metrics: Mapping[str, Metric] =
     results = []
     for row in description["results"]:
         figures = {key: value for key, value in row.items() if key not in ("note", "notes")}
+        figures["runs"] = tuple(row.get("runs", ()))
+        figures["differences"] = tuple(map(read_difference, row.get("differences", ())))
         if "notes" in row:
             notes = tuple(Note(NoteKind(note["kind"]), note["text"]) for note in row["notes"])
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -10,14 +11,21 @@ import numpy as np
 from utils.data.frame_segments import FrameSegments, action_frames, label_numbers
 from utils.evaluation.alignment import measure_alignment
 from utils.evaluation.baselines import task_statistics
+from utils.evaluation.differences import differences_of
+from utils.evaluation.measured import Measured, mean_of_seeds
+from utils.evaluation.notes import Note, NoteKind
 from utils.evaluation.progress import Curves, measure_progress, training_readouts
-from utils.evaluation.results import CLOCK, Measured, Result, summarise, task_counts
+from utils.evaluation.results import Result, summarise
+from utils.evaluation.variants import CHANCE, CLOCK, MOST_FREQUENT
 from utils.evaluation.worker_threads import map_in_threads
 from utils.metrics import majority_class
+from utils.metrics.retrieval import nearest_of_others, shares_of_others
 from utils.metrics.table import METRICS, Metric, Needs, metrics_that_need
-from utils.prediction.embedding import EmbeddedVideo
+from utils.prediction.embedding import RAW, TRAINED, EmbeddedVideo
 
-MOST_FREQUENT = "most frequent action"
+RAW_ARE_MAPS = Note(NoteKind.RAW_ARE_MAPS, "no row for the raw features: they are maps, not vectors")
+# Of a video; they are spread evenly, and those next to each other have nearly the same neighbours.
+MOST_FRAMES_RETRIEVED = 256
 NO_ACTION_IN_TRAINING = "no training video has an action"
 
 
@@ -29,9 +37,10 @@ def evaluate_task(
     frames_ahead: float = 0,
     seed: int = 0,
     metrics: Mapping[str, Metric] = METRICS,
+    published: bool = False,
 ) -> list[Result]:
     """All figures of one task; see `evaluate_task_with_curves`."""
-    return evaluate_task_with_curves(task, train, test, classify, frames_ahead, seed, metrics)[0]
+    return evaluate_task_with_curves(task, train, test, classify, frames_ahead, seed, metrics, published=published)[0]
 
 
 def evaluate_task_with_curves(
@@ -43,6 +52,7 @@ def evaluate_task_with_curves(
     seed: int = 0,
     metrics: Mapping[str, Metric] = METRICS,
     kept: int = 0,
+    published: bool = False,
 ) -> tuple[list[Result], list[Curves]]:
     """All figures of one task, and predicted progress of its first test videos.
 
@@ -51,10 +61,15 @@ def evaluate_task_with_curves(
         train: training videos: they set the normalisers and fit the classifier and the regression.
         test: videos to judge, at least one.
         classify: whether to measure what needs the labels of frames, PC: it takes longest.
-        frames_ahead: how many later frames an embedding depends on; said beside the online figures.
-        seed: of the bootstrap.
+        frames_ahead: how many later frames of the recording an embedding depends on; said beside the online figures.
+        seed: of the random neighbours.
         metrics: what to measure.
         kept: how many videos' predicted progress to return.
+        published: whether to measure what is as published programs define it, too: it takes long.
+
+    Returns:
+        The figures, those of the trained network with their paired differences from the others; the untrained
+        networks are one row, their mean. And the predicted progress.
 
     Raises:
         ValueError: there is no training or no test video.
@@ -67,8 +82,21 @@ def evaluate_task_with_curves(
     measured += measure_progression(train, test, metrics)
     if classify:
         measured += measure_classification(train, test, metrics)
-    handles, counts = [video.handle for video in test], task_counts(task, len(test), seed)
-    return [summarise(found, task, handles, counts) for found in measured], curves
+    measured += measure_retrieval(test, metrics)
+    if published:
+        measured += measure_as_published(train, test, metrics)
+    if RAW not in test[0].embeddings:
+        measured = [
+            replace(found, notes=(*found.notes, RAW_ARE_MAPS))
+            if found.variant == TRAINED and not found.metric.needs.is_progress else found
+            for found in measured
+        ]  # fmt: skip
+    measured = mean_of_seeds(measured)
+    handles, differences = [video.handle for video in test], differences_of(measured)
+    results = [
+        summarise(found, task, handles, differences.get((found.metric.name, found.variant), ())) for found in measured
+    ]
+    return results, curves
 
 
 def measure_progression(
@@ -100,23 +128,73 @@ def measure_progression(
 def measure_classification(
     train: Sequence[EmbeddedVideo], test: Sequence[EmbeddedVideo], metrics: Mapping[str, Metric] = METRICS
 ) -> list[Measured]:
-    """The metrics of labelled frames, of every embedding and of the most frequent action."""
+    """The metrics of labelled frames, of every embedding and of the most frequent action of the same videos."""
+    train, train_labels, test_labels = labelled(train, test)
+
+    def classify(metric: Metric, variant: str) -> np.ndarray:
+        if not train:
+            return np.full(len(test), np.nan)
+        if variant == MOST_FREQUENT:
+            return majority_class(train_labels, test_labels, metric.share_of_labels)
+        fitted, judged = ([v.embeddings[variant].numpy() for v in videos] for videos in (train, test))
+        return metric.measure(fitted, train_labels, judged, test_labels)
+
+    fits = list(product(metrics_that_need(Needs.LABELS, metrics), [*test[0].embeddings, MOST_FREQUENT]))
+    values = map_in_threads(classify, *([fit[k] for fit in fits] for k in (0, 1)))
+    missing = "" if train else NO_ACTION_IN_TRAINING
+    return [Measured(*fit, found, missing=missing) for fit, found in zip(fits, values, strict=True)]
+
+
+def labelled(
+    train: Sequence[EmbeddedVideo], test: Sequence[EmbeddedVideo]
+) -> tuple[list[EmbeddedVideo], list[np.ndarray], list[np.ndarray]]:
+    """The training videos with an action, and the labels of their frames and of the test videos', (T_i,) int each."""
     numbering: dict[str, int] = {}
     train_labels, test_labels = (
         [label_numbers(v.time_dict["step"], numbering)[FrameSegments(v.time_dict).segment] for v in videos]
         for videos in (train, test)
     )
     usable = [i for i, labels in enumerate(train_labels) if (labels >= 0).any()]
-    train, train_labels = [train[i] for i in usable], [train_labels[i] for i in usable]
-    majority = majority_class(train_labels, test_labels) if train else np.full(len(test), np.nan)
+    return [train[i] for i in usable], [train_labels[i] for i in usable], test_labels
 
-    def classify(metric: Metric, variant: str) -> np.ndarray:
-        if not train or variant == MOST_FREQUENT:
-            return majority
+
+def measure_retrieval(test: Sequence[EmbeddedVideo], metrics: Mapping[str, Metric] = METRICS) -> list[Measured]:
+    """The metrics of the nearest frames of other test videos, of every embedding, of time (the clock), by chance."""
+    of_retrieval = metrics_that_need(Needs.RETRIEVAL, metrics)
+    if not of_retrieval:
+        return []
+    _, _, labels = labelled([], test)
+
+    def nearest(variant: str) -> list[np.ndarray]:
+        if variant == CHANCE:
+            return shares_of_others(labels)
+        if variant == CLOCK:
+            frames = [np.arange(len(own), dtype=np.float32)[:, None] for own in labels]
+        else:
+            frames = [video.embeddings[variant].numpy() for video in test]
+        return nearest_of_others(frames, labels, most_asked=MOST_FRAMES_RETRIEVED)
+
+    variants = [*test[0].embeddings, CLOCK, CHANCE]
+    return [
+        Measured(metric, variant, np.array([metric.measure(same) for same in found]))
+        for variant, found in zip(variants, map_in_threads(nearest, variants), strict=True)
+        for metric in of_retrieval
+    ]
+
+
+def measure_as_published(
+    train: Sequence[EmbeddedVideo], test: Sequence[EmbeddedVideo], metrics: Mapping[str, Metric] = METRICS
+) -> list[Measured]:
+    """The metrics that give one number for all test videos, of every embedding."""
+    train, train_labels, test_labels = labelled(train, test)
+
+    def measure(metric: Metric, variant: str) -> np.ndarray:
+        if not train:
+            return np.array(np.nan)
         fitted, judged = ([v.embeddings[variant].numpy() for v in videos] for videos in (train, test))
-        return metric.measure(fitted, train_labels, judged, test_labels)
+        return np.array(metric.measure(fitted, train_labels, judged, test_labels))
 
-    fits = list(product(metrics_that_need(Needs.LABELS, metrics), [*test[0].embeddings, MOST_FREQUENT]))
-    values = map_in_threads(classify, *([fit[k] for fit in fits] for k in (0, 1)))
+    fits = list(product(metrics_that_need(Needs.PUBLISHED, metrics), test[0].embeddings))
+    values = map_in_threads(measure, *([fit[k] for fit in fits] for k in (0, 1)))
     missing = "" if train else NO_ACTION_IN_TRAINING
     return [Measured(*fit, found, missing=missing) for fit, found in zip(fits, values, strict=True)]

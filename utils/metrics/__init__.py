@@ -1,6 +1,5 @@
 """Metrics of an embedding and of predicted progress, one a file."""
 
-from utils.metrics.bootstrap import percentile_interval, resample_counts, resampled_means
 from utils.metrics.enclosed_area_error import enclosed_area_error
 from utils.metrics.kendalls_tau import kendalls_tau
 from utils.metrics.kendalls_tau_in_the_wild import kendalls_tau_in_the_wild
@@ -17,11 +16,8 @@ __all__ = [
     "kendalls_tau_in_the_wild",
     "majority_class",
     "nearest_neighbours",
-    "percentile_interval",
     "phase_classification",
     "phase_progression",
     "progress_error",
-    "resample_counts",
-    "resampled_means",
     "valid_alignment",
 ]

@@ -51,15 +51,40 @@ def frame_retrieval(
     """
     if not len(numbers) or min(numbers) < 1:
         raise ValueError(f"frame retrieval needs numbers of frames of at least 1, got {tuple(numbers)}")
+    figure = _average_precision if ranked else precision_among_nearest
+    found = nearest_of_others(embeddings, labels, max(numbers))
+    return np.array([[figure(same, number) for same in found] for number in numbers])
+
+
+def nearest_of_others(
+    embeddings: Sequence[np.ndarray],
+    labels: Sequence[np.ndarray],
+    number: int = max(NUMBERS),
+    most_asked: int | None = None,
+) -> list[np.ndarray]:
+    """Whether the nearest frames of all other recordings show the action of each action frame of a recording.
+
+    Args:
+        embeddings, labels: as for `frame_retrieval`.
+        number: how many frames to find, at least 1.
+        most_asked: of each recording so many action frames at most are asked for, evenly spaced; None for all.
+
+    Returns:
+        For each recording (frames asked for, at most `number`) bool, the nearest first; of no columns where no other
+        recording has an action frame.
+
+    Raises:
+        ValueError: embeddings and labels don't fit.
+    """
     for frames, own in zip(embeddings, labels, strict=True):
         if frames.ndim != 2 or frames.shape != (len(own), embeddings[0].shape[1]):
             raise ValueError(f"expected embeddings (T, D) and labels (T,), got {frames.shape} and {np.shape(own)}")
     kept = [own >= 0 for own in labels]
     labels = [own[keep] for own, keep in zip(labels, kept, strict=True)]
     embeddings = [frames[keep] for frames, keep in zip(embeddings, kept, strict=True)]
-    figures = np.full((len(numbers), len(labels)), math.nan)
+    found = [np.empty((len(own), 0), dtype=bool) for own in labels]
     if not any(map(len, labels)):
-        return figures
+        return found
     # |a - b|^2 is expanded into inner products, which loses digits far from the origin.
     origin = sum(frames.sum(axis=0, dtype=np.float64) for frames in embeddings) / sum(map(len, labels))
     embeddings = [frames - origin.astype(frames.dtype) for frames in embeddings]
@@ -69,19 +94,22 @@ def frame_retrieval(
         if not len(own) or not others:
             continue
         block = max(1, min(LONGEST_BLOCK, MOST_CELLS // max(len(labels[j]) for j in others)))
-        total = np.zeros(len(numbers))
+        asked = embeddings[recording]
+        if most_asked is not None and len(own) > most_asked:
+            chosen = np.arange(most_asked) * len(own) // most_asked
+            asked, own = asked[chosen], own[chosen]
+        found[recording] = np.empty((len(own), min(number, sum(len(labels[j]) for j in others))), dtype=bool)
         for start in range(0, len(own), block):
-            frames = embeddings[recording][start : start + block]
+            frames = asked[start : start + block]
             nearest = np.empty((len(frames), 0), dtype=frames.dtype), np.empty((len(frames), 0), dtype=np.int64)
             for j in others:
                 distance = frames @ (-2 * embeddings[j]).T
                 distance += squares[j]  # the frame's own |a|^2 changes nothing in its order
-                nearest = _nearer(*nearest, distance, labels[j], max(numbers))
+                nearest = _nearer(*nearest, distance, labels[j], number)
             order = nearest[0].argsort(axis=1, kind="stable")
             same = np.take_along_axis(nearest[1], order, axis=1) == own[start : start + block, None]
-            total += [(_average_precision if ranked else _share)(same[:, :number]) for number in numbers]
-        figures[:, recording] = total / len(own)
-    return figures
+            found[recording][start : start + block] = same
+    return found
 
 
 def retrieval_by_chance(labels: Sequence[np.ndarray]) -> np.ndarray:
@@ -94,12 +122,20 @@ def retrieval_by_chance(labels: Sequence[np.ndarray]) -> np.ndarray:
         (recordings,) float64: mean over its action frames of the share of all other recordings' action frames with
         the same label, for any K; NaN as in `frame_retrieval`.
     """
+    return np.array([share.mean() if share.size else math.nan for share in shares_of_others(labels)])
+
+
+def shares_of_others(labels: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """For each recording and each of its action frames the share of all other recordings' action frames with its
+    label, (frames, 1) float64; of no columns where no other has an action frame."""
     labels = [own[own >= 0] for own in labels]
     classes = 1 + max((int(own.max()) for own in labels if len(own)), default=0)
     counts = np.array([np.bincount(own, minlength=classes) for own in labels], dtype=np.float64)
     others = counts.sum(axis=0) - counts
-    pairs, all_pairs = (counts * others).sum(axis=1), counts.sum(axis=1) * others.sum(axis=1)
-    return np.divide(pairs, all_pairs, out=np.full(len(labels), math.nan), where=all_pairs > 0)
+    return [
+        (other / total)[own, None] if (total := other.sum()) else np.empty((len(own), 0))
+        for own, other in zip(labels, others, strict=True)
+    ]
 
 
 def _nearer(
@@ -134,12 +170,23 @@ def _nearer(
     return found, found_label
 
 
-def _share(same: np.ndarray) -> float:
-    """Sum over rows of the share of true cells."""
-    return float(same.mean(axis=1).sum())
+def precision_among_nearest(same: np.ndarray, number: int) -> float:
+    """Mean over frames of the share of the `number` nearest frames that show the same action.
+
+    Args:
+        same: (T, K) bool, the nearest first; or how probable it is.
+        number: how many of them count.
+
+    Returns:
+        The share in [0, 1]; NaN without frames.
+    """
+    return float(same[:, :number].mean()) if same.size else math.nan
 
 
-def _average_precision(same: np.ndarray) -> float:
-    """Sum over rows of the average precision of true cells in their order."""
+def _average_precision(same: np.ndarray, number: int) -> float:
+    """Mean over frames of the average precision of the `number` nearest in their order."""
+    if not same.size:
+        return math.nan
+    same = same[:, :number]
     precision = np.cumsum(same, axis=1) / np.arange(1, same.shape[1] + 1)
-    return float(((precision * same).sum(axis=1) / np.maximum(same.sum(axis=1), 1)).sum())
+    return float(((precision * same).sum(axis=1) / np.maximum(same.sum(axis=1), 1)).mean())

@@ -10,6 +10,7 @@ function in a file of its own and an entry. Code outside this repository makes a
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,12 +21,15 @@ from typing import Any, Literal
 
 import numpy as np
 
+from utils.metrics import published_definitions
 from utils.metrics.enclosed_area_error import enclosed_area_error
+from utils.metrics.intervals import Interval
 from utils.metrics.kendalls_tau import kendalls_tau
 from utils.metrics.kendalls_tau_in_the_wild import kendalls_tau_in_the_wild
 from utils.metrics.phase_classification import FRACTIONS, phase_classification
 from utils.metrics.phase_progression import phase_progression
 from utils.metrics.progress_error import progress_error
+from utils.metrics.retrieval import NUMBERS, precision_among_nearest
 from utils.metrics.valid_alignment import ValidAlignment
 
 
@@ -38,6 +42,10 @@ class Needs(Enum):
         None for all; gives a number. Online uses the frames so far; offline is told where the video or action ends.
     LABELS, REGRESSION: frames of the training videos, (T_i, D) each, their labels or true progress, (T_i,) each, and
         both of the n test videos; gives (n,).
+    RETRIEVAL: for each frame of action of one video, whether its nearest frames in all others show the same action,
+        nearest first, (T, K) bool, or how probable that is; gives a number.
+    PUBLISHED: what LABELS needs, with background as a label of its own, -1; gives one number for all test videos at
+        once.
 
     NaN stands for a figure that doesn't exist.
     """
@@ -49,6 +57,8 @@ class Needs(Enum):
     PAIRS = "pairs of videos aligned by nearest neighbours"
     REGRESSION = "a regression of progress on frames"
     LABELS = "frames with the labels of their actions"
+    RETRIEVAL = "the nearest frames of other videos"
+    PUBLISHED = "all videos at once, as published programs do it"
 
     @property
     def is_progress(self) -> bool:
@@ -78,6 +88,10 @@ class Metric:
         needs: what it is computed from.
         measure: computes it; see `Needs`.
         missing: why a video may have no figure.
+        lowest, highest: the range of a figure; intervals are cut to it.
+        of_frames: of a metric of progress: the mean is over all frames of all videos, and not over videos.
+        share_of_labels: of a metric that needs LABELS: of how many training videos the labels are used.
+        beside: the metric stands in a second table, because another one says nearly the same.
     """
 
     name: str
@@ -87,6 +101,16 @@ class Metric:
     needs: Needs
     measure: Callable[..., Any]
     missing: str = "no action in the video"
+    lowest: float = -math.inf
+    highest: float = math.inf
+    of_frames: bool = False
+    share_of_labels: float = 1.0
+    beside: bool = False
+
+    def clipped(self, interval: Interval, is_difference: bool = False) -> Interval:
+        """An interval cut to what a figure, or the difference of two, can be."""
+        lowest, highest = float(self.lowest), float(self.highest)
+        return interval.clipped(*((lowest - highest, highest - lowest) if is_difference else (lowest, highest)))
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"\w[\w.-]*", self.name):
@@ -121,61 +145,139 @@ def _classification(fraction: float) -> Metric:
     name = f"PC_{round(100 * fraction)}"
     meaning = (
         f"Phase classification: accuracy of a classifier of actions, fitted with the labels of {fraction:.0%} of the "
-        "training videos."
+        "training videos; the mean over test videos of the share of their action frames."
     )
-    return Metric(name, name, "higher", meaning, Needs.LABELS, partial(phase_classification, fraction=fraction))
+    measure = partial(phase_classification, fraction=fraction)
+    return Metric(name, name, "higher", meaning, Needs.LABELS, measure, lowest=0, highest=1, share_of_labels=fraction)
+
+
+def _retrieval(number: int) -> Metric:
+    """Share of the nearest frames of other videos that show the same action."""
+    meaning = (
+        f"Frame retrieval (AP@{number}): share of the {number} nearest frames of all other test videos that show the "
+        "action of the frame; the mean over test videos of that over their action frames."
+    )
+    return Metric(
+        f"AP_{number}", f"AP_{number}", "higher", meaning, Needs.RETRIEVAL,
+        partial(precision_among_nearest, number=number), "no action in the video or in all others",
+        lowest=0, highest=1,
+    )  # fmt: skip
+
+
+def _published(name: str, meaning: str, measure: Callable[..., float], lowest: float, highest: float) -> Metric:
+    """A metric as the programs released with TCC and LAV define it."""
+    return Metric(
+        name, name.replace("_", " ", 1), "higher", meaning, Needs.PUBLISHED, measure,
+        "not every video shows every action", lowest, highest, beside=True,
+    )  # fmt: skip
+
+
+def _published_classification(fraction: float) -> Metric:
+    percent = round(100 * fraction)
+    return _published(
+        f"PC_{percent}_published",
+        f"Phase classification as in TCC's program: support vector machine with a radial kernel, the first {percent} % "
+        "of the training videos, background as an action; accuracy over the frames of all test videos at once.",
+        partial(published_definitions.published_phase_classification, fraction=fraction), 0, 1,
+    )  # fmt: skip
+
+
+def _published_order(_: object, __: object, embeddings: list[np.ndarray], ___: object) -> float:
+    return published_definitions.published_kendalls_tau(embeddings)
+
+
+def _published_progression(
+    train: list[np.ndarray], train_labels: list[np.ndarray], test: list[np.ndarray], test_labels: list[np.ndarray]
+) -> float:
+    """NaN where the definition doesn't fit the videos: it needs the same actions in all, and no background."""
+    shown = {frozenset(labels.tolist()) for labels in (*train_labels, *test_labels)}
+    actions = next(iter(shown))
+    if len(shown) > 1 or len(actions) < 2 or -1 in actions:
+        return math.nan
+    return published_definitions.published_phase_progression(train, train_labels, test, test_labels)
+
+
+def _progress_errors(name: str, title: str, meaning: str, needs: Needs) -> tuple[Metric, Metric]:
+    """The mean over videos of each one's mean over frames, and the mean over the frames of all videos."""
+    video = Metric(
+        f"OPE_{name}", title, "lower", f"{meaning} The mean over videos of each one's mean over its frames.", needs,
+        progress_error, lowest=0, highest=1,
+    )  # fmt: skip
+    frames = Metric(
+        f"OPE_frames_{name}", f"{title}, by frame", "lower",
+        f"OPE_{name} as the mean over all frames of all videos, in which a long video counts for more.", needs,
+        progress_error, lowest=0, highest=1, of_frames=True, beside=True,
+    )  # fmt: skip
+    return video, frames
 
 
 _DISTANCE = "Mean distance of the predicted from the true progress, both in [0, 1]"
 _ALIGNABLE = "shares no action with another video"
+_VIDEO_ONLINE = _progress_errors(
+    "video_online", "video, online",
+    f"{_DISTANCE}, over the whole video. A prediction uses nothing after the current frame.", Needs.VIDEO_ONLINE,
+)  # fmt: skip
+_ACTION_ONLINE = _progress_errors(
+    "action_online", "action, online, told start and label",
+    f"{_DISTANCE}, inside each action. A prediction is told where the action begins and which one it is, and uses "
+    "nothing else but the frames up to the current one.", Needs.ACTION_ONLINE,
+)  # fmt: skip
 
 METRICS = metric_table(
-    Metric(
-        "OPE_video_online", "video, online", "lower",
-        f"{_DISTANCE}, over the whole video. A prediction uses nothing after the current frame.",
-        Needs.VIDEO_ONLINE, progress_error,
-    ),
-    Metric(
-        "OPE_action_online", "action, online", "lower",
-        f"{_DISTANCE}, inside each action. A prediction is told where the action begins and which one it is, and uses "
-        "nothing after the current frame.",
-        Needs.ACTION_ONLINE, progress_error,
-    ),
+    _VIDEO_ONLINE[0],
+    _ACTION_ONLINE[0],
     Metric(
         "OPE_video_offline", "video, offline", "lower",
         f"{_DISTANCE}, over the whole video. A prediction is told where the video ends, so this shows no learning.",
-        Needs.VIDEO_OFFLINE, progress_error,
+        Needs.VIDEO_OFFLINE, progress_error, lowest=0, highest=1,
     ),
     Metric(
         "OPE_action_offline", "action, offline", "lower",
         f"{_DISTANCE}, inside each action. A prediction is told where the action ends, so this shows no learning.",
-        Needs.ACTION_OFFLINE, progress_error,
+        Needs.ACTION_OFFLINE, progress_error, lowest=0, highest=1,
     ),
+    _VIDEO_ONLINE[1],
+    _ACTION_ONLINE[1],
     Metric(
         "EAE", "EAE", "lower",
         "Enclosed area error: the area between the found and the nearest valid alignment, as a share of what is "
         "possible.",
-        Needs.PAIRS, enclosed_area_error, _ALIGNABLE,
+        Needs.PAIRS, enclosed_area_error, _ALIGNABLE, lowest=0, highest=1,
     ),
     Metric(
         "EAE_monotonic", "EAE_monotonic", "lower",
         "The enclosed area error with every frame counted, as for videos that all go the same way.",
-        Needs.PAIRS, partial(enclosed_area_error, monotonic=True), _ALIGNABLE,
+        Needs.PAIRS, partial(enclosed_area_error, monotonic=True), _ALIGNABLE, lowest=0, highest=1,
     ),
     Metric(
         "KT", "KT", "higher",
         "Kendall's tau: whether nearest neighbours in another video come in the same order, from -1 to 1.",
-        Needs.PAIRS, _order, "only one frame",
+        Needs.PAIRS, _order, "only one frame", lowest=-1, highest=1,
     ),
     Metric(
         "KTW", "KTW", "higher",
         "Kendall's tau in the wild: the same among frames that can be aligned, where a valid alignment is enough.",
-        Needs.PAIRS, kendalls_tau_in_the_wild, _ALIGNABLE,
+        Needs.PAIRS, kendalls_tau_in_the_wild, _ALIGNABLE, lowest=-1, highest=1,
     ),
     Metric(
         "PHP", "PHP", "higher",
-        "Phase progression: R² of the true progress regressed on the embedding of a frame.",
-        Needs.REGRESSION, phase_progression,
+        "Phase progression: R² of the true progress regressed on the embedding of a frame; the mean over test videos.",
+        Needs.REGRESSION, phase_progression, highest=1,
     ),
     *map(_classification, FRACTIONS),
+    *map(_retrieval, NUMBERS),
+    _published(
+        "KT_published",
+        "Kendall's tau as in TCC's program: every fifth frame of both videos, without pairs whose neighbours are all "
+        "one frame.",
+        _published_order, -1, 1,
+    ),
+    *map(_published_classification, FRACTIONS),
+    _published(
+        "PHP_published",
+        "Phase progression as in TCC's program: a regression for each action of the time from its end; R² over the "
+        "frames of all test videos at once, the mean over actions. It exists where all videos show all actions and no "
+        "background.",
+        _published_progression, -math.inf, 1,
+    ),
 )

@@ -15,6 +15,8 @@ from utils.errors import CheckpointError
 from utils.tensorops import get_trueprogress, get_trueprogress_per_action, path_length
 
 TRAINED, UNTRAINED, RAW = "trained network", "untrained network", "raw features"
+# The names of the embeddings of networks with fresh weights. What is said of "the untrained network" is their mean.
+UNTRAINED_NETWORKS = (UNTRAINED, *(f"{UNTRAINED}, seed {number}" for number in range(2, 6)))
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class EmbeddedVideo(ProgressVideo):
     """A video and all that its metrics need.
 
     Attributes:
-        embeddings: by network (TRAINED, UNTRAINED), (T, D) float32 on the CPU.
+        embeddings: by network (TRAINED, UNTRAINED_NETWORKS), (T, D) float32 on the CPU; and where they are asked for
+            the RAW features, unless they are maps.
         paths (of ProgressVideo): of the networks' embeddings and of the RAW features.
     """
 
@@ -55,6 +58,7 @@ def embed_videos(
     indices: Sequence[int],
     device: torch.device | str = "cpu",
     description: str = "embedding",
+    with_raw: bool = False,
 ) -> list[EmbeddedVideo]:
     """Embed videos by several networks, reading the features of each video once.
 
@@ -64,6 +68,7 @@ def embed_videos(
         indices: which videos.
         device: where the networks are.
         description: title of the progress bar.
+        with_raw: keep the features themselves as an embedding too, if they are (T, D).
 
     Raises:
         CheckpointError: an embedding isn't finite; names the video.
@@ -78,6 +83,8 @@ def embed_videos(
             if not torch.isfinite(embedding).all():
                 raise CheckpointError(f"the {name} gives a non-finite embedding for video {handle!r}")
         paths = {name: path_length(embedding) for name, embedding in embeddings.items()}
+        if with_raw and features.ndim == 2:
+            embeddings[RAW] = features.float()
         videos.append(
             EmbeddedVideo(
                 handle=handle,

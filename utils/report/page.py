@@ -16,9 +16,11 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from utils.evaluation.notes import VALIDATION_CHOSE
 from utils.evaluation.pictures import Picture
-from utils.evaluation.results import ALL_TASKS, CLOCK, METRICS_FILE, Result, read_results
-from utils.evaluation.tables import END_IS_TOLD, task_tables
+from utils.evaluation.results import ALL_TASKS, METRICS_FILE, Result, read_results
+from utils.evaluation.tables import END_IS_TOLD, HOW_IT_DIFFERS, task_tables
+from utils.evaluation.variants import CLOCK
 from utils.files import write_text
 from utils.metrics.table import METRICS, Metric, Needs, metrics_that_need
 from utils.prediction.embedding import TRAINED
@@ -40,6 +42,7 @@ TABLE_CAPTIONS = {
     "progress error": "Distance of the predicted from the true progress (OPE); ↓ lower is better.",
     "embedding": "How well frames find their like in other videos, and how well each tells progress and action; "
     "↓ lower or ↑ higher is better.",
+    "other definitions": "The same asked in another way; ↓ lower or ↑ higher is better.",
 }
 # What HTML doesn't allow in text or UTF-8 can't write: control characters and halves of surrogate pairs.
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -97,6 +100,7 @@ def report_page(title: str, evaluations: Sequence[Mapping[str, Any]], loss_curve
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     templates.globals.update(trained=TRAINED, end_is_told=END_IS_TOLD, captions=TABLE_CAPTIONS)
+    templates.globals.update(how_it_differs=HOW_IT_DIFFERS, validation_chose=VALIDATION_CHOSE)
     page = templates.get_template("page.html.jinja").render(
         title=title,
         evaluations=evaluations,

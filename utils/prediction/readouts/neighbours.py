@@ -50,13 +50,17 @@ class NeighboursReadout:
         distances, own = self.reference.relative_squared_distances(frames)
         if not self.neighbours:  # a single training frame
             return np.full(len(frames), self.reference.progress[0])
-        edge = np.partition(distances, self.neighbours, axis=1)[:, self.neighbours]
-        row, column = np.nonzero(distances <= edge[:, None])  # k + 1 a row, and more where distances are equal
-        found, edge = np.maximum(distances[row, column] + own[row], 0), np.maximum(edge + own, 0)[row]
-        weights = np.maximum(0, 1 - found / np.where(edge > 0, edge, 1)) * (edge > 0)
-        # Nothing nearer than the edge: those on it all count the same.
-        weights = np.where(np.bincount(row, weights)[row] > 0, weights, 1)
-        return np.bincount(row, weights * self.reference.progress[column]) / np.bincount(row, weights)
+        # All others weigh nothing, and the edge itself, which comes last, doesn't either.
+        nearest = np.argpartition(distances, self.neighbours, axis=1)[:, : self.neighbours + 1]
+        squares = np.maximum(np.take_along_axis(distances, nearest, axis=1) + own[:, None], 0)
+        edge = squares[:, -1:]
+        weights = np.maximum(0, 1 - squares / np.where(edge > 0, edge, 1)) * (edge > 0)
+        total = weights.sum(axis=1)
+        progress = (weights * self.reference.progress[nearest]).sum(axis=1) / np.where(total > 0, total, 1)
+        for row in np.flatnonzero(total == 0):  # nothing nearer than the edge: those on it all count the same
+            on_edge = distances[row] <= distances[row, nearest[row, -1]]
+            progress[row] = self.reference.progress[on_edge].mean()
+        return progress
 
 
 class _NeighboursState:
