@@ -6,7 +6,8 @@
 
 Writes to RUN/EVAL/<checkpoint>/ (with --task to a folder of its own): a CSV file a metric, metrics.json,
 progress+*.png, similarity+*.png, map+*.png, and report.html, which holds them all. RUN/report.html holds all
-evaluations of the run. --compare prints, and evaluates only those of which there are no figures yet.
+evaluations of the run. --compare prints, and evaluates only those of which there are no figures yet, or figures of
+other weights, settings or data.
 """
 
 from __future__ import annotations
@@ -62,8 +63,14 @@ def main(arguments: Sequence[str]) -> int:
 
     # Imported here, so that --help and a wrong option are answered at once: torch alone takes a second.
     from utils.ckpt_save import find_checkpoint
-    from utils.evaluation.checkpoint import EvaluationRequest, evaluate_checkpoint, evaluation_folder, stored_results
-    from utils.evaluation.comparison import comparison_table
+    from utils.evaluation.checkpoint import (
+        EvaluationRequest,
+        evaluate_checkpoint,
+        evaluation_folder,
+        fingerprints_of_figures,
+        stored_results,
+    )
+    from utils.evaluation.comparison import comparison_table, refuse_other_truths
     from utils.evaluation.notes import VALIDATION_CHOSE
     from utils.evaluation.results import ALL_TASKS, Result
     from utils.evaluation.tables import results_table
@@ -95,10 +102,12 @@ def main(arguments: Sequence[str]) -> int:
         if len({path.resolve() for path in paths}) < len(paths):
             parser.error(f"--compare means one checkpoint twice: {', '.join(map(str, paths))}")
         evaluations = {}
-        for path in paths:
+        fingerprints = fingerprints_of_figures(paths, request)
+        refuse_other_truths({str(path): fingerprint for path, fingerprint in fingerprints.items()}, options.split)
+        for path, fingerprint in fingerprints.items():
             folder = evaluation_folder(path, options.split, options.task)
             # Figures on disk have a report beside them, written with them; a comparison adds nothing to it.
-            results = stored_results(path, request, folder) or evaluate(path, folder)
+            results = stored_results(path, request, folder, fingerprint) or evaluate(path, folder)
             evaluations[str(path)] = results
         print(comparison_table(evaluations, TRAINED) + said)
         return 0

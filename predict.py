@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
     from utils.prediction.files import feature_files, predict_file, write_predictions
     from utils.prediction.live import print_progress
     from utils.prediction.predictor import ProgressPredictor
-    from utils.prediction.training_embeddings import embed_missing_training_videos
+    from utils.prediction.training_embeddings import current_training_videos
     from utils.training.reproducibility import choose_device
 
     try:
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str]) -> int:
     places = {"DATASET_PATH": options.dataset_path, "FEATURES_FOLDER": options.features_folder}
     training_videos = None
     if any(places.values()):
-        training_videos = embed_missing_training_videos(path, checkpoint, options.readout, places, device)
+        training_videos = current_training_videos(path, checkpoint, options.readout, places, device)
     predictor = ProgressPredictor.from_checkpoint(
         path, options.task, options.readout, device, training_videos, checkpoint
     )

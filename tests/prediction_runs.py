@@ -4,6 +4,7 @@ import torch
 
 from configs.generic_config import get_generic_config
 from models.build_model import build_model
+from utils.checkpoints.fingerprint import Fingerprint
 from utils.ckpt_save import ckpt_save
 from utils.prediction.training_embeddings import TrainingVideos, save_training_embeddings
 
@@ -64,5 +65,5 @@ def write_checkpoint(folder, config=None, embeddings=True, **content):
         tasks = {
             task: embedded_training_videos(model, first_seed=100 * (i + 1)) for i, task in enumerate(TASKS)
         }
-        save_training_embeddings(path, checkpoint, tasks)
+        save_training_embeddings(path, tasks, Fingerprint.of(checkpoint, checkpoint["config"], {}))
     return path

@@ -11,12 +11,13 @@ import torch
 import eval as evaluate
 from models.build_model import build_model
 from tests.prediction_runs import small_config
+from utils.checkpoints.fingerprint import weights_digest
 from utils.ckpt_save import ckpt_save, load_checkpoint, save_content
 from utils.command import run_command
 from utils.data.dataset import load_data
 from utils.errors import BAD_INPUT, FAILED, CheckpointError
 from utils.evaluation import checkpoint as checkpoint_evaluation
-from utils.prediction.training_embeddings import embed_training_videos, load_training_embeddings, weights_digest
+from utils.prediction.training_embeddings import embed_training_videos, load_training_embeddings
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ import torch
 
 import models.alignment_training_loop as loop
 from configs.generic_config import get_generic_config
-from configs.settings import Settings
+from configs.settings import SAFE_TO_CHANGE, Settings
 from tests.tiny_training import (
     LOSSES,
     equal,
@@ -35,7 +35,6 @@ from utils.ckpt_save import load_checkpoint
 from utils.data.dataset import load_data
 from utils.errors import ConfigError, TrainingDiverged
 from utils.training.reproducibility import choose_device
-from utils.training.run_folder import SAFE_TO_CHANGE
 
 
 @pytest.fixture(scope="module")

@@ -16,12 +16,12 @@ from ml_collections import ConfigDict
 
 from configs.entry_config import read_command_line
 from configs.generic_config import CONFIG
+from configs.settings import SAFE_TO_CHANGE
 from models.build_model import build_model
 from tests.utils.data.mutation import fuzzing, mutated, note, odd_plain_values, odd_text
 from utils.data.data_settings import read_data_settings
 from utils.errors import ConfigError, DataError
 from utils.loss_entry import get_loss_function, get_validation_loss_function
-from utils.training.run_folder import SAFE_TO_CHANGE
 
 ROOT = Path(__file__).parents[2]
 DEFAULTS = CONFIG.to_json()

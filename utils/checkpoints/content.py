@@ -61,6 +61,11 @@ def checked_content(path: str | Path, content: Any, of_original_code: bool = Fal
     require(
         isinstance(content.get("optimizer_state_dict"), (dict, type(None))), "optimizer_state_dict", "a dict or None"
     )
+    noted = content.get("data_fingerprint")
+    require(
+        noted is None or (isinstance(noted, dict) and all(isinstance(digest, str) for digest in noted.values())),
+        "data_fingerprint", "digests of the data, by their names",
+    )
     checked = {**content, "config": _checked_config(path, content["config"]), "tasks": list(tasks)}
     standardization = content.get("standardization")
     require(

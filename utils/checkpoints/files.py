@@ -2,8 +2,8 @@
 
 Keys: `config` (plain dict), `epoch`, `loss`, `model_state_dict`, `optimizer_state_dict`, `feature_width`,
 `tasks` (the training tasks, in the order of the network's heads), `standardization` ({'mean', 'std'} or None),
-`progress_normalizers` (task -> mean total path length of its training videos); `last.pt` adds what resuming
-needs.
+`progress_normalizers` (task -> mean total path length of its training videos), `data_fingerprint` (digests of the data
+of the training, `VideoData.fingerprint`); `last.pt` adds what resuming needs.
 """
 
 from __future__ import annotations

@@ -7,8 +7,6 @@ height, width), and an optional `split.json` (see `utils.data.splits`). `docs/da
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ from utils.data.sampling import sample_frames
 from utils.data.splits import SPLITS
 from utils.data.standardization import checked_standardization, standardization_from_moments
 from utils.data.summary import summarize
+from utils.data.values import digest_of
 from utils.errors import DataError, place
 
 logger = logging.getLogger(__name__)
@@ -92,6 +91,17 @@ class VideoDataset(Dataset):
         if not 0 <= index < len(self):
             raise IndexError(f"video {index} of {len(self)}")
         return self._features(index), self.videos[index].time_dict
+
+    def fingerprint(self) -> dict[str, dict[str, str]]:
+        """By task, digests of the 'segments' of its videos with their names, and of the values of their 'features'."""
+        videos = {task: [self.videos[index] for index in self.of_task(task)] for task in self.tasks}
+        return {
+            task: {
+                "segments": digest_of([video.time_dict for video in of_task]),
+                "features": digest_of([video.checksum for video in of_task]),
+            }
+            for task, of_task in videos.items()
+        }
 
     def in_epoch(self, epoch: int) -> Dataset:
         """The same videos as training sees them in an epoch (from 0).
@@ -176,10 +186,7 @@ class VideoData:
             split: [[video.task, video.time_dict] for video in getattr(self, split).videos] for split in SPLITS
         }
         contents["features"] = [video.checksum for split in (self.train, self.val) for video in split.videos]
-        return {
-            name: hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-            for name, content in contents.items()
-        }
+        return {name: digest_of(content) for name, content in contents.items()}
 
     def summary(self) -> str:
         """A table, one row per task: videos per split, frames, actions, background share, repeats.

@@ -16,10 +16,11 @@ from typing import Any
 from tqdm import tqdm
 
 from utils.data.annotation import AnnotatedVideo, Annotation, collect_annotation
-from utils.data.data_settings import DataSettings
+from utils.data.data_settings import DataSettings, read_data_settings
 from utils.data.features import FEATURE_RANK, FeatureFormat, FeatureScan, feature_path, scan_features
 from utils.data.segments import fit_to_length, lengths_agree, subsample_segments
 from utils.data.splits import FEWEST_TRAINING_VIDEOS, SPLITS, TaskSplit, read_split_file, split_task
+from utils.data.values import digest_of
 from utils.errors import DataError, place
 
 # Reading waits for the disk, so more threads than processors are of use; each reads one file at a time.
@@ -98,6 +99,26 @@ def prepare_videos(settings: DataSettings, with_moments: bool) -> PreparedVideos
         raise DataError(problems)
     _note_long_videos(prepared, settings.max_frames)
     return prepared
+
+
+def training_annotation_digest(config: Mapping[str, Any]) -> str | None:
+    """A digest of what the files say of the training recordings; None where there is no annotation file.
+
+    Reads no features, so that it takes no longer than reading the annotation does.
+
+    Raises:
+        DataError: the annotation or split.json can't be used.
+    """
+    settings = read_data_settings(config)
+    if not settings.annotation_path.is_file():
+        return None
+    problems: list[str] = []
+    annotation = collect_annotation(settings.annotation_path, settings.tasks, settings.background_labels, problems)
+    splits = _split_tasks(annotation, settings, PreparedVideos(), problems)
+    if problems:
+        raise DataError(problems)
+    training = {handle for split in splits for handle in split.train}
+    return digest_of([[v.task, v.time_dict] for v in annotation.videos if v.handle in training])
 
 
 def _split_tasks(

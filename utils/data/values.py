@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 
@@ -13,3 +15,8 @@ def is_whole(value: Any, least: float = 0, most: float = 2**63 - 1) -> bool:
 def is_number(value: Any) -> bool:
     """Whether it is a number and no truth value; it may be infinite or NaN."""
     return isinstance(value, float) or is_whole(value, -(2**63))
+
+
+def digest_of(content: Any) -> str:
+    """SHA-256 of plain values, whatever the order of a dict's keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -18,7 +18,9 @@ from torch import Tensor, nn
 
 from configs.settings import with_settings
 from models.build_model import build_model
+from utils.checkpoints.fingerprint import Fingerprint, evaluated_data_digests
 from utils.ckpt_save import load_checkpoint, load_model
+from utils.data.data_settings import read_data_settings
 from utils.data.dataset import VideoData, load_data
 from utils.errors import DataError
 from utils.evaluation.notes import OWN_TASKS_UNKNOWN
@@ -28,9 +30,12 @@ from utils.evaluation.task import evaluate_task_with_curves
 from utils.files import LONGEST_PART, safe_name, write_json
 from utils.metrics.table import METRICS, Metric, Needs
 from utils.prediction.embedding import TRAINED, UNTRAINED, UNTRAINED_NETWORKS, EmbeddedVideo, embed_videos
-from utils.prediction.training_embeddings import TrainingVideos, keep_training_embeddings, weights_digest
+from utils.prediction.training_embeddings import TrainingVideos, keep_training_embeddings
 
 logger = logging.getLogger(__name__)
+
+# Raised with every change of a metric, a baseline or an interval that changes figures: stored ones are then made again.
+METRICS_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,10 @@ class EvaluationRequest:
     map_method: str = "pca"
     features_folder: str = ""
     published: bool = False
+
+    def places(self) -> dict[str, str]:
+        """The settings that say where the data are; empty where they are those of the configuration."""
+        return {"DATASET_PATH": self.dataset_path, "FEATURES_FOLDER": self.features_folder}
 
     def as_description(self) -> dict[str, Any]:
         """What decides the figures, as plain values."""
@@ -129,12 +138,9 @@ def evaluate_checkpoint(
         OSError: the folder can't be written to; said before anything is computed.
     """
     checkpoint = load_checkpoint(path)
-    config = with_settings(
-        checkpoint["config"],
-        DATASET_PATH=request.dataset_path, FEATURES_FOLDER=request.features_folder, TASKS=request.tasks,
-    )
-    data_set = Path(config["DATASET_PATH"]) / config["DATASET_NAME"]
-    _check_folders(data_set, folder)
+    config = with_settings(checkpoint["config"], **request.places(), TASKS=request.tasks)
+    data_set = _data_set(config)
+    _check_writable(folder)
     data = load_data(config, standardization=checkpoint.get("standardization"))
     tasks = _tasks_to_evaluate(data, data_set, request, path, checkpoint)
     device = torch.device(request.device)
@@ -172,7 +178,7 @@ def evaluate_checkpoint(
 
         description = {
             "checkpoint": path.name,
-            "weights": weights_digest(checkpoint),
+            "fingerprint": _fingerprint(checkpoint, config, data, request, metrics).as_description(),
             "epoch": checkpoint["epoch"],
             "data_set": config["DATASET_NAME"],
             "frames_ahead": frames_ahead if np.isfinite(frames_ahead) else None,
@@ -182,7 +188,7 @@ def evaluate_checkpoint(
         }
         content = save_results(folder, results, description)
         if not request.tasks:
-            keep_training_embeddings(path, checkpoint, data, embedded, device)
+            keep_training_embeddings(path, checkpoint, data, embedded, device, request.places())
         del embedded, networks
 
         pictures = [picture for task in drawn for picture in draw_task(folder, *task, request.map_method)]
@@ -240,18 +246,59 @@ def _tasks_to_evaluate(
     return tasks
 
 
-def stored_results(path: Path, request: EvaluationRequest, folder: Path) -> list[Result] | None:
-    """The figures of a checkpoint that lie in a folder, if they are of its weights and answer the request; else None.
+def fingerprints_of_figures(paths: Sequence[Path], request: EvaluationRequest) -> dict[Path, Fingerprint]:
+    """What the figures of several checkpoints would follow from if they were made now.
 
-    A file that can't be read is a warning.
+    Data that several were trained on are read once.
+
+    Raises:
+        DataError: the data can't be read.
+    """
+    loaded: dict[str, VideoData] = {}
+    fingerprints = {}
+    for path in paths:
+        checkpoint = load_checkpoint(path)
+        config = with_settings(checkpoint["config"], **request.places(), TASKS=request.tasks)
+        _data_set(config)
+        # Digests are of the files; these settings change only what training makes of them.
+        as_in_files = {**config, "STANDARDIZE": False, "MAX_FRAMES": 0, "SEED": 0}
+        key = repr(read_data_settings(as_in_files))
+        if key not in loaded:
+            loaded[key] = load_data(as_in_files)
+        fingerprints[path] = _fingerprint(checkpoint, config, loaded[key], request, METRICS)
+    return fingerprints
+
+
+def _fingerprint(
+    checkpoint: Mapping[str, Any], config: Mapping[str, Any], data: VideoData, request: EvaluationRequest,
+    metrics: Mapping[str, Metric],
+) -> Fingerprint:
+    measured = {"version": METRICS_VERSION, "names": list(metrics)}
+    return Fingerprint.of(checkpoint, config, evaluated_data_digests(data, request.split), measured)
+
+
+def stored_results(
+    path: Path, request: EvaluationRequest, folder: Path, fingerprint: Fingerprint
+) -> list[Result] | None:
+    """The figures of a checkpoint that lie in a folder, if they are those that an evaluation would give now; else None.
+
+    A file that can't be read, or figures of something else, are a warning.
+
+    Args:
+        path: the checkpoint.
+        request: what the figures must answer.
+        folder: where they may lie.
+        fingerprint: what they must have been made from.
     """
     written = folder / METRICS_FILE
     if not written.is_file():
         return None
-    weights = weights_digest(load_checkpoint(path))
     try:
         description = json.loads(written.read_text(encoding="utf-8"))
-        if description.get("weights") != weights or not request.is_answered_by(description.get("request")):
+        if not request.is_answered_by(description.get("request")):
+            return None
+        if differences := Fingerprint.read(description.get("fingerprint")).differences(fingerprint):
+            logger.warning("%s: figures of other %s; evaluated anew", written, " and ".join(differences))
             return None
         results = read_results(description)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -265,12 +312,18 @@ def _time_of(path: Path) -> str:
     return datetime.fromtimestamp(path.stat().st_mtime).isoformat(" ", "minutes")
 
 
-def _check_folders(data_set: Path, folder: Path) -> None:
-    """Says what can be known to go wrong before the videos are embedded, and which option helps."""
+def _data_set(config: Mapping[str, Any]) -> Path:
+    """The folder of the data set, which must be there; else the message says which option helps."""
+    data_set = Path(config["DATASET_PATH"]) / config["DATASET_NAME"]
     if not data_set.is_dir():
         raise DataError(
             f"the data set {data_set} does not exist; --dataset-path names the folder that holds {data_set.name}"
         )
+    return data_set
+
+
+def _check_writable(folder: Path) -> None:
+    """Says what can be known to go wrong before the videos are embedded, and which option helps."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         TemporaryFile(dir=folder).close()

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from utils.checkpoints.fingerprint import Fingerprint, evaluated_segments
 from utils.errors import DataError
 from utils.evaluation.measured import Measured
 from utils.evaluation.notes import Note, NoteKind
@@ -13,6 +14,9 @@ from utils.evaluation.results import ALL_TASKS, Result, mean_over_tasks, summari
 from utils.evaluation.tables import format_figure
 from utils.metrics.table import METRICS, Metric
 from utils.text_table import format_table
+
+# Settings that decide which recordings are evaluated, and the truth of each of their frames.
+TRUTH_SETTINGS = ("SKIP_RATE", "BACKGROUND_LABELS", "ANNOTATION_SCALING", "TRAIN_SPLIT", "VALIDATION_FRACTION")
 
 
 def paired_differences(
@@ -62,6 +66,37 @@ def _differences_of_videos(own: Result, other: Result) -> tuple[list[str], np.nd
         return handles, other_values - own_values
     handles = [handle for handle in own.values if handle in other.values]
     return handles, np.array([other.values[handle] - own.values[handle] for handle in handles])
+
+
+def refuse_other_truths(fingerprints: Mapping[str, Fingerprint], split: str) -> None:
+    """Refuses to pair figures of different truths.
+
+    Args:
+        fingerprints: of at least two evaluations, by the name to show.
+        split: what they evaluate.
+
+    Raises:
+        DataError: a task that two of them have is another split, annotation, length or sampling of its recordings;
+            names the evaluations, the tasks, and the settings that differ.
+    """
+    part = evaluated_segments(split)
+    (base_name, base), *others = fingerprints.items()
+    problems = []
+    for name, other in others:
+        own, theirs = base.data[part], other.data[part]
+        tasks = [task for task in own if task in theirs and own[task] != theirs[task]]
+        if tasks:
+            differing = [key for key in TRUTH_SETTINGS if base.settings.get(key) != other.settings.get(key)]
+            reason = (
+                "; ".join(f"{key} is {base.settings.get(key)!r} and {other.settings.get(key)!r}" for key in differing)
+                or f"their annotation, their lengths or the choice of the {split} recordings differ"
+            )
+            problems.append(
+                f"{base_name} and {name} can't be paired: the {split} recordings of {', '.join(map(repr, tasks))} have "
+                f"different truths ({reason})"
+            )
+    if problems:
+        raise DataError(problems)
 
 
 def comparison_table(

@@ -47,13 +47,14 @@ class RunCheckpoints:
         ckpt_save(
             model_t=self.model, optimizer_t=self.optimizer, epoch_t=epoch, loss_t=loss,
             filename=self.folder / name, config=self.config, feature_width=self.data.feature_width,
-            tasks=list(self.data.train.tasks), standardization=self.data.standardization, **extra,
+            tasks=list(self.data.train.tasks), standardization=self.data.standardization,
+            data_fingerprint=self.data_fingerprint, **extra,
         )
 
     def write_last(self, state: TrainingState) -> None:
         """Writes `last.pt`, from which `restore` continues."""
         self.write("last.pt", state.epoch, state.best["combined"], training_state=vars(state),
-                   random_state=random_state(), data_fingerprint=self.data_fingerprint, versions=versions())
+                   random_state=random_state(), versions=versions())
 
     def restore(self, checkpoint: Mapping[str, Any], most_batches: int) -> TrainingState:
         """Puts network, optimiser and random numbers back to where a `last.pt` left them.

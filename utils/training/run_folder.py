@@ -12,18 +12,13 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from configs.settings import SAFE_TO_CHANGE
 from utils.checkpoints.files import load_checkpoint
 from utils.errors import ConfigError, MissingFileError, RunExistsError
 from utils.files import remove_stale_temporaries, write_json
 from utils.training.processes import Processes
 
 logger = logging.getLogger(__name__)
-
-# Settings that change how a run is carried out, not what it computes. NUM_EPOCHS may only grow.
-SAFE_TO_CHANGE = (
-    "NUM_EPOCHS", "DATASET_PATH", "FEATURES_FOLDER", "OUTPUT_FOLDER", "DEVICE", "NUM_WORKERS", "LAZY_LOAD",
-    "CKPT_EVERY", "MAX_BAD_STEPS", "TENSORBOARD",
-)
 
 # Stems of the files that a training writes.
 OWN_FILES = r"config|metrics|loss_curves|last|best_model_\w+|epoch-\d+|bad_step|probe"
