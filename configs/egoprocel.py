@@ -4,13 +4,13 @@
 
 Expects <DATASET_PATH>/egoprocel/egoprocel.json and features/<handle>.npy. Features may be sampled at another
 rate than the annotation: it is stretched to their length. Frames are many (up to 33,000 a video), so every
-tenth is kept; set SKIP_RATE to 1 if your features are sampled already.
+tenth is kept; set SKIP_RATE to 1 if your features are already sampled at a lower rate.
 """
 
 from configs.generic_config import get_generic_config
 
 # The five kitchen tasks recorded by several cameras (*.cmu) are left out: the published annotation holds a list
-# of actions for every camera but names the videos of only one, so that most lists would meet a wrong video.
+# of actions for every camera but names the videos of only one, so most lists would be used with a wrong video.
 TASKS = (
     'BaconAndEggs.egtea', 'Cheeseburger.egtea', 'ContinentalBreakfast.egtea', 'GreekSalad.egtea',
     'PastaSalad.egtea', 'Pizza.egtea', 'TurkeySandwich.egtea', 'meccano', 'pc_assembly', 'pc_disassembly', 'tent',

@@ -20,7 +20,7 @@ from utils.errors import ConfigError, shown, unknown_key_message
 
 __all__ = ["CommandLine", "load_experiment", "read_command_line", "validate_config"]
 
-LONGEST_ARGUMENT = 20_000  # characters; Python's own parser gives up on deep nesting at about as many
+LONGEST_ARGUMENT = 20_000  # characters; at about this length, Python's parser fails on deep nesting
 OVERRIDE = re.compile(r"--?(no)?config\.([^=]*)(=.*)?", re.DOTALL)
 
 
@@ -52,7 +52,7 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
         flags.DEFINE_boolean("check", False, "only check the data and print a summary", flag_values=values)
         flags.DEFINE_string("resume", "", "run folder to continue, or 'auto' for the latest", flag_values=values)
         rest = values(arguments)
-    except Exception as error:  # the flags' parsers evaluate text, which fails in a dozen ways
+    except Exception as error:  # the flags' parsers evaluate text, which can raise many types
         raise ConfigError(_one_line(error)) from error
     if rest[1:]:
         raise ConfigError(f"unexpected argument {shown(rest[1])}; settings are given as --config.KEY=VALUE")
@@ -76,8 +76,8 @@ def load_experiment(path: str) -> Settings:
     module = types.ModuleType("_experiment_file")
     module.__file__ = path
     try:
-        # Compiled here rather than imported: an import would take a file that was changed within the same
-        # second for the one that it has compiled before.
+        # Compiled here, not imported: if a file was changed within the same second, an import would reuse the
+        # old compiled version.
         code = compile(Path(path).read_bytes(), path, "exec")
         sys.modules[module.__name__] = module  # where dataclasses look for it
         exec(code, module.__dict__)
@@ -120,7 +120,7 @@ def _check_overrides(arguments: Sequence[str], config: Settings) -> None:
     for argument in arguments[1:]:
         if len(argument) > LONGEST_ARGUMENT:
             raise ConfigError(f"the argument {shown(argument)} has {len(argument)} characters")
-        if re.match(r"--?(flagfile|undefok)\b", argument):  # which the parser behind would obey
+        if re.match(r"--?(flagfile|undefok)\b", argument):  # the flags parser would act on them
             raise ConfigError(f"unknown flag {shown(argument)}")
         if not (match := OVERRIDE.fullmatch(argument)):
             continue

@@ -21,7 +21,7 @@ CONFIG.EXPERIMENTNAME = 'experiment'   # runs are written to <OUTPUT_FOLDER>/<EX
 CONFIG.OUTPUT_FOLDER = 'output'
 CONFIG.SEED = 0                        # the one seed: weights, order of batches, anchors, random frames
 CONFIG.DEVICE = 'auto'                 # 'auto' takes a GPU where there is one; or 'cpu', 'cuda', 'cuda:1'
-CONFIG.PRECISION = 'float32'           # of the network in training steps; 'bfloat16' by autocast, losses in float32
+CONFIG.PRECISION = 'float32'           # of the network in training steps; or 'bfloat16' (autocast; losses in float32)
 CONFIG.TENSORBOARD = False             # also write the losses of every epoch to <run>/tensorboard (extra: tensorboard)
 
 # ---- Data --------------------------------------------------------------------------------------------------
@@ -31,13 +31,13 @@ CONFIG.TASKS = ()                      # names of the tasks to use; () means all
 CONFIG.BACKGROUND_LABELS = BACKGROUND_LABELS    # ('SIL', 'background', '0', 'Null', 'G0')
 CONFIG.ANNOTATION_SCALING = 'none'     # 'proportional' stretches the annotation to the length of the features
 CONFIG.SKIP_RATE = 1                   # keep every SKIP_RATE-th frame
-CONFIG.MAX_FRAMES = 0                  # train on so many frames of a longer video, drawn each epoch; 0: on all
-CONFIG.STANDARDIZE = False             # features to zero mean, unit variance, by the training split
-CONFIG.TRAIN_SPLIT = (0.65, 0.5)       # without split.json: share for training; share of the rest for validation
+CONFIG.MAX_FRAMES = 0                  # longer videos: train on this many frames, drawn each epoch; 0: on all
+CONFIG.STANDARDIZE = False             # features to zero mean and unit variance over the training split
+CONFIG.TRAIN_SPLIT = (0.65, 0.5)       # if there is no split.json: share for training; share of the rest for validation
 CONFIG.VALIDATION_FRACTION = 0.15      # with a split.json that names no "val": share of its training videos
 CONFIG.LAZY_LOAD = True                # read features when they are needed; False keeps them (NUM_WORKERS = 0)
-CONFIG.FEATURE_LAYOUT = 'frames_first' # feature files are (T, D); 'features_first': (D, T), as of MS-TCN
-CONFIG.FEATURES_FOLDER = 'features'    # folder of the feature files, from the data set's folder or absolute
+CONFIG.FEATURE_LAYOUT = 'frames_first' # feature files are (T, D); 'features_first': (D, T), as in MS-TCN
+CONFIG.FEATURES_FOLDER = 'features'    # folder of the feature files: relative to the data set's folder, or absolute
 
 CONFIG.NUM_WORKERS = 0                 # processes that read features ahead of the step
 
@@ -56,10 +56,10 @@ CONFIG.CAUSAL = False                  # True: no output depends on a future fra
 CONFIG.BASEARCH = {
     'ARCHITECTURE': 'temporal_stacking',   # 'temporal_stacking', 'resnet50' (conv4c maps) or 'naive' (frame-wise)
     'Resnet50_ARCH': {
-        'temporal_depth': 2,               # frames of context of each frame, itself among them
+        'temporal_depth': 2,               # frames of context of each frame, itself included
         'conv_num_channels': 512,          # channels of both convolutions
         'fc_layers': (512, 512),           # hidden layers after the maximum over time and place
-        'frames_per_chunk': 16,            # frames convolved at once; bounds memory
+        'frames_per_chunk': 16,            # frames convolved at once; limits memory
     },
     'TEMPORAL_STACKING_ARCH': {
         'temporal_depth': 2,               # frames that the first convolution sees
@@ -87,14 +87,14 @@ CONFIG.LOSS_TYPE = {
     'LAV': False,
     'VAVA': False,
 }
-# A loss from outside the repository: its name here, and where it is as module:function, such as
-# {'my_loss': 'my_losses:my_loss'}. LOSS_TYPE then has 'my_loss', off until it is turned on. Only a training imports
+# Losses from outside the repository: the name of each, and its function as module:function, such as
+# {'my_loss': 'my_losses:my_loss'}. LOSS_TYPE then has 'my_loss', off until it is turned on. Only training imports
 # it; evaluation and prediction don't. See docs/extending.md.
 CONFIG.CUSTOM_LOSSES = {}
-CONFIG.CUSTOM_LOSS_PARAMS = {}             # parameters by loss, such as {'my_loss': {'margin': 0.5}}
+CONFIG.CUSTOM_LOSS_PARAMS = {}             # parameters of each loss, such as {'my_loss': {'margin': 0.5}}
 CONFIG.TCC_ORIGINAL_PARAMS = {
     'softmax_temp': 0.1,
-    'alignment_variance': 0.001,           # lambda of the log-variance term; 0 leaves the plain squared error
+    'alignment_variance': 0.001,           # lambda of the log-variance term; 0: plain squared error
     'similarity': 'squared_per_dimension',
 }
 CONFIG.GTCC_PARAMS = {
@@ -102,7 +102,7 @@ CONFIG.GTCC_PARAMS = {
     'max_gmm_iters': 8,
     'n_components': 15,
     'delta': 0.2,                          # width of the cycle-back window, as a share of the video
-    'gamma': 0.95,                         # the least keep probability is gamma^(epoch + 1); 1: no dropping
+    'gamma': 0.95,                         # the lowest keep probability is gamma^(epoch + 1); 1: no dropping
     'alignment_variance': 0.0,
     'anchors_per_video': 20,
     'soft_neighbours': 'responsibilities', # or 'components', the paper's: see `GTCC_loss`
@@ -111,15 +111,15 @@ CONFIG.GTCC_PARAMS = {
 CONFIG.LAV_PARAMS = {
     'min_temp': 0.1,                       # smoothing of soft-DTW
     'alpha': 1.0,                          # weight of the contrastive regulariser of each video
-    'margin': 2.0,                         # distance to which frames further apart than the window are pushed
-    'window': 0.1,                         # as a share of the video
+    'margin': 2.0,                         # least embedding distance of frames that are further apart than the window
+    'window': 0.1,                         # a share of the video's length
     'similarity': 'squared_per_dimension',
 }
 CONFIG.VAVA_PARAMS = {
     'zeta': 0.25,                          # cost of leaving a frame unmatched
     'regularization': 0.1,                 # of the optimal transport
     'prior_width': 0.1,                    # of both priors, as a share of the video
-    'consistency_decay': 0.95,             # the weight of the consistency prior shrinks by it every epoch
+    'consistency_decay': 0.95,             # the weight of the consistency prior is multiplied by it every epoch
     'intra_weight': 1.0,
     'inter_weight': 1.0,
     'margin': 2.0,

@@ -1,4 +1,4 @@
-"""The configuration type: an `ml_collections.ConfigDict` into which a partial dict merges, every value typed."""
+"""The configuration type: an `ml_collections.ConfigDict` that merges partial dicts and checks the type of values."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ SAFE_TO_CHANGE = (
     "NUM_EPOCHS", "DATASET_PATH", "FEATURES_FOLDER", "OUTPUT_FOLDER", "DEVICE", "NUM_WORKERS", "LAZY_LOAD",
     "CKPT_EVERY", "MAX_BAD_STEPS", "TENSORBOARD",
 )
-LARGEST_WHOLE_NUMBER = 2**53 - 1  # up to here a whole number survives JSON and double precision
+LARGEST_WHOLE_NUMBER = 2**53 - 1  # up to here, JSON and double precision keep a whole number exactly
 
 
 def with_settings(config: Mapping[str, Any], **settings: Any) -> dict[str, Any]:
-    """A plain configuration in which the settings that are not empty take the place of its own."""
+    """The plain configuration, with its values replaced by those settings that are not empty."""
     return {**config, **{key: value for key, value in settings.items() if value}}
 
 
 def of_type_of(default: Any, value: Any, key: str) -> Any:
-    """The value as the plain type of its default, which a checkpoint can hold: no subclass of it.
+    """The value, converted to the plain type of its default (not a subclass), so that a checkpoint can hold it.
 
-    A whole number may stand for a float, and a list for a tuple; the items of a tuple are of the type of the
-    default's first, of any plain type where the default is empty.
+    A whole number is accepted for a float, and a list for a tuple. The items of a tuple have the type of the
+    default's first item; if the default is empty, any plain type is accepted.
 
     Raises:
-        ConfigError: it is of another type, a whole number of 2**53 or beyond, or text that isn't text.
+        ConfigError: it is of another type, a whole number of 2**53 or more, or text that UTF-8 can't encode.
     """
     if isinstance(default, tuple):
         if not isinstance(value, (tuple, list)):
@@ -65,7 +65,7 @@ def plain_value(value: Any, key: str) -> Any:
     """The value of a setting that has no default, as a plain type.
 
     Raises:
-        ConfigError: it is neither True or False, text, a finite number, nor a tuple of them.
+        ConfigError: it is not True or False, text, a finite number, or a tuple of them.
     """
     items = value if isinstance(value, (tuple, list)) else (value,)
     for item in items:
@@ -76,16 +76,15 @@ def plain_value(value: Any, key: str) -> Any:
 
 
 def _plain_type(item: Any) -> bool | int | float | str:
-    """A value of the plain type that the item is of; text where it is of none."""
+    """A value of the item's plain type; text if the item has no plain type."""
     return next((kind() for kind in (bool, int, float) if isinstance(item, kind)), "")
 
 
 class Settings(ConfigDict):
     """A `ConfigDict` in which assigning a dict to a group of settings merges instead of replacing.
 
-    `CONFIG.PROGRESS_LOSS = {'enabled': True}` keeps the group's other defaults; once locked, an unknown key
-    is refused by name with the nearest known one, and a value of another type than the default's is refused
-    (`ConfigError`).
+    `CONFIG.PROGRESS_LOSS = {'enabled': True}` keeps the group's other defaults. Once locked, an unknown key raises
+    a `ConfigError` that names it and the nearest known key; so does a value whose type is not that of the default.
 
     Example:
         >>> settings = Settings()

@@ -1,4 +1,4 @@
-"""Typed look-ups in a plain configuration; a refusal names the key."""
+"""Typed look-ups in a plain configuration; every error names the key."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class TypedSettings:
         return TypedSettings(self._config, self._prefix + name)
 
     def size(self, key: str, default: Any = _REQUIRED, least: int = 1, none_as: int | None = None) -> int:
-        """A whole number from `least` to LARGEST_SIZE; `none_as` stands for None."""
+        """A whole number from `least` to LARGEST_SIZE; None is read as `none_as`."""
         value = self._look_up(key, default)
         value = none_as if value is None else value
         check_size(self._prefix + key, value, least)
@@ -81,7 +81,7 @@ class TypedSettings:
 
 
 def check_size(key: str, value: Any, least: int = 1) -> None:
-    """Refuses what is no whole number from `least` to LARGEST_SIZE.
+    """Checks that a value is a whole number from `least` to LARGEST_SIZE.
 
     Raises:
         ConfigError: naming the key.

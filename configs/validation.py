@@ -1,4 +1,4 @@
-"""What every setting must be: of its default's type, and in its range. Every refusal names the key."""
+"""Checks every setting: it must have the type of its default and be in its range. Every error names the key."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PROGRESS_LEVELS = ("video", "action")
 PROGRESS_FRAMES = ("single", "all")
 PRECISIONS = ("float32", "bfloat16")
 
-# Far beyond any use; they keep a slip of the keyboard from taking all memory, or for ever.
+# Far larger than anyone needs; they keep a mistyped number from using all memory or never ending.
 LARGEST_SIZE = 1 << 20
 MOST_LAYERS = 100
 MOST_ITERATIONS = 10_000
@@ -61,7 +61,7 @@ def complete_config(values: Mapping[str, Any] | ConfigDict) -> Settings:
 
 
 def _add_custom_losses(config: Settings, losses: Any, parameters: Any) -> None:
-    """Gives the configuration the settings that go with losses from outside the repository, none of them imported."""
+    """Adds the settings of losses from outside the repository to the configuration, without importing the losses."""
     for key, group in (("CUSTOM_LOSSES", losses), ("CUSTOM_LOSS_PARAMS", parameters)):
         if not isinstance(group, (Mapping, ConfigDict)):
             raise ConfigError(f"{key} is {shown(group)}; expected a group of settings")
@@ -100,7 +100,7 @@ def validate_config(config: Mapping[str, Any] | ConfigDict) -> None:
 
 
 def validate_network_and_data(config: Mapping[str, Any] | ConfigDict) -> None:
-    """As `validate_config`, for the settings that matter to a network that is trained already."""
+    """As `validate_config`, only for the settings that a trained network still needs."""
     _require(config, NETWORK_AND_DATA)
     if config["CAUSAL"] and config["ARCHITECTURE"]["attention_layout"] == "interleaved":
         raise ConfigError(

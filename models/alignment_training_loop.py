@@ -1,4 +1,4 @@
-"""The training loop: epochs of steps and validation, two best checkpoints, a state from which a run resumes."""
+"""The training loop: training and validation epochs, two best checkpoints, and a state to resume from."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from utils.training.state import BEST_CRITERIA, TrainingState
 
 logger = logging.getLogger(__name__)
 
-# Showing the losses so far waits for the device.
+# Not every step: to show the losses so far, the CPU must wait for the device.
 STEPS_PER_DISPLAY = 20
 
 
@@ -45,8 +45,8 @@ class AlignmentTraining:
     """Trains a network on `data.train`, choosing the best checkpoints on `data.val`.
 
     Writes `metrics.csv`, `loss_curves.png`, `ckpt/best_model_combined.pt`, `ckpt/best_model_alignment.pt`,
-    `ckpt/last.pt` and `ckpt/epoch-N.pt` every CKPT_EVERY epochs into the run's folder; and `tensorboard/` where
-    TENSORBOARD asks for it.
+    `ckpt/last.pt` and `ckpt/epoch-N.pt` (every CKPT_EVERY epochs) into the run's folder, and `tensorboard/` if
+    TENSORBOARD is on.
 
     Args:
         model: the network, on `device`.
@@ -54,7 +54,7 @@ class AlignmentTraining:
         config: a validated configuration.
         run: the run's folder.
         device: where to compute.
-        processes: those that train together; each takes its share of the batches.
+        processes: the processes that train together; each takes its share of the batches.
     """
 
     def __init__(
@@ -89,18 +89,19 @@ class AlignmentTraining:
         if checkpoint["config"]["NUM_EPOCHS"] != self.num_epochs:
             self._measure_best_again(checkpoint["config"]["NUM_EPOCHS"])
         if self.processes.is_main:
-            # Its settings may have changed; and this is now the run that was worked on last.
+            # The settings may have changed; and the newest `config.json` marks the run that was used last.
             write_json(self.run / "config.json", self.config.to_dict())
 
     def _measure_best_again(self, epochs_before: int) -> None:
-        """Validates the best checkpoints by the loss of the new length of training.
+        """Validates the best checkpoints again, after NUM_EPOCHS was changed.
 
-        Lambda and the schedules stretch over it, so that their final values, at which the validation loss
-        stands, are others: a best loss of the old function would compare with none of the new.
+        The validation loss uses the final values of lambda and of the schedules. These depend on NUM_EPOCHS, so a
+        best loss measured before the change can't be compared with a loss measured after it.
         """
         logger.warning(
-            "NUM_EPOCHS was %d and is %d: lambda and the schedules of GTCC and VAVA stretch to the new length, and "
-            "the validation losses in the log so far stay those of the old one", epochs_before, self.num_epochs,
+            "NUM_EPOCHS was %d and is %d: lambda and the schedules of GTCC and VAVA now extend over the new length; "
+            "the validation losses already in the log were measured with the old length",
+            epochs_before, self.num_epochs,
         )
         for kind, criterion in BEST_CRITERIA.items():
             loaded = self.checkpoints.load_best(kind)
@@ -117,9 +118,9 @@ class AlignmentTraining:
         """Trains until NUM_EPOCHS are done.
 
         Raises:
-            TrainingDiverged: after MAX_BAD_STEPS non-finite steps in a row; or at the end, where no epoch had a
+            TrainingDiverged: after MAX_BAD_STEPS non-finite steps in a row; or at the end, if no epoch had a
                 finite validation loss.
-            Interrupted: after SIGTERM or Ctrl-C, the state saved.
+            Interrupted: after SIGTERM or Ctrl-C, when the state is saved.
         """
         with StopRequest() as stop, logging_redirect_tqdm():
             try:
@@ -128,7 +129,7 @@ class AlignmentTraining:
             except BaseException:
                 self._write_log_of_a_broken_run()
                 raise
-        # From here on a signal acts at once: whatever it cuts off is done when the run is resumed.
+        # From here on a signal ends the process at once; a resumed run does what was left undone.
         if self.processes.is_main:
             self.log.write(self.state.history, curves=True)
             self.checkpoints.add_progress_normalizers(self.device)
@@ -146,7 +147,10 @@ class AlignmentTraining:
             raise Interrupted(signal_number)
 
     def _validate(self, model: nn.Module, epoch: int, stop: StopRequest | None = None) -> dict[str, float]:
-        """The validation losses; with `stop`, a signal ends it after a batch, and the resumed run validates again."""
+        """The validation losses. With `stop`, a signal ends the validation after the current batch.
+
+        A resumed run then validates again from the first batch.
+        """
         batches = list(self.validation_sampler)
         own = self.processes.share(batches)
         rounds = -(-len(batches) // self.processes.world_size)
@@ -165,7 +169,7 @@ class AlignmentTraining:
     def _run_training_steps(self, stop: StopRequest) -> dict[str, float]:
         """Trains to the end of the epoch; returns the mean of every loss term.
 
-        A step takes one batch a process. One whose loss or gradient is not finite leaves the weights alone.
+        In each step, every process takes one batch. A step whose loss or gradient is not finite changes no weight.
         """
         self.model.train()
         state, world_size = self.state, self.processes.world_size
@@ -188,7 +192,7 @@ class AlignmentTraining:
                 # The processes' gradients are averaged over all of them, and some may have no batch left.
                 weight=world_size / in_step if takes_part else 0.0,
             )
-            # The step's one wait for the device: whether to take it must be known here.
+            # The only place in a step that waits for the device: the step is taken only if all is finite.
             finite = bool(all_finite(norm, *loss_dict.values()))
             if not self.processes.any(not finite):
                 self.optimizer.step()
@@ -215,15 +219,15 @@ class AlignmentTraining:
         return Averages(**state.totals).means()
 
     def _note_totals(self, averages: Averages, began: float) -> None:
-        """Puts what the epoch has added up, in all processes, and its seconds into the state."""
+        """Stores the epoch's sums over all processes, and its training time in seconds, in the state."""
         self.state.totals = averages.gathered(self.processes).state()
         self.state.seconds = time.perf_counter() - began
 
     def _forward_backward(
         self, sequences: Sequence[Tensor], times: Sequence[Mapping[str, Any]], number: int, weight: float
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """The losses of a batch and the norm of the gradient, which is left on the parameters, clipped."""
-        # Random choices hang on the batch alone: the same whichever process takes it, and after a resume.
+        """The losses of a batch, and the gradient's norm before clipping; the parameters keep the clipped gradient."""
+        # Random choices depend only on the batch: they are the same in any process, and in a resumed run.
         generator = step_generator(self.config.SEED, self.state.epoch, number)
         output_dict = run_network(self.trained, sequences, self.device, self.config.PRECISION)
         loss_dict = self.loss_fn(output_dict, self.state.epoch, times_list=list(times), generator=generator)
@@ -238,17 +242,18 @@ class AlignmentTraining:
         self, sequences: Sequence[Tensor], times: Sequence[Mapping[str, Any]], losses: Mapping[str, Tensor],
         norm: Tensor,
     ) -> None:
-        """Counts a step that no process took; the process whose batch it was says so and dumps it.
+        """Counts a skipped step; the process whose batch was bad logs a warning and writes `bad_step.pt`.
 
-        The gradient is the mean over the processes: where no loss tells whose batch it was, the first speaks.
+        The gradient is the mean over the processes. If it is not finite but all losses are, the bad batch is
+        unknown, and the first process logs and writes its own.
         """
         state = self.state
         state.bad_steps += 1
         state.bad_steps_in_a_row += 1
         own = not bool(all_finite(*losses.values()))
-        known = self.processes.any(own)  # asked by all of them
+        known = self.processes.any(own)  # a collective call: every process must make it
         if own or (self.processes.is_main and not known):
-            # A sum of losses is named only where none of them is to blame.
+            # A sum of losses is named only if each single loss is finite.
             bad = [name for name, value in losses.items() if name.endswith("_loss") and not bool(all_finite(value))]
             terms = [name for name in bad if name not in ("alignment_loss", "total_loss")] or bad
             logger.warning(
@@ -258,13 +263,13 @@ class AlignmentTraining:
             self.checkpoints.dump_bad_step(state, sequences, times, {**losses, "gradient_norm": norm})
 
     def _write_last(self) -> None:
-        """Writes `last.pt`; no process goes on before it lies there, for the first to leave ends the others."""
+        """Writes `last.pt`. All processes wait until it is written: when one process leaves, the others are ended."""
         if self.processes.is_main:
             self.checkpoints.write_last(self.state)
         self.processes.wait()
 
     def _write_log_of_a_broken_run(self) -> None:
-        """Writes log and curves so far; where that fails too, what broke the run is what is reported."""
+        """Writes the log and curves so far. If that fails, it is only logged, so that the first error is reported."""
         if self.processes.is_main:
             try:
                 self.log.write(self.state.history, curves=True)
@@ -272,7 +277,7 @@ class AlignmentTraining:
                 logger.warning("%s", error)
 
     def _finish_epoch(self, train_means: Mapping[str, float], validation: Mapping[str, float]) -> None:
-        """Records the epoch, writes the checkpoints that it earned, and moves the state to the next one."""
+        """Records the epoch, writes its checkpoints, and moves the state to the next epoch."""
         state = self.state
         progress = self.config.PROGRESS_LOSS
         weight = get_progress_lambda(state.epoch, self.num_epochs, progress) if progress.enabled else 0.0
@@ -286,7 +291,7 @@ class AlignmentTraining:
         if self.processes.is_main:
             log_epoch(row, self.num_epochs)
             if not all(math.isfinite(validation[criterion]) for criterion in BEST_CRITERIA.values()):
-                logger.warning("epoch %d: the validation loss is not finite and chooses no checkpoint", finished)
+                logger.warning("epoch %d: the validation loss is not finite; no best checkpoint is written", finished)
             for kind, loss in improved.items():
                 logger.info("New best %s loss: %.4f", kind.upper(), loss)
                 self.checkpoints.write(f"best_model_{kind}.pt", state.epoch, loss)
@@ -301,10 +306,10 @@ class AlignmentTraining:
 
 
 def leave_unused_parts_alone(model: nn.Module, config: ConfigDict) -> None:
-    """Takes the drop network out of training where no loss reads it; of ours only GTCC does, below gamma = 1.
+    """Takes the drop network out of training if no loss uses it; of the project's losses only GTCC with gamma < 1 does.
 
-    It would take a tenth of a step, and several processes would have to look, at every step, for the weights that
-    got no gradient.
+    It would take a tenth of the time of a step. With several processes, every step would also have to search for the
+    weights that got no gradient.
     """
     if model.drop_network is not None and not any(term.reads_dropouts for term in alignment_terms(config).values()):
         model.drop_network.requires_grad_(False)

@@ -22,13 +22,14 @@ def make_loader(dataset: Dataset, batches: Sequence[list[int]], config: ConfigDi
     return _VideoLoader(
         dataset, batch_sampler=batches, collate_fn=_collate, num_workers=config.NUM_WORKERS,
         worker_init_fn=leave_signals_to_the_main_process,
-        # A loader draws a seed for its workers when iterated; not from the numbers that training draws.
+        # A loader draws a seed for its workers when it is iterated; its own generator keeps this out of the random
+        # numbers of training.
         generator=torch.Generator().manual_seed(config.SEED),
     )
 
 
 class _VideoLoader(DataLoader):
-    """Gives tensors however they came, and starts its loading processes where no signal ends them (below)."""
+    """Turns arrays into tensors, and starts the loading processes with signals blocked (see `_signals_held_back`)."""
 
     def __iter__(self) -> Iterator[tuple[list[Tensor], list[dict[str, Any]]]]:
         with _signals_held_back():
@@ -37,10 +38,10 @@ class _VideoLoader(DataLoader):
 
 
 def _collate(videos: list[tuple[Tensor, dict[str, Any]]]) -> tuple[list[Any], list[dict[str, Any]]]:
-    """A batch; from a loading process as arrays, which go through a pipe.
+    """A batch; a loading process returns it as arrays, which are sent through a pipe.
 
-    Tensors would go through shared memory, and where that is full (64 MB in many containers) the process that
-    loads fails in a thread of torch's, and the one that trains waits for ever.
+    Tensors would be sent through shared memory. If that is full (64 MB in many containers), the loading process
+    fails in a thread of torch, and the training process never stops waiting.
     """
     sequences, times = collate_videos(videos)
     return (sequences if get_worker_info() is None else [sequence.numpy() for sequence in sequences]), times
@@ -48,9 +49,9 @@ def _collate(videos: list[tuple[Tensor, dict[str, Any]]]) -> tuple[list[Any], li
 
 @contextmanager
 def _signals_held_back() -> Iterator[None]:
-    """Holds SIGTERM and Ctrl-C back from processes started in the block until they have handlers of their own.
+    """Blocks SIGTERM and Ctrl-C in processes that are started in the block, until they have their own handlers.
 
-    They inherit what this thread blocks.
+    They inherit the signals that this thread blocks.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
@@ -63,10 +64,10 @@ def _signals_held_back() -> Iterator[None]:
 
 
 def leave_signals_to_the_main_process(worker: int) -> None:
-    """Makes a loading worker outlast a SIGTERM or Ctrl-C that is sent to the whole group of processes.
+    """Makes a loading worker ignore a SIGTERM or Ctrl-C that is sent to the whole process group.
 
-    It must go on loading until the step under way is done. A SIGTERM of the main process itself, which ends the
-    workers that way where it leaves without having asked them to, still counts.
+    It must go on loading until the current step is done. A SIGTERM from the main process still ends it: that is how
+    the main process ends its workers when it leaves without asking them to stop.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "sigwaitinfo"):  # not on every system; without it a worker ends at the first SIGTERM
@@ -75,28 +76,28 @@ def leave_signals_to_the_main_process(worker: int) -> None:
 
 
 def _end_at_the_main_process_s_word() -> None:
-    # Only who waits for a signal is told who sent it.
+    # Only a thread that waits for a signal learns which process sent it.
     while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
         pass
     os._exit(0)
 
 
 def step_generator(seed: int, epoch: int, batch: int) -> torch.Generator:
-    """The source of a step's random choices, a function of where the step stands in the run."""
+    """The generator of a step's random choices; its seed depends on SEED, the epoch and the batch's number."""
     return torch.Generator().manual_seed(((seed * 1_000_003 + epoch) * 1_000_003 + batch) % 2**63)
 
 
 def run_network(
     network: nn.Module, sequences: Sequence[Tensor], device: torch.device, precision: str = "float32"
 ) -> dict[str, list[Tensor]]:
-    """What the network makes of a batch, in float32.
+    """The network's output for a batch, in float32.
 
     Args:
         network: a model of `models.build_model`.
         sequences: features of the videos.
         device: where the network is.
-        precision: 'float32', or 'bfloat16' for autocast: matrix products and convolutions round what goes into
-            them to eight bits, weights and sums stay in float32.
+        precision: 'float32', or 'bfloat16' for autocast: matrix products and convolutions round their inputs to
+            eight significant bits; weights and sums stay in float32.
     """
     sequences = to_device(sequences, device)
     if precision == "float32":

@@ -3,7 +3,7 @@
 An encoder is a module with a class method `from_settings(settings, feature_width, width, causal)`, where `settings` are
 those of its own group, and with the attributes `feature_width`, `frames_ahead` and `frames_behind`. Called with a list
 of videos (T_i, feature_width), or maps, it returns their embeddings (T_i, width); with `causal`, no frame may depend on
-a later one. `tests/contracts/encoders.py` checks all that is expected of it.
+a later one. `tests/contracts/encoders.py` checks everything that an encoder must do.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ def build_model(config: Mapping[str, Any], feature_width: int, number_of_tasks: 
     """Build the network of a configuration, its weights drawn from torch's global generator.
 
     Args:
-        config: the configuration, a plain dict or `ConfigDict`; read are OUTPUT_DIMENSIONALITY, CAUSAL,
+        config: the configuration, a plain dict or `ConfigDict`. The function reads OUTPUT_DIMENSIONALITY, CAUSAL,
             BASEARCH and ARCHITECTURE. ARCHITECTURE.num_heads = 0 (or None) means as many heads as tasks.
         feature_width: width of the features (T, feature_width), or channels of the maps (T, feature_width,
             height, width) for an encoder that reads maps.
-        number_of_tasks: number of training tasks; read only where num_heads leaves it open.
+        number_of_tasks: number of training tasks; used only if num_heads is 0 or None.
 
     Returns:
         A `SingleprongModel`, or a `MultiprongModel` where ARCHITECTURE.MCN is on. Called with a list of

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-# On a CPU, one product over all heads of a long video needs intermediates of hundreds of MB, fresh pages that
-# cost more to touch than the arithmetic saves. Groups of heads whose widest intermediate fits here stay in
-# the cache; a GPU takes all heads at once.
+# On a CPU, one product over all heads of a long video needs intermediate results of hundreds of MB. Allocating this
+# memory costs more time than the single product saves. So heads are computed in groups whose largest intermediate
+# result has this size and fits into the cache; a GPU computes all heads at once.
 _CPU_BYTES_PER_PRODUCT = 8 << 20
 
 
@@ -46,7 +46,7 @@ def check_sequences(sequences: Sequence[torch.Tensor], parameter: torch.Tensor, 
 
 
 def join_frames(sequences: Sequence[torch.Tensor]) -> tuple[torch.Tensor, list[int]]:
-    """Put the frames of all videos one below the other, so that a frame-wise part runs once.
+    """Concatenate the frames of all videos, so that a frame-wise module runs once.
 
     Returns:
         the frames (sum T_i, ...) and the lengths T_i, with which `torch.Tensor.split` undoes it.
@@ -56,16 +56,16 @@ def join_frames(sequences: Sequence[torch.Tensor]) -> tuple[torch.Tensor, list[i
 
 
 def draw_weight(weight: torch.Tensor, inputs: int, after_relu: bool) -> None:
-    """Draw a layer's weight so that its outputs are spread as widely as its inputs, in place.
+    """Draw a layer's weight, in place, so that its outputs have the same variance as its inputs.
 
-    Uniform with variance 1 / inputs, or 2 / inputs after a ReLU, which drops half of them (He et al., ICCV
-    2015, equation 10). PyTorch's own draw loses a factor of 2.4 a layer, and the embedding of a deep encoder
-    begins so close to a point that every soft nearest neighbour is the mean of the video.
+    Uniform with variance 1 / inputs, or 2 / inputs after a ReLU, which sets half of them to zero (He et al., ICCV
+    2015, equation 10). With PyTorch's default the outputs shrink by a factor of 2.4 in each layer. All frames of a
+    deep encoder then begin at almost the same point, and every soft nearest neighbour is the mean of the video.
 
     Args:
         weight: any shape.
-        inputs: how many numbers one output is a sum over.
-        after_relu: whether they come out of a ReLU.
+        inputs: number of inputs that one output sums.
+        after_relu: whether the inputs are the output of a ReLU.
     """
     bound = math.sqrt((6 if after_relu else 3) / inputs)
     nn.init.uniform_(weight, -bound, bound)
@@ -110,7 +110,7 @@ class StackedFullyConnected(nn.Module):
         if frames.device.type == "cpu":
             bytes_per_head = frames.shape[0] * self.widest * frames.element_size()
             heads_per_product = min(self.heads, max(1, _CPU_BYTES_PER_PRODUCT // bytes_per_head))
-        # Indexed [layer][group] by split, so that a gradient is put together once and not once per group.
+        # Indexed [layer][group]. One split per layer, so that its gradient is assembled once, not once per group.
         weights = [weight.split(heads_per_product) for weight in self.weights]
         biases = [bias.split(heads_per_product) for bias in self.biases]
         outputs = []
@@ -126,15 +126,15 @@ class StackedFullyConnected(nn.Module):
 class TemporalConvolution(nn.Module):
     """Convolution along the frames of one video, without bias, the output as long as the input.
 
-    y_t = sum_j W_j x_(t + j - frames_behind), zeros outside the video: one matrix product for each tap, on
-    frames as rows, which saves the transposition to channels first and back.
+    y_t = sum_j W_j x_(t + j - frames_behind), with zeros outside the video. It is computed as one matrix product per
+    kernel position with frames as rows, which needs no transposition to channels first and back.
 
     Args:
         inputs, outputs: widths.
         kernel: number k of frames read.
-        causal: pad by k - 1 frames before the video and none after. Otherwise the padding is shared, the odd
-            frame after the video (as `torch.nn.Conv1d(padding='same')` does).
-        after_relu: whether the input comes out of a ReLU (`draw_weight`).
+        causal: pad by k - 1 frames before the video and none after. Otherwise pad by half of that on each side; if
+            k - 1 is odd, the extra frame is after the video (as in `torch.nn.Conv1d(padding='same')`).
+        after_relu: whether the input is the output of a ReLU (`draw_weight`).
 
     Shape: (T, inputs) -> (T, outputs). The weight is (kernel, inputs, outputs).
     """
@@ -155,7 +155,7 @@ class TemporalConvolution(nn.Module):
 
 
 def split_context(frames: int, causal: bool) -> tuple[int, int]:
-    """How a context of so many frames lies around the current one: (frames behind, frames ahead)."""
+    """Splits a context of several frames around the current one into (frames behind, frames ahead)."""
     behind = frames - 1 if causal else (frames - 1) // 2
     return behind, frames - 1 - behind
 
@@ -163,7 +163,7 @@ def split_context(frames: int, causal: bool) -> tuple[int, int]:
 class DropNetwork(nn.Module):
     """Drop context of a video, c(V) = mean_j c(v_j) in R^(D+1), with c a feed-forward net on frames.
 
-    GTCC takes the probability that a frame u of another video has no partner in V from it:
+    GTCC computes from it the probability that a frame u of another video has no partner in V:
     sigmoid([u, 1] . c(V)) (Donahue and Elhamifar, CVPR 2024, the drop model).
 
     Args:

@@ -24,13 +24,13 @@ class MultiprongModel(nn.Module):
         heads: L.
         head_layers: hidden widths of a head.
         attention_layers: hidden widths of the attention network.
-        drop_network: for GTCC, on the weighted sum; None without.
-        attention_layout: 'per_frame' as above. 'interleaved' is what checkpoints of the original code were
-            trained with: it reads the heads' outputs, stacked as (L, T, D), as if they were (T, L * D), so
-            that the weights of a frame come from other frames. For those checkpoints only.
+        drop_network: for GTCC, applied to the weighted sum; None for no drop network.
+        attention_layout: 'per_frame' as above. 'interleaved' is the layout of checkpoints of the original code: it
+            reads the heads' outputs, stacked as (L, T, D), as if they were (T, L * D), so that the attention weights
+            of a frame come from other frames. Use it for those checkpoints only.
 
     Attributes:
-        gives_dropouts: whether the drop network, if there is one, is run; may be turned off.
+        gives_dropouts: whether `forward` runs the drop network; can be set to False, or to True if there is one.
 
     Raises:
         ValueError: unknown attention_layout.

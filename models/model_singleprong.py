@@ -30,7 +30,7 @@ class TemporalStackingEncoder(nn.Module):
         output_width: D, width of the embeddings.
         conv_num_channels: width after the first convolution; the others have D.
         num_layers: number of convolutions, at least 1.
-        temporal_depth: kernel of the first one; the others read 3 frames.
+        temporal_depth: kernel size of the first convolution, in frames; that of the others is 3.
         causal: read no frame after the current one.
 
     Attributes:
@@ -85,19 +85,20 @@ class TemporalStackingEncoder(nn.Module):
 class Resnet50Encoder(nn.Module):
     """The encoder of TCC over ResNet-50 conv4c maps (Dwibedi et al., CVPR 2019).
 
-    Each frame comes with its context of `temporal_depth` frames (a video's first or last frame stands for
-    those outside it): two 3 x 3 x 3 convolutions inside the context, the maximum over time and place, fully
-    connected layers.
+    Each frame is encoded with its context of `temporal_depth` frames (outside the video, its first or last frame is
+    repeated): two 3 x 3 x 3 convolutions inside the context, the maximum over time and space, and fully connected
+    layers.
 
     Args:
         feature_width: channels of the maps, 1024 for conv4c.
         output_width: D, width of the embeddings.
         conv_num_channels: channels of both convolutions.
         fc_layers: hidden fully connected layers.
-        temporal_depth: frames of context, the current one among them.
-        frames_per_chunk: frames convolved at once. In training a longer video recomputes its chunks in the
-            backward pass, so that memory does not grow by their intermediates.
-        causal: the context ends at the current frame; otherwise it lies around it, the odd frame after it.
+        temporal_depth: frames of context, including the current one.
+        frames_per_chunk: frames convolved at once. In training, the chunks of a longer video are recomputed in the
+            backward pass, so that their intermediate results need no memory.
+        causal: the context ends at the current frame. Otherwise it is centred on the current frame; if it has an even
+            number of frames, the extra one is after the current frame.
 
     Attributes:
         frames_ahead, frames_behind: how many later and earlier frames an output depends on.
@@ -156,7 +157,7 @@ class Resnet50Encoder(nn.Module):
         chunks = [(start, min(start + self.frames_per_chunk, frames)) for start in starts]
         if not torch.is_grad_enabled():
             return torch.cat([self._pool_chunk(video, start, stop) for start, stop in chunks])
-        # No randomness inside, so no random state to keep for the recomputation.
+        # There is no randomness inside, so the recomputation needs no random state.
         keep = {"use_reentrant": False, "preserve_rng_state": False}
         return torch.cat([checkpoint(self._pool_chunk, video, start, stop, **keep) for start, stop in chunks])
 
@@ -201,7 +202,7 @@ class SingleprongModel(nn.Module):
     """An encoder and, where GTCC drops frames, its drop network.
 
     Attributes:
-        gives_dropouts: whether the drop network, if there is one, is run; may be turned off.
+        gives_dropouts: whether `forward` runs the drop network; can be set to False, or to True if there is one.
 
     Example:
         >>> model = SingleprongModel(FramewiseEncoder(64, 16), DropNetwork(16, [32]))

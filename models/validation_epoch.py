@@ -1,4 +1,4 @@
-"""The validation losses, by which the best checkpoints are chosen."""
+"""The validation losses, which decide the best checkpoints."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def run_validation_epoch(
 
     Args:
         model: the network.
-        batches: this process's pairs of sequences and their time_dicts; None where it has none but another
-            process has one.
+        batches: this process's pairs of sequences and their time_dicts; None in a round in which only other
+            processes have a batch.
         loss_fn: the loss that chooses the best checkpoints, the same function at every epoch.
         epoch: number of the epoch, from 0.
         device: where to compute.
         plan_loss_fn: the training loss, with lambda and the drop schedule of this epoch; its terms are reported
-            too, as `at_epoch_<term>`, and choose nothing.
-        processes: those that share the validation set.
+            too, as `at_epoch_<term>`, but don't decide the best checkpoints.
+        processes: the processes that share the validation set.
         after_batch: called after each of the batches; may raise to end the validation.
     """
     model.eval()

@@ -70,7 +70,7 @@ def test_a_validation_that_is_never_finite_is_an_error(data_root, tmp_path, monk
     monkeypatch.setattr("utils.command.interrupt_on_sigterm", lambda: None)  # this process's handlers stay
     arguments = ["train", *training_arguments(data_root, tmp_path, "--config.NUM_EPOCHS=2")]
     assert run_command(multitask_train.main, arguments) == FAILED
-    assert caplog.text.count("the validation loss is not finite and chooses no checkpoint") == 2
+    assert caplog.text.count("the validation loss is not finite; no best checkpoint is written") == 2
     assert "no best combined and no best alignment checkpoint" in caplog.messages[-1]
     folder = tmp_path / "demo" / "run-001" / "ckpt"
     assert not list(folder.glob("best*"))

@@ -24,7 +24,7 @@ def own_data(data_root, tmp_path):
     return tmp_path / "data"
 
 
-@pytest.mark.parametrize("change", ["truncated", "written anew", "removed"])
+@pytest.mark.parametrize("change", ["truncated", "rewritten", "removed"])
 @pytest.mark.parametrize("workers", [0, 1])
 def test_features_extracted_anew_during_a_training_stop_it(
     own_data, tmp_path, monkeypatch, caplog, change, workers
@@ -47,7 +47,7 @@ def test_features_extracted_anew_during_a_training_stop_it(
     monkeypatch.setattr("utils.command.interrupt_on_sigterm", lambda: None)  # this process's handlers stay
     arguments = training_arguments(own_data, tmp_path / "output", f"--config.NUM_WORKERS={workers}")
     assert run_command(multitask_train.main, ["train", *arguments]) == BAD_INPUT
-    said = {"truncated": "fewer than", "written anew": "was written anew", "removed": "no such feature file"}
+    said = {"truncated": "fewer than", "rewritten": "was rewritten", "removed": "no such feature file"}
     assert said[change] in caplog.messages[-1]
     assert any(str(path) in caplog.messages[-1] for path in features)
     last = tmp_path / "output" / "demo" / "run-001" / "ckpt" / "last.pt"

@@ -179,7 +179,7 @@ class TestResume:
         del content["config"]["FEATURE_LAYOUT"], content["data_fingerprint"]
         torch.save(content, path)
         assert train(data_root, tmp_path, "--config.NUM_EPOCHS=2", "--resume", "auto") == 0
-        assert "but not to the last bit" in caplog.text
+        assert "but results may differ in the last bits" in caplog.text
         assert "FEATURE_LAYOUT" not in caplog.text
 
     def test_a_log_cut_in_mid_line_is_written_whole_again(self, data_root, tmp_path):

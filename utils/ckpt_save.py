@@ -1,4 +1,4 @@
-"""Checkpoints by the names of the plan: writing one, and a run's best one with its network rebuilt.
+"""Writes a checkpoint; loads the best checkpoint of a run and rebuilds its network.
 
 What is in the files, and how they are chosen and read, is in `utils.checkpoints`.
 """
@@ -49,7 +49,7 @@ def load_model(checkpoint: Mapping[str, Any], device: torch.device | str = "cpu"
         CheckpointError: if weights are missing, surplus, or of another shape than the configuration says.
     """
     try:
-        # Without memory at first: a configuration may name any size, the weights are what the file holds.
+        # On the meta device first, which takes no memory: a configuration may name any size.
         with torch.device("meta"):
             model = build_model(checkpoint["config"], checkpoint["feature_width"], len(checkpoint["tasks"]))
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""How every command ends: an error that a user can put right in one line, a stop by a signal as 128 + its number."""
+"""Runs a command: a user error ends it with one line, a signal with exit code 128 + the signal's number."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def _beyond_the_program(error: MemoryError | RuntimeError) -> str | None:
-    """What went wrong around the program rather than in it, or None; torch says so only in its text."""
+    """Describes an error of the machine, such as too little memory; None for others. torch gives only a text."""
     text = first_line(error)
-    of_torch = type(error).__name__ == "OutOfMemoryError"  # by its name: importing torch takes a second
+    of_torch = type(error).__name__ == "OutOfMemoryError"  # compared by name, because importing torch takes a second
     if isinstance(error, MemoryError) or of_torch or "can't allocate memory" in text:
         return f"out of memory ({text}); smaller networks, BATCH_SIZE, MAX_FRAMES or SKIP_RATE need less"
     if "DataLoader worker" in text:
@@ -31,10 +31,10 @@ def _beyond_the_program(error: MemoryError | RuntimeError) -> str | None:
 
 
 def run_command(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
-    """Runs a command's `main` with logging set up, and turns what may go wrong into a message and an exit code.
+    """Runs a command's `main` with logging set up, and turns errors into a message and an exit code.
 
-    Only errors that a user can put right are caught; anything else is a defect and keeps its traceback. Of several
-    processes the first reports what goes on, the others only what goes wrong.
+    Only errors that a user can correct are caught; anything else is a defect and keeps its traceback. If several
+    processes train together, the first one logs its progress, the others only warnings and errors.
     """
     _prepare_streams()
     rank = os.environ.get("RANK") or "0"
@@ -72,9 +72,9 @@ def run_command(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) 
 def leave(exit_code: int) -> NoReturn:
     """Ends this process, as `sys.exit` does when it is alone.
 
-    One of several ends without taking Python down first. The threads of gloo live as long as the network that was
-    wrapped, and take Python's global lock to free the tensors of the last exchange; one that does so late, while
-    Python is being taken down, aborts a process whose work is done.
+    If several processes train together, each ends without Python's normal shutdown. The threads of gloo live as long
+    as the wrapped network, and need Python's global lock to free the tensors of the last exchange. A thread that does
+    this during the shutdown would abort a process whose work is done.
     """
     if (os.environ.get("WORLD_SIZE") or "1") == "1":
         sys.exit(exit_code)
@@ -95,7 +95,7 @@ def interrupt_on_sigterm() -> None:
 
 
 def _prepare_streams() -> None:
-    """Standard error may be closed, and standard output may be unable to say a character."""
+    """Prepares for a closed standard error, and for characters that standard output can't encode."""
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115 (as long as the command)
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -1,7 +1,7 @@
-"""What can go wrong that a user can put right, and how a message says it.
+"""Errors that a user can correct, and helpers for their messages.
 
-Every error of the project is a `ProjectError`; a command reports it in one line and ends with its exit code. Anything
-else that is raised is a defect of the program and keeps its traceback.
+Every error of the project is a `ProjectError`; a command reports it in one line and ends with its exit code. Any other
+exception is a defect of the program and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ PROBLEMS_SHOWN = 20
 LONGEST_KEY = 200
 LONGEST_NAME_COMPARED = 200
 MOST_NAMES_COMPARED = 5000
-# Libraries that are installed by another name than they are imported by.
+# Libraries whose name for installing differs from their name for importing.
 INSTALLED_BY = {"sklearn": "scikit-learn", "ot": "POT"}
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
 
 
 class ProjectError(Exception):
-    """Something outside the program that a user can put right: the message says what and where.
+    """Something outside the program that a user can correct: the message says what and where.
 
     Attributes:
-        exit_code: how a command ends that meets it.
+        exit_code: exit code of the command that this error ends.
     """
 
     exit_code = BAD_INPUT
@@ -64,13 +64,13 @@ class DataError(ProjectError, ValueError):
         super().__init__(message)
 
     def __reduce__(self):
-        # Exceptions are rebuilt from their message by default, which would lose the list when a data
-        # loader's worker hands the error to the main process.
+        # A data loader's worker sends the error to the main process. By default, only the message would be sent,
+        # and the list would be lost.
         return type(self), (self.problems,)
 
 
 class CheckpointError(ProjectError, ValueError):
-    """A file that isn't a whole checkpoint; the message names it and what is wrong with it."""
+    """A file that isn't a complete, valid checkpoint; the message names it and what is wrong with it."""
 
 
 class MissingFileError(ProjectError, FileNotFoundError):
@@ -87,7 +87,7 @@ def import_extra(module: str, extra: str, what: str) -> ModuleType:
     Args:
         module: its name, such as `sklearn.manifold`.
         extra: the group of optional dependencies in pyproject.toml that installs it.
-        what: needs it, for the message.
+        what: the feature that needs it, for the message.
 
     Raises:
         MissingExtraError: it isn't installed.
@@ -97,7 +97,7 @@ def import_extra(module: str, extra: str, what: str) -> ModuleType:
     except ModuleNotFoundError as error:
         library = module.partition(".")[0]
         if error.name is None or error.name.partition(".")[0] != library:
-            raise  # the library is there, and lacks something itself
+            raise  # the library is installed, but one of its own imports is missing
         raise MissingExtraError(
             f"{what} needs {INSTALLED_BY.get(library, library)}, which is not installed: "
             f'pip install "alignment-progress[{extra}]" (in a checkout: pip install ".[{extra}]")'
@@ -105,7 +105,7 @@ def import_extra(module: str, extra: str, what: str) -> ModuleType:
 
 
 class RunExistsError(ProjectError, FileExistsError):
-    """A folder that should be new is there already."""
+    """A folder that should be new exists already, or another process uses it."""
 
 
 class TrainingDiverged(ProjectError, RuntimeError):
@@ -115,7 +115,7 @@ class TrainingDiverged(ProjectError, RuntimeError):
 
 
 class ProcessLost(ProjectError, RuntimeError):
-    """Another of the processes that train together has ended; why is in its own message."""
+    """Another of the processes that train together has ended; its own message gives the reason."""
 
     exit_code = FAILED
 
@@ -124,8 +124,8 @@ class Interrupted(ProjectError):
     """A command was asked to stop.
 
     Args:
-        signal_number: by which signal.
-        note: what became of its work.
+        signal_number: number of the signal that stopped it.
+        note: the state in which its work was left.
 
     Attributes:
         exit_code: 128 plus the signal's number: 130 for Ctrl-C, 143 for SIGTERM.
@@ -147,20 +147,20 @@ def place(file: object, task: str | None = None, video: str | None = None, segme
 
 
 def shown(value: object) -> str:
-    """What a file or a setting holds, for a message: its `repr`, on one line and short however long or deep it is."""
+    """A value from a file or a setting, for a message: its `repr`, on one line and shortened if it is long or deep."""
     return " ".join(_SHORT.repr(value).split())
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, on one line; its type where it says nothing."""
+    """The first line of an error's text; its type if the text is empty."""
     return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 def nearest_name(name: object, known: Iterable[str]) -> str | None:
-    """The known name that is most like this one, or None where none is much like it.
+    """The known name that is most similar to this one, or None if none is similar.
 
-    Comparing takes time that grows with the square of the lengths, so very long names, and more than some
-    thousands of them, are not compared.
+    The time of a comparison grows with the square of the lengths. So very long names are not compared, nor more than
+    some thousands of names.
     """
     known = list(known)
     if not isinstance(name, str) or len(name) > LONGEST_NAME_COMPARED or len(known) > MOST_NAMES_COMPARED:

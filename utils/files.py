@@ -1,4 +1,4 @@
-"""Files: names that any file system takes, and writing so that no reader ever meets a half-written file."""
+"""Files: names that any file system accepts, and writing such that no reader ever sees a half-written file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-LONGEST_PART = 60  # bytes a part; a file name holds up to three of them, and file systems end at 255
+LONGEST_PART = 60  # bytes per part; a file name has up to three parts, and file systems allow 255 bytes
 DIGEST_LENGTH = 12
 
 
@@ -22,10 +22,10 @@ DIGEST_LENGTH = 12
 def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` when the block ends without an exception.
 
-    The temporary file lies in the same folder, because a rename is atomic only within one file system, and
-    keeps the suffix of `path`, because matplotlib and NumPy choose their format by it. Missing folders are
-    created. If the block raises, `path` keeps its old content and the temporary file is removed. The content
-    is on the disk before the rename, so that not even a power cut leaves an empty file under the name.
+    The temporary file is in the same folder, because a rename is atomic only within one file system. It keeps the
+    suffix of `path`, because matplotlib and NumPy choose their format by it. Missing folders are created. If the
+    block raises, `path` keeps its old content and the temporary file is removed. The content is flushed to the disk
+    before the rename, so that a power cut can't leave an empty file under this name.
 
     Args:
         path: the file to write or replace.
@@ -42,8 +42,8 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Not tempfile.mkstemp, whose files only their owner may read: a name no other process picks is enough.
-    # No longer than a name may be, 255 bytes.
+    # Not tempfile.mkstemp, because only the owner may read its files. A name that no other process uses is enough.
+    # A file name may have at most 255 bytes.
     stem = os.fsdecode(os.fsencode(path.stem)[:150])
     temporary = path.with_name(f".{stem}-{uuid.uuid4().hex}{path.suffix}")
     try:
@@ -53,7 +53,7 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(temporary, path)
     except OSError as error:
         number, reason = error.errno, error.strerror
-        if number is None:  # as of a library that writes pictures; whether the disk is full can be found out
+        if number is None:  # raised by a picture library; a test write shows whether the disk is full
             number = errno.ENOSPC if _is_full(path.parent) else errno.EIO
             reason = os.strerror(number) if number == errno.ENOSPC else str(error)
         raise OSError(number, f"cannot write {path}: {reason}") from error
@@ -62,7 +62,7 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def _is_full(folder: Path) -> bool:
-    """Whether a file in the folder can't grow by a block."""
+    """Whether the disk is full: a test file in the folder can't grow by one block."""
     probe = folder / f".probe-{uuid.uuid4().hex}"
     try:
         with open(probe, "wb") as file:
@@ -77,11 +77,11 @@ def _is_full(folder: Path) -> bool:
 
 
 def remove_stale_temporaries(folders: Iterable[str | os.PathLike], stems: str) -> list[Path]:
-    """Removes what `atomic_write` left in some folders when its process was killed; returns it.
+    """Removes the temporary files of `atomic_write` whose process was killed, and returns their paths.
 
     Args:
-        folders: where to look, not in folders inside them.
-        stems: a regular expression for the names, without suffix, of files that no living process writes.
+        folders: where to look; folders inside them are not searched.
+        stems: a regular expression for the names, without suffix, of files that no running process is writing.
     """
     pattern = re.compile(rf"\.({stems})-[0-9a-f]{{32}}(\.\w+)?")
     stale = [path for folder in folders for path in Path(folder).glob(".*") if pattern.fullmatch(path.name)]
@@ -99,8 +99,8 @@ def write_text(path: str | os.PathLike, text: str) -> None:
 def write_json(path: str | os.PathLike, content: Any) -> None:
     """Write plain Python content as indented JSON to `path` in one step.
 
-    NaN and infinities are refused (ValueError): they aren't JSON, and a figure that doesn't exist should be
-    written as null together with the reason.
+    NaN and infinities are refused (ValueError): they aren't JSON. A value that doesn't exist should be written as null
+    together with the reason.
     """
     write_text(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
@@ -128,10 +128,10 @@ def write_csv(
 
 
 def safe_name(*parts: str) -> str:
-    """A file name of several names, without a suffix; different parts never share one.
+    """One file name made of several names, without a suffix; different parts never give the same file name.
 
-    The parts are joined by '+'. In each, everything but letters, digits, '.', '-' and '_' becomes '-', and a long
-    one is cut off; what was changed ends in '~' and a digest of what it was.
+    The parts are joined by '+'. In each part, everything but letters, digits, '.', '-' and '_' becomes '-', and a long
+    part is cut off. A part that was changed ends in '~' and a digest of the original.
     """
     return "+".join(map(_safe, parts))
 

@@ -28,20 +28,20 @@ def compute_progress_loss(
     frames: str = 'single',
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """L1 error of the progress that embeddings predict by their path length.
+    """L1 error of predicted progress, which is computed from the path length of the embeddings.
 
     Args:
         outputs: (T_i, D) embeddings of the videos.
-        times: their time_dicts, in the same order; none is modified. The last segment is taken to end with
-            the video.
+        times: their time_dicts, in the same order; none is modified. The last segment is assumed to end at the
+            video's last frame.
         level: 'video', progress from 0 to 1 over the video; 'action', from 0 to 1 inside each action.
         frames: 'single', one random frame of one random video; 'all', the mean over the frames of every video
             (over the frames of actions at action level), which has far less variance.
-        generator: source of the random choices; None takes torch's default.
+        generator: source of the random choices; None uses torch's default generator.
 
     Returns:
-        Scalar in [0, 1]. Videos of fewer than two frames or without any action contribute nothing; with none
-        left it is a zero that carries a gradient.
+        Scalar in [0, 1]. Videos of fewer than two frames or without any action are ignored. If no video remains, it
+        is zero, but still has a gradient (of zero).
 
     Raises:
         ValueError: for an unknown level or frames, or a number of time_dicts other than that of the videos.
@@ -69,7 +69,7 @@ def compute_progress_loss(
     for index in usable:
         error = _progress_error(outputs[index], times[index], level)
         if level == 'action':
-            # Background is 0 on both sides; counting it would only dilute the mean.
+            # In background, prediction and truth are both 0; counting it would only make the mean smaller.
             inside = torch.from_numpy(action_frames(times[index], len(error)))
             weight = inside.to(error.device, error.dtype, non_blocking=True)
             errors.append((error * weight).sum() / weight.sum())
@@ -79,7 +79,7 @@ def compute_progress_loss(
 
 
 def has_action(time_dict: TimeDict) -> bool:
-    """Whether a video has any action, without which it has no progress to predict."""
+    """Whether a video has any action; without one there is no progress to predict."""
     return bool(is_action(time_dict).any())
 
 
@@ -101,11 +101,11 @@ def get_loss_function(config_obj: Any, num_epochs: int | None = None) -> LossFun
 
     Returns:
         A function `(output_dict_list, epoch, times_list=None, generator=None)` of one model output or a list of
-        them, and the time_dicts of its videos or a list of such lists. It returns `total_loss`,
-        `alignment_loss`, `progress_loss` (with the progress term on; zero without time_dicts) and one
-        `<term>_loss` a loss that is on, each summed over the list, and `videos_without_action`, how many the
-        progress term had to leave out. Where there are fewer lists of time_dicts than outputs, the first list
-        serves the rest; a None among them leaves the progress of its output out.
+        outputs, and the time_dicts of its videos or a list of such lists. It returns a dict of scalars, each summed
+        over the list: `total_loss`, `alignment_loss`, `progress_loss` (if the progress term is on; zero without
+        time_dicts) and one `<term>_loss` for each loss that is on; and `videos_without_action`, the number of videos
+        that the progress term left out. If there are fewer lists of time_dicts than outputs, the first list is used
+        for the remaining outputs. If a list is None, its output gets no progress term.
 
     Raises:
         ConfigError: for an unknown loss in LOSS_TYPE, none turned on, or one that can't be loaded.
@@ -166,7 +166,7 @@ def _loss_function(
                 )
                 add('progress_loss', value)
                 add('total_loss', get_progress_lambda(epoch, num_epochs, progress_config) * value)
-                # Made on the device, without a copy that would wait for it.
+                # Created on the device, because a copy to it would wait.
                 left_out = zero.detach().new_full((), sum(not has_action(time) for time in times))
                 add('videos_without_action', left_out)
         return losses
@@ -177,10 +177,10 @@ def _loss_function(
 def gradient_sizes(
     outputs: Sequence[Tensor], losses: Mapping[str, Tensor], progress_lambda: float
 ) -> dict[str, Tensor]:
-    """How hard each part of the loss pulls at the embedding: the norm of its gradient over all frames.
+    """The influence of each part of the loss on the embedding: the norm of its gradient over all frames.
 
     Args:
-        outputs: the embeddings that the losses were computed from; their graph is kept.
+        outputs: the embeddings (T_i, D) that the losses were computed from; their graph is kept.
         losses: what the loss function returned, with the progress term on.
         progress_lambda: weight of the progress loss.
 
@@ -199,14 +199,13 @@ def gradient_sizes(
 
 
 def get_validation_loss_function(config_obj: Any, num_epochs: int | None = None) -> LossFunction:
-    """The loss by which the best checkpoint is chosen: the same function of the embedding at every epoch.
+    """The loss that decides the best checkpoint: the same function of the embedding at every epoch.
 
-    Lambda and the schedules of GTCC and VAVA stand where the last epoch has them, the progress term takes all
-    frames, and every call draws the same anchors. Under a rising lambda the training loss itself would favour the
-    first epochs.
+    Lambda and the schedules of GTCC and VAVA have their values of the last epoch, the progress term uses all frames,
+    and every call draws the same anchors. The training loss itself would favour the first epochs if lambda rises.
 
     Returns:
-        A function called like that of `get_loss_function`; it ignores `epoch`.
+        A function with the same arguments as that of `get_loss_function`; it ignores `epoch`.
     """
     if num_epochs is None:
         num_epochs = config_obj.NUM_EPOCHS
@@ -234,7 +233,7 @@ def _progress_error(features: Tensor, time_dict: TimeDict, level: str) -> Tensor
 
 
 def _ending_at(time_dict: TimeDict, last_frame: int) -> TimeDict:
-    """The time_dict with its last segment ending at `last_frame`; the caller's stays as it is."""
+    """A time_dict whose last segment ends at `last_frame`; the given one is not changed."""
     if time_dict['end_frame'][-1] == last_frame:
         return time_dict
     if time_dict['start_frame'][-1] > last_frame:
@@ -246,5 +245,5 @@ def _ending_at(time_dict: TimeDict, last_frame: int) -> TimeDict:
 
 
 def _random_index(number: int, generator: torch.Generator | None) -> int:
-    # Drawn on the CPU, so that it costs a GPU no synchronisation.
+    # Drawn on the CPU, so that no synchronisation with a GPU is needed.
     return int(torch.randint(number, (), generator=generator))

@@ -1,8 +1,8 @@
-"""What a setting or an option can name: each choice, and the code behind it as `module:name`.
+"""The choices of settings and options, and for each choice its code as `module:name`.
 
-The one place that knows all of them. Code is imported when it is first asked for, so that reading a configuration or
-printing `--help` loads none of it. A new loss, encoder or read-out is a file of its own and a line here;
-`docs/extending.md` shows each.
+This is the only list of all choices. Code is imported when it is first needed, so that reading a configuration or
+printing `--help` imports none of it. A new loss, encoder or read-out is a new file and one line here;
+`docs/extending.md` shows an example of each.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from utils.errors import ConfigError, first_line, nearest_name, shown
 
 
 class DropoutsWhile(NamedTuple):
-    """With which of its settings a loss reads the `dropouts` that its signature names.
+    """The condition on a loss's settings under which it uses its argument `dropouts`.
 
     Attributes:
-        holds: asked with the settings of the loss.
-        words: the same in words, for a message.
+        holds: a function of the loss's settings; True if the loss uses `dropouts`.
+        words: the condition in words, for a message.
     """
 
     holds: Callable[[Mapping[str, Any]], bool]
@@ -33,7 +33,7 @@ class Loss(NamedTuple):
     Attributes:
         code: where it is, as `module:name`.
         settings: the group of settings that are its parameters, as a dotted key of the configuration.
-        dropouts_while: for a loss that doesn't always read the `dropouts` that its signature names.
+        dropouts_while: for a loss that uses its argument `dropouts` only with some settings.
     """
 
     code: str
@@ -45,8 +45,8 @@ class Encoder(NamedTuple):
     """A frame encoder: a class with `from_settings`, see `models.build_model`.
 
     Attributes:
-        code, settings: as of a loss.
-        reads_maps: it reads maps (T, channels, height, width) instead of features (T, width).
+        code, settings: as in `Loss`.
+        reads_maps: the encoder reads maps (T, channels, height, width) instead of features (T, width).
     """
 
     code: str
@@ -58,8 +58,9 @@ class Readout(NamedTuple):
     """A way to read progress from an embedding: a class, see `utils.prediction.readouts`.
 
     Attributes:
-        code: as of a loss.
-        of_training_videos: it compares with training videos; otherwise their mean path length is all it needs.
+        code: as in `Loss`.
+        of_training_videos: it compares with the embeddings of training videos; otherwise it needs only their mean path
+            length.
     """
 
     code: str
@@ -91,7 +92,7 @@ READOUTS: dict[str, Readout] = {
     "alignment": Readout("utils.prediction.readouts.alignment:AlignmentReadout", of_training_videos=True),
 }
 
-# Names that a setting may have and that stand for a branch of one function.
+# Values of settings that select a branch of one function.
 ATTENTION_LAYOUTS = ("per_frame", "interleaved")
 SIMILARITIES = ("squared", "squared_per_dimension", "euclidean")
 SOFT_NEIGHBOURS = ("components", "responsibilities")
@@ -102,15 +103,16 @@ Entry = TypeVar("Entry", Loss, Encoder, Readout)
 
 
 def code_of(choice: Loss | Encoder | Readout, key: str = "") -> Any:
-    """The class or function that a choice stands for, imported now.
+    """Imports and returns the class or function of a choice.
 
     Args:
         choice: an entry of one of the tables, or one that a setting describes.
-        key: that setting. What is wrong with its code is an error of the user's; with the project's own, a defect.
+        key: that setting. A fault in its code is then the user's error; without a key, a fault is a defect of this
+            project.
 
     Raises:
-        ConfigError: where a setting names the code: it isn't module:name, importing the module fails, or it has no
-            such name.
+        ConfigError: only if a setting names the code: it isn't module:name, importing the module fails, or the module
+            has no such name.
     """
     module, _, name = choice.code.partition(":")
     if not key:
@@ -130,7 +132,7 @@ def code_of(choice: Loss | Encoder | Readout, key: str = "") -> Any:
 
 
 def _described(error: BaseException) -> str:
-    """The error's type and text, and where a module's own code raised it."""
+    """The error's type and text, and the file and line if the module's own code raised it."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     where = "" if "importlib" in last.filename else f"{last.filename}, line {last.lineno}: "
     return f"{where}{type(error).__name__}: {first_line(error)}"
@@ -140,7 +142,7 @@ def choice_of(table: Mapping[str, Entry], name: str, what: str) -> Entry:
     """The entry of a table.
 
     Raises:
-        ConfigError: there is none of this name; says which there are and which is nearest.
+        ConfigError: there is no entry of this name; the message gives the nearest name, or all names.
     """
     if not isinstance(name, str) or name not in table:
         nearest = nearest_name(name, table)
@@ -150,7 +152,7 @@ def choice_of(table: Mapping[str, Entry], name: str, what: str) -> Entry:
 
 
 def no_drop_network(name: str, condition: DropoutsWhile | None) -> str:
-    """The message where a loss reads dropouts and there is no network that makes them."""
+    """The message for a loss that uses dropouts when there is no drop network to compute them."""
     words = f" while {condition.words}" if condition else ""
     return f"ARCHITECTURE.dropping is False; expected True{words}: {name} needs the drop network"
 

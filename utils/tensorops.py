@@ -1,7 +1,7 @@
-"""Progress of one sequence: path length of its embedding, predicted progress, and the truth.
+"""Progress of one sequence: path length of its embedding, predicted progress, and ground truth.
 
-Frame numbers are rows of the sequence; the ends in a time_dict are inclusive. Background is labelled 'SIL'
-('background' is understood too) and earns no progress.
+Frame numbers are rows of the sequence; the ends in a time_dict are inclusive. Background is labelled 'SIL' (or
+'background'); progress does not increase in it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def get_cum_matrix(features: Tensor) -> Tensor:
         features: (T, D) frame embeddings, T >= 1.
 
     Returns:
-        (T,) on the features' device, starting at 0 and never decreasing.
+        (T,) on the features' device, in units of the embedding's Euclidean distance; starts at 0, never decreases.
 
     Source: the numerator of online progress, "Learning to Predict Activity Progress by Self-Supervised Video
     Alignment" (CVPR 2024).
@@ -34,7 +34,7 @@ def get_cum_matrix(features: Tensor) -> Tensor:
 
 
 def _double_path(features: Tensor) -> Tensor:
-    """`get_cum_matrix` in double precision: a video has tens of thousands of steps to add up."""
+    """`get_cum_matrix` in double precision, because a video can have tens of thousands of steps to add."""
     steps = torch.linalg.vector_norm(features[1:] - features[:-1], dim=1)
     return torch.nn.functional.pad(steps.cumsum(0, dtype=torch.float64), (1, 0))
 
@@ -42,13 +42,13 @@ def _double_path(features: Tensor) -> Tensor:
 def path_length(
     frames: Tensor | np.ndarray, before: Tensor | np.ndarray | None = None, path: float = 0.0, block: int = 256
 ) -> np.ndarray:
-    """Path length of a recording that is read, whole or as it comes: `get_cum_matrix` in double precision.
+    """Path length of a recording, given whole or in consecutive parts: `get_cum_matrix` in double precision.
 
     Args:
         frames: (T, ...), such as (T, D) or convolution maps (T, C, H, W); T >= 0.
-        before: (1, ...) the frame before them; None where the recording begins with them.
+        before: (1, ...) the frame before `frames`; None if `frames` begins the recording.
         path: path length up to `before`.
-        block: frames at a time, so that no copy of them all is made.
+        block: frames that are converted at once, so that not all frames are copied.
 
     Returns:
         (T,) float64.
@@ -63,25 +63,25 @@ def path_length(
 
 
 def _as_tensor(frames: Tensor | np.ndarray) -> Tensor:
-    # A copy, because torch takes no array that is read-only, runs backwards or has the other byte order.
+    # A copy, because torch accepts no array that is read-only, has negative strides or another byte order.
     return torch.from_numpy(frames.astype(np.float64)) if isinstance(frames, np.ndarray) else frames
 
 
 def mean_total_path(paths: Iterable[np.ndarray]) -> float:
-    """G, by which online progress divides: how long the path is on average in the training recordings.
+    """G, the divisor of online progress: the mean total path length over the training recordings.
 
     Args:
-        paths: the path lengths of recordings, or the stretches of them in which an action is done; at least one.
+        paths: (T_i,) path lengths of recordings, or of the parts of them that show one action; at least one.
     """
     return float(np.mean([path[-1] - path[0] for path in paths]))
 
 
 def share_of(part: np.ndarray, whole: np.ndarray | float) -> np.ndarray:
-    """part / whole clamped to [0, 1], online progress; where the whole is 0, 0 for no part and 1 for any.
+    """Online progress: part / whole, clamped to [0, 1]. If the whole is 0, it is 0 for a part of 0, else 1.
 
     Args:
-        part: (T,) what is done so far, such as the path length.
-        whole: what is done in all in training recordings on average, such as G; (T,) or one number.
+        part: (T,) the amount so far, such as the path length.
+        whole: the mean total amount in training recordings, such as G; (T,) or one number.
     """
     share = np.divide(part, whole, out=(part > 0).astype(np.float64), where=np.asarray(whole) > 0)
     return np.clip(share, 0.0, 1.0)
@@ -94,18 +94,18 @@ def get_normalized_predicted_progress_video(features: Tensor) -> Tensor:
         features: (T, D) frame embeddings.
 
     Returns:
-        (T,) in [0, 1], from 0 to 1. A video whose frames are all equal moves linearly in time.
+        (T,) in [0, 1], from 0 to 1. If all frames of a video are equal, progress is linear in time.
     """
     path = get_cum_matrix(features)
     total = path[-1]
     linear = torch.linspace(0, 1, len(features), device=features.device, dtype=features.dtype)
     moves = total > 0
-    # Dividing by 1 where nothing moves keeps that branch's gradient finite.
+    # If all frames are equal, dividing by 1 instead of 0 keeps the gradient finite.
     return torch.where(moves, path / torch.where(moves, total, 1.0), linear)
 
 
 def get_normalized_predicted_progress_action(features: Tensor, time_dict: Mapping[str, Any]) -> Tensor:
-    """Predicted progress inside each action: path length since the action began over the action's own.
+    """Predicted progress inside each action: path length since its first frame over the action's total path length.
 
     Args:
         features: (T, D) frame embeddings.
@@ -140,7 +140,7 @@ def get_trueprogress(time_dict: Mapping[str, Any]) -> Tensor:
 
     Returns:
         (T,) float32 in [0, 1], T = last end + 1; all zero for a video without any action. Inside the k-th of n
-        actions it runs from (k - 1) / n to k / n, both reached; a single-frame action stands at its middle.
+        actions it runs from (k - 1) / n to k / n, both included; an action of one frame has the middle of these.
     """
     segments = FrameSegments(time_dict)
     done_before = np.where(segments.is_action, segments.actions_begun - 1, segments.actions_begun)

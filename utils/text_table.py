@@ -9,9 +9,9 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]], rule: str
     """A table of plain text: the first column to the left, the others to the right.
 
     Args:
-        header: heads of the columns.
-        rows: as many cells each.
-        rule: what the line below the header is drawn with; '' for no line.
+        header: titles of the columns.
+        rows: the cells of each row, as many as columns.
+        rule: character of the line below the header; '' for no line.
     """
     lines = [header, *rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]

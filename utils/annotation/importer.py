@@ -52,7 +52,7 @@ def _pattern(text: str) -> str:
     try:
         groups = re.compile(text).groups
     except re.error as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}") from error
+        raise argparse.ArgumentTypeError(f"{text!r} is not a regular expression: {error}") from error
     if groups != 1:
         raise argparse.ArgumentTypeError(f"{text!r} has {groups} groups (...); expected one")
     return text

@@ -263,7 +263,7 @@ def _name_problems(source: Path, recordings: Sequence[Recording]) -> list[str]:
         other = first.setdefault(recording.name, recording)
         if other is not recording:
             problems.append(
-                f"{place(recording.file, recording.task, recording.name)}the recording stands twice (first in "
+                f"{place(recording.file, recording.task, recording.name)}the recording occurs twice (first in "
                 f"{other.file}, task {other.task!r}); expected each name once"
             )
     return problems

@@ -76,7 +76,7 @@ def read_number_names(path: Path, problems: list[str], encoding: str | None = No
             problems.append(f"{place(path)}line {line}: expected a number and a name on every line, in one order")
             break
         if str(int(number)) in names:
-            problems.append(f"{place(path)}line {line}: the number {number} stands twice")
+            problems.append(f"{place(path)}line {line}: the number {number} occurs twice")
         names[str(int(number))] = " ".join(name)
     return names
 

@@ -84,7 +84,7 @@ def read_values(path: Path, what: str, unit: str, problems: list[str]) -> dict[s
             return {}
         try:
             if cells["recording"] in values:
-                raise DataError("stands twice")
+                raise DataError("occurs twice")
             values[cells["recording"]] = parse_value(cells[what], unit)
         except DataError as error:
             problems.append(f"{place(path, None, cells['recording'])}line {line}: the {what} {error}")

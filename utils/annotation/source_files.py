@@ -135,7 +135,7 @@ def read_table(
                 names = cells
                 repeated = [name for name, count in Counter(names).items() if count > 1 and name]
                 if repeated:
-                    problems.append(f"{place(path)}line {line}: the column {repeated[0]!r} stands twice")
+                    problems.append(f"{place(path)}line {line}: the column {repeated[0]!r} occurs twice")
                     return []
             elif len(cells) > len(names) and any(cells[len(names) :]):
                 problems.append(f"{place(path)}line {line}: {len(cells)} cells; expected {len(names)}")
@@ -166,7 +166,7 @@ def parse_json(text: str, where: str, problems: list[str]) -> Any:
         content = dict(pairs)
         if len(content) < len(pairs):
             (repeated, _), *_ = Counter(key for key, _ in pairs).most_common(1)
-            raise ValueError(f"the key {shown(repeated)} stands twice in one object")
+            raise ValueError(f"the key {shown(repeated)} occurs twice in one object")
         return content
 
     try:

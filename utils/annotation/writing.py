@@ -109,7 +109,7 @@ def write_import(imported: Imported, source: Path, output: Path, config: Path, o
     annotation_path, split_path = output / f"{name}.json", output / "split.json"
     lists = split_of(imported)
     if lists is None and split_path.exists():
-        raise DataError(f"{place(split_path)}is left from another import and would count; remove it")
+        raise DataError(f"{place(split_path)}is left over from another import and would be used; remove it")
     said = []
     if lists is not None:
         write_json(split_path, lists)

@@ -1,6 +1,6 @@
-"""What is inside a checkpoint file, checked before anyone relies on it.
+"""Checks of the content of a checkpoint file, before it is used.
 
-Every entry that the project reads must be of its type, finite, and consistent with the others.
+Every entry that the project reads must have the right type, be finite, and be consistent with the others.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from utils.data.standardization import checked_standardization
 from utils.data.values import is_number, is_whole
 from utils.errors import CheckpointError, ConfigError, DataError, shown
 
-# What a configuration meant that is older than a setting, where that isn't the setting's default.
+# Values for settings that an older configuration lacks, where the old behaviour isn't today's default.
 MEANT_BEFORE = {"GTCC_PARAMS": {"soft_neighbours": "components"}}
 REQUIRED_KEYS = ("config", "epoch", "loss", "model_state_dict", "feature_width", "tasks")
 NAMES_SHOWN = 5
 
 
 def checked_content(path: str | Path, content: Any, of_original_code: bool = False) -> dict[str, Any]:
-    """A checkpoint's content with every entry checked; its configuration complete, what it lacks at its default.
+    """A checkpoint's content with every entry checked; settings that its configuration lacks get their defaults.
 
     Args:
         path: the file, for its size and for messages.
         content: what was read from it.
-        of_original_code: it was translated from a checkpoint of the original code, which names no tasks.
+        of_original_code: the content was translated from a checkpoint of the original code, which names no tasks.
 
     Raises:
         CheckpointError: naming the entry, and what was expected.
@@ -116,7 +116,7 @@ def compare_shapes(
 
 
 def check_weights_size(path: str | Path, weights: Mapping[str, torch.Tensor]) -> None:
-    """Refuses weights that share their numbers, or repeat them by a stride of 0, and so could fill any memory.
+    """Refuses weights that share their numbers, or repeat them by a stride of 0: copied, they could fill all memory.
 
     Raises:
         CheckpointError: together they are larger than their file.

@@ -31,7 +31,7 @@ CHECKPOINT_TYPES = ("combined", "alignment")
 
 
 class LoadedCheckpoint(NamedTuple):
-    """A network in evaluation mode, the checkpoint that it came from, and where that lies."""
+    """A network in evaluation mode, the content of its checkpoint, and the checkpoint's file."""
 
     model: nn.Module
     checkpoint: dict[str, Any]
@@ -52,8 +52,8 @@ def ckpt_save(
     Args:
         model_t: the network whose weights to store.
         optimizer_t: its optimiser, or None.
-        epoch_t: number of the epoch, from 0; a tensor or array of one number will do.
-        loss_t: validation loss that the checkpoint stands for, likewise.
+        epoch_t: number of the epoch, from 0; a tensor or array of one number is accepted.
+        loss_t: validation loss of the checkpoint; a tensor or array of one number is accepted.
         filename: where to write; missing folders are made.
         config: the configuration.
         extra: further entries, such as `standardization` and `progress_normalizers`. `feature_width` is that of
@@ -61,7 +61,7 @@ def ckpt_save(
 
     Raises:
         ValueError: no `tasks` given, and none named in the configuration.
-        CheckpointError: an entry that could not be read back, named by its key.
+        CheckpointError: naming the key of an entry that could not be read back.
     """
     config = config.to_dict() if isinstance(config, ConfigDict) else dict(config)
     tasks = extra.pop("tasks", None) or list(config.get("TASKS", ()))
@@ -89,10 +89,10 @@ def save_content(content: Mapping[str, Any], filename: str | Path) -> None:
     """Writes a checkpoint's content as it is, whole or not at all.
 
     Raises:
-        CheckpointError: an entry that could not be read back, named by its key.
+        CheckpointError: naming the key of an entry that could not be read back.
     """
     plain_values(dict(content), filename)
-    # Into memory first, since torch hides an error of the disk behind one of its own.
+    # Into memory first: torch would replace an error of the disk by an error of its own.
     buffer = io.BytesIO()
     torch.save(dict(content), buffer)
     with atomic_write(filename) as temporary, open(temporary, "wb") as file:
@@ -102,13 +102,13 @@ def save_content(content: Mapping[str, Any], filename: str | Path) -> None:
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """Reads a checkpoint onto the CPU, executing nothing from it; checkpoints of the original code are translated.
 
-    Every entry is checked (`utils.checkpoints.content`), and settings that the stored configuration lacks, because
-    they are newer, stand at their defaults.
+    Every entry is checked (`utils.checkpoints.content`). Newer settings, which the stored configuration lacks, get
+    their defaults.
 
     Raises:
         MissingFileError: if there is no such file.
-        CheckpointError: if it is not a whole checkpoint of this project (or of the original code), or an entry
-            cannot be.
+        CheckpointError: if it is not a complete checkpoint of this project (or of the original code), or an entry
+            has an impossible value.
     """
     path = Path(path)
     if not path.is_file():
@@ -126,7 +126,7 @@ def find_checkpoint(checkpoint: str, folder: str | Path | None = None, output_fo
         checkpoint: a path, or the name of a file in the run's `ckpt` folder. A folder means the best
             checkpoint of the run that it holds.
         folder: the run's folder; None takes the newest run.
-        output_folder: where runs lie.
+        output_folder: the folder of all runs.
 
     Raises:
         MissingFileError: listing what was looked for.
@@ -184,7 +184,7 @@ def choose_checkpoint(ckpt_folder: str | Path, checkpoint_type: str = "combined"
 
 
 def _plain_number(value: Any) -> Any:
-    """The number in a tensor or array of one; anything else as it is."""
+    """The number in a tensor or array of one element; anything else unchanged."""
     if isinstance(value, (Tensor, np.ndarray, np.generic)) and math.prod(value.shape) == 1:
         return value.item()
     return value

@@ -1,4 +1,4 @@
-"""Checkpoints of the original GTCC code, translated to ours.
+"""Translates checkpoints of the original GTCC code to this project's.
 
 Their configuration is an `easydict.EasyDict`, which `utils.checkpoints.reading` reads as a plain dict.
 """
@@ -16,17 +16,17 @@ from configs.generic_config import get_generic_config
 from utils.checkpoints.content import check_weights_size, is_plain_tensor
 from utils.errors import CheckpointError
 
-# Sizes that the original code has as constants, not in its configuration.
+# Sizes that are constants in the original code, not settings.
 HEAD_LAYERS = (512, 128, 256)
 CONVOLUTIONS = 7
 KERNEL = 3
 
-# Far beyond any checkpoint of the original code; keeps a made-up file from taking minutes or all memory.
+# Far larger than in any checkpoint of the original code; a forged file can't take minutes or all memory.
 _MOST_LAYERS = 100
 
 
 def translated_checkpoint(path: str | Path, content: Any) -> dict[str, Any]:
-    """A checkpoint of the original code as one of ours: temporal stacking encoder, with or without crosstask network.
+    """Translates a checkpoint of the original code: temporal stacking encoder, with or without crosstask network.
 
     Args:
         path: `best_model.pt` or `epoch-N.pt` of an experiment of the original code, for its size and for messages.
@@ -58,14 +58,14 @@ def translated_checkpoint(path: str | Path, content: Any) -> dict[str, Any]:
 
 
 class _Values:
-    """Look-ups in the pickle's content by dotted key, each of a known type."""
+    """Typed look-ups by dotted key in the pickle's content."""
 
     def __init__(self, path: str | Path, content: Any):
         self.path = path
         self.content = content
 
     def get(self, key: str, kind: type | tuple[type, ...], default: Any = None) -> Any:
-        """The value at `key`; missing or None takes the default, where there is one."""
+        """The value at `key`; if it is missing or None, the default, if there is one."""
         value = self.content
         for part in key.split("."):
             value = value.get(part) if isinstance(value, dict) else None
@@ -86,7 +86,7 @@ class _Values:
 
 
 class _Network:
-    """The original's network by its configuration: the names and shapes of its weights, and ours for them."""
+    """The original network of a configuration: names and shapes of its weights, and our names for them."""
 
     def __init__(self, values: _Values):
         self.path = values.path
@@ -107,7 +107,7 @@ class _Network:
         group = "config.ARCHITECTURE" if self.crosstask else stacking
         self.drop_layers = values.sizes(f"{group}.drop_layers") if self.dropping else ()
         self.attention_layers = values.sizes("config.ARCHITECTURE.attn_layers") if self.crosstask else ()
-        # num_heads is None where it is the number of tasks, which the configuration doesn't say.
+        # num_heads is None if it is the number of tasks, which the configuration doesn't hold.
         heads = {str(name).split(".")[1] for name in self.weights if str(name).startswith("head_models.")}
         self.heads = len(heads) if self.crosstask else 0
 
@@ -153,7 +153,7 @@ class _Network:
         check_weights_size(self.path, self.weights)
 
     def translate(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Our state dict: taps before channels in convolutions, all heads stacked, other names."""
+        """Our state dict: in convolutions the kernel axis comes first, all heads are stacked, names differ."""
         ours = {
             f"encoder.convolutions.{layer}.weight": tensors[name].permute(2, 1, 0).contiguous()
             for layer, name in enumerate(self.convolutions)
@@ -170,7 +170,7 @@ class _Network:
 
 
 def _translate_config(values: _Values, network: _Network) -> dict[str, Any]:
-    """Our default configuration with what the original's says about network, losses, data and training."""
+    """Our default configuration with the original's settings of network, losses, data and training."""
     config = get_generic_config()
     config.OUTPUT_DIMENSIONALITY = network.width
     config.CAUSAL = False

@@ -1,9 +1,9 @@
-"""Reading what `torch.save` wrote: every byte is checked first, and nothing in the file is executed.
+"""Reads files of `torch.save`: every byte is checked first, and nothing in the file is executed.
 
-`torch.load` (2.13) verifies no checksum, so that a weight with a flipped bit loads as another number. So `zipfile`
-reads the archive, which compares every checksum, and torch gets an archive made anew of the entries that passed.
-And `weights_only` keeps a file from running code, but not from crashing Python or filling the memory with a few bytes
-(a dict's key of nested tuples, a call of `bytearray`), so that the pickle's instructions are looked through before.
+`torch.load` (2.13) verifies no checksum: a weight with a flipped bit is loaded as another number. So `zipfile`, which
+compares every checksum, reads the archive, and torch gets a new archive of the entries that passed. `weights_only`
+prevents that a file runs code. But a few bytes could still crash Python or fill the memory (a dict's key of nested
+tuples, a call of `bytearray`). So the instructions of the pickle are checked before it is loaded.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from torch import Tensor
 
 from utils.errors import CheckpointError, first_line, shown
 
-# In bytes; the numbers of tensors lie beside it, but the log of a run in it, 500 bytes an epoch.
+# Bytes of the pickle. It holds the log of a run (500 bytes per epoch), but not the numbers of the tensors.
 LARGEST_PICKLE = 256 << 20
-# Far beyond any checkpoint of the original code.
+# Far larger than any checkpoint of the original code.
 LARGEST_ORIGINAL_PICKLE = 4 << 20
 DEEPEST = 100  # levels of nested dicts, lists and tuples
-LARGEST_TUPLE = 1 << 24  # values, where tuples inside it are counted each time
+LARGEST_TUPLE = 1 << 24  # values; a tuple that occurs in it several times is counted each time
 
 # What a checkpoint's pickle may name, as pickletools prints it: module and name.
 ORIGINAL_CONFIG = "easydict EasyDict"
@@ -47,7 +47,7 @@ class Archive(NamedTuple):
     Attributes:
         content: dicts, lists, tuples, text, numbers, None, and tensors on the CPU. Tensors that shared their numbers
             when they were saved share them again.
-        of_original_code: its pickle names `easydict.EasyDict`, as the original code's do.
+        of_original_code: its pickle names `easydict.EasyDict`, as those of the original code do.
     """
 
     content: Any
@@ -67,9 +67,9 @@ def read_archive(path: str | Path) -> Archive:
         archive, pickled = _checked_archive(whole, path)
     except CheckpointError:
         raise
-    except Exception as error:  # zipfile raises a dozen types, by how the archive is broken
+    except Exception as error:  # zipfile raises many types, depending on how the archive is broken
         raise CheckpointError(f"{path} is truncated or no checkpoint: {first_line(error)}") from error
-    del whole  # the archive holds it all again
+    del whole  # the new archive holds the same bytes
     try:
         names = _names_in(pickled, path)
         # The original's configuration is read as if it were an ordered dict.
@@ -77,7 +77,7 @@ def read_archive(path: str | Path) -> Archive:
             content = torch.load(archive, map_location="cpu", weights_only=True)
     except CheckpointError:
         raise
-    except Exception as error:  # by how the pickle or a tensor in it is broken
+    except Exception as error:  # its type depends on how the pickle or a tensor in it is broken
         problem = {
             pickle.UnpicklingError: "it holds something else than plain values and tensors",
             RuntimeError: f"a tensor in it does not fit the numbers stored for it ({first_line(error)[:200]})",
@@ -87,7 +87,7 @@ def read_archive(path: str | Path) -> Archive:
 
 
 def plain_values(content: Any, path: str | Path) -> Any:
-    """The content as plain dicts, lists, tuples, text, numbers, None and tensors, which is all that can be read back.
+    """Converts the content to plain dicts, lists, tuples, text, numbers, None and tensors: only these can be read back.
 
     Raises:
         CheckpointError: naming the file and the entry that is something else.
@@ -107,7 +107,8 @@ def plain_values(content: Any, path: str | Path) -> Any:
             )
         if depth > DEEPEST:
             raise CheckpointError(f"{path} is not a readable checkpoint: {place[:100]} is nested too deeply")
-        # What is there twice is looked at once: tuples of twice the same tuple, over and over, would take for ever.
+        # Each object is checked once, even if it occurs many times: nested tuples that each hold the same tuple
+        # twice would take exponential time.
         if id(value) not in done:
             if kind in (list, tuple):
                 done[id(value)] = kind(
@@ -136,14 +137,14 @@ def _is_ordinary(tensor: Tensor) -> bool:
 
 
 def _checked_archive(whole: bytes, path: str | Path) -> tuple[io.BytesIO, bytes]:
-    """An archive of the same entries, each with its checksum verified, and the pickle among them."""
+    """A new archive of the same entries, each with its checksum verified, and the bytes of its pickle."""
     with zipfile.ZipFile(io.BytesIO(whole)) as source:
         entries = source.infolist()
         names = [entry.filename for entry in entries]
         pickles = [name for name in names if name.endswith("/data.pkl")]
         if len(pickles) != 1:
             raise CheckpointError(f"{path} is no checkpoint: {len(pickles)} data.pkl in it, not one")
-        # torch.save never compresses, so that the entries together are smaller than the file.
+        # torch.save never compresses, so the entries together must be smaller than the file.
         compressed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
         if compressed or sum(entry.file_size for entry in entries) > len(whole) or len(set(names)) < len(names):
             raise CheckpointError(f"{path} is no checkpoint: entries in it are compressed, too large or there twice")
@@ -163,10 +164,11 @@ def _checked_archive(whole: bytes, path: str | Path) -> tuple[io.BytesIO, bytes]
 
 
 def _names_in(pickled: bytes, path: str | Path) -> set[str]:
-    """What a pickle asks for by name, found by going through its instructions without carrying them out.
+    """The names that a pickle imports, found by reading its instructions without executing them.
 
-    The stack holds of each value only how many values are in it and how many levels of tuples: keys of a dict are
-    hashed, which takes as long as a tuple written out in full and, in C, a level of Python's own stack for each level.
+    For each value, the stack holds only the number of values in it and its levels of tuples. Both matter because keys
+    of a dict are hashed: the time grows with the size of the tuple written out in full, and each level of tuples takes
+    one level of the C stack.
 
     Raises:
         CheckpointError: a name that no checkpoint needs, a call of anything but a name, or such a tuple.

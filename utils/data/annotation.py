@@ -1,4 +1,4 @@
-"""The annotation file: which actions each video shows, and when.
+"""The annotation file: the actions of each video and their times.
 
 The file is one JSON object, `{task: {"handles": [...], "hdl_actions": [[...], ...],
 "hdl_start_times": [[...], ...], "hdl_end_times": [[...], ...]}}`: the i-th list of actions, starts and ends
@@ -29,8 +29,8 @@ class AnnotatedVideo:
 
     Args:
         task: the task the video belongs to.
-        handle: its name, also the name of its feature file.
-        time_dict: its segments (see the module), or None where they have problems.
+        handle: the video's name, also the name of its feature file.
+        time_dict: its segments (see the module), or None if they have problems.
     """
 
     task: str
@@ -63,7 +63,7 @@ def read_annotation(
     tasks: Sequence[str] = (),
     background_labels: Iterable[str] = BACKGROUND_LABELS,
 ) -> Annotation:
-    """The annotation alone, without any features.
+    """Reads the annotation alone, without any features.
 
     Args:
         path: the JSON file.
@@ -88,7 +88,7 @@ def read_annotation(
 def collect_annotation(
     path: Path, tasks: Sequence[str], background_labels: Iterable[str], problems: list[str]
 ) -> Annotation:
-    """As `read_annotation`, but appends what is wrong inside the file to `problems` and reads on.
+    """As `read_annotation`, but appends problems inside the file to `problems` and continues.
 
     Raises:
         DataError: the file cannot be read at all, or holds no task.
@@ -113,14 +113,14 @@ def collect_annotation(
 
 
 def handle_problem(handle: object) -> str | None:
-    """Why a handle cannot name a file inside the data folder, or None where it can."""
+    """Why a handle cannot name a file inside the data folder, or None if it can."""
     if not isinstance(handle, str) or not handle:
         return f"the handle is {shown(handle)}; expected a name"
     plain = PurePosixPath(handle).name == handle and PureWindowsPath(handle).name == handle
     if not plain or handle == ".." or "\0" in handle:
         return "the handle leaves the data folder; expected a plain file name without separators or '..'"
     if any("\ud800" <= character <= "\udfff" for character in handle):
-        return "the handle is no text; expected a name that can be written in UTF-8"
+        return "the handle is not valid text; expected a name that can be written in UTF-8"
     return None
 
 
@@ -135,7 +135,7 @@ def _select_tasks(path: Path, known: list[str], tasks: Sequence[str], problems: 
 
 
 def _segment_lists(content: Mapping[str, Any]) -> Iterable[tuple[Any, Any]]:
-    """The start and end lists of every video of the file, for what they say of its convention."""
+    """The start and end lists of every video of the file, from which its convention is found."""
     for entry in content.values():
         if isinstance(entry, dict):
             starts, ends = entry.get(STARTS), entry.get(ENDS)
@@ -184,7 +184,7 @@ def _refuse_duplicates(path: Path, videos: list[AnnotatedVideo], problems: list[
     for video in videos:
         if video.handle in first_task:
             problems.append(
-                f"{place(path, video.task, video.handle)}the handle stands twice (first in task "
+                f"{place(path, video.task, video.handle)}the handle occurs twice (first in task "
                 f"{first_task[video.handle]!r}); expected every handle once in the file"
             )
         first_task.setdefault(video.handle, video.task)

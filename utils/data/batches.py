@@ -15,23 +15,23 @@ from utils.data.dataset import VideoDataset
 def collate_videos(
     items: Sequence[tuple[Tensor, dict[str, Any]]],
 ) -> tuple[list[Tensor], list[dict[str, Any]]]:
-    """A batch: the list of sequences, each of its own length, and the list of their time_dicts."""
+    """A batch: the list of sequences, which may differ in length, and the list of their time_dicts."""
     return [features for features, _ in items], [time_dict for _, time_dict in items]
 
 
 class TaskBatchSampler(Sampler[list[int]]):
-    """Lists of indices for a `DataLoader`'s `batch_sampler`: each of one task, two or more different videos.
+    """Lists of indices for a `DataLoader`'s `batch_sampler`: each has two or more different videos of one task.
 
-    Every video of the data set comes at least once an epoch. What is left of a task after whole batches is a
-    smaller batch; a single left-over video borrows one partner, of its own task in this data set or, where it
-    is alone, of the data set's training partners (see `VideoDataset.partner_indices`).
+    Every video of the data set is used at least once per epoch. The videos of a task that don't fill a batch form a
+    smaller one. A single remaining video gets one partner: another video of its task in this data set or, if there
+    is none, a training video (see `VideoDataset.partner_indices`).
 
-    The order depends on the seed and the epoch alone, so that every process that trains sees the same list.
+    The order depends only on the seed and the epoch, so that every training process has the same list.
 
     Args:
         dataset: the videos.
         batch_size: 2 or more.
-        seed: of the order.
+        seed: seed of the order.
         shuffle: False keeps the data set's order, the same in every epoch.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The settings that a data set is loaded by, checked and in one place."""
+"""The settings for loading a data set, checked and in one place."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from utils.errors import DataError, shown
 from utils.registry import LAYOUTS, SCALINGS, reads_maps
 
 MAPS_FOLDER = "frames"
-# A configuration stored before these settings existed means what they are by default.
+# For a configuration that was stored before these settings existed, the defaults apply.
 DEFAULTS = {"FEATURE_LAYOUT": "frames_first", "FEATURES_FOLDER": "features", "MAX_FRAMES": 0}
 
 
 @dataclass(frozen=True)
 class DataSettings:
-    """What of a configuration the data depends on; see `configs.generic_config` for each.
+    """The settings of a configuration on which the data depends; see `configs.generic_config` for each.
 
     Args:
         annotation_path: the annotation file.
         split_path: where a split.json may be.
-        features_folder: what holds the feature files or, for an encoder that reads maps, those.
-        file_format: how those are laid out, SKIP_RATE included.
+        features_folder: the folder of the feature files (of the maps, for an encoder that reads maps).
+        file_format: layout of these files, and SKIP_RATE.
         max_frames: frames of a training video in an epoch, 0 for all.
         tasks, background_labels, scaling, standardize, train_split, validation_fraction, lazy, seed: TASKS,
             BACKGROUND_LABELS, ANNOTATION_SCALING, STANDARDIZE, TRAIN_SPLIT, VALIDATION_FRACTION, LAZY_LOAD
@@ -52,11 +52,11 @@ class DataSettings:
 def read_data_settings(config: Mapping[str, Any]) -> DataSettings:
     """The settings of a configuration.
 
-    FEATURES_FOLDER counts from the data set's folder, unless it is absolute. It is the user's own word and
-    may lead anywhere; the handles inside the data set's files may not (see `handle_problem`).
+    FEATURES_FOLDER is relative to the data set's folder, unless it is absolute. The user sets it, so it may be any
+    folder. The handles come from the data set's files and may not leave this folder (see `handle_problem`).
 
     Raises:
-        DataError: with every setting that is missing or cannot be.
+        DataError: with every setting that is missing or invalid.
     """
     problems: list[str] = []
 

@@ -1,8 +1,8 @@
-"""The data set: annotation, splits and features put together and checked before anything is trained.
+"""The data set: annotation, splits and features are combined and checked before training starts.
 
 On disk, under `<DATASET_PATH>/<DATASET_NAME>/`: `<DATASET_NAME>.json` (see `utils.data.annotation`),
 `features/<handle>.npy` of (T, D) or, for the ResNet-50 encoder, `frames/<handle>.npy` of (T, channels,
-height, width), and an optional `split.json` (see `utils.data.splits`). `docs/data.md` has it in full.
+height, width), and an optional `split.json` (see `utils.data.splits`). `docs/data.md` describes all of it.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ logger = logging.getLogger(__name__)
 class VideoDataset(Dataset):
     """The videos of one split.
 
-    `dataset[i]` is (features, time_dict): float32 (T, D), or (T, channels, height, width) maps, and the
-    segments, of all frames. What training sees of long videos is `dataset.in_epoch(epoch)`.
+    `dataset[i]` is (features, time_dict): float32 (T, D), or (T, channels, height, width) maps, and the segments,
+    always of all frames. Training uses `dataset.in_epoch(epoch)`, which has only some frames of long videos.
 
-    Indices from `len(dataset)` on reach the training partners, so that a video alone in its task
-    can be batched with one of them; iterating yields the split's own videos only.
+    Indices from `len(dataset)` on are the training partners: a video that is the only one of its task in the split
+    is batched with one of them. Iterating yields the split's own videos only.
 
     Args:
         videos: the split's videos.
-        file_format: how the feature files are laid out; (T, D), every frame used, where it isn't given.
+        file_format: layout of the feature files; by default (T, D) with every frame used.
         standardization: `{'mean', 'std'}` applied to the features, or None.
-        lazy: read a video whenever it is asked for; False keeps it in memory from then on.
+        lazy: read a video each time it is needed; False keeps it in memory after the first time.
         partners: the training videos, for a validation or test split.
         max_frames: the most frames of a video that `in_epoch` gives; 0 for all.
-        seed: of the frames that `in_epoch` draws.
+        seed: seed of the frames that `in_epoch` draws.
     """
 
     def __init__(
@@ -104,19 +104,19 @@ class VideoDataset(Dataset):
         }
 
     def in_epoch(self, epoch: int) -> Dataset:
-        """The same videos as training sees them in an epoch (from 0).
+        """The same videos with the frames that training uses in an epoch (from 0).
 
-        Of a video longer than `max_frames` that many frames are drawn, anew in each epoch, and the segments
-        follow (see `utils.data.sampling`). Which ones depends on the seed, the epoch and the video's index
-        alone, so that every process and a resumed run see the same. Only the frames drawn are read.
+        From a video longer than `max_frames`, that many frames are drawn in each epoch, and the segments are adapted
+        to them (see `utils.data.sampling`). The draw depends only on the seed, the epoch and the video's index, so it
+        is the same in every process and in a resumed run. Only the drawn frames are read.
 
-        A data set of its own rather than a state of this one: validation, evaluation and the normalisers of
-        progress go on seeing all frames, and a loader's workers need not be told.
+        This is a separate data set, not a state of this one: validation, evaluation and the progress normalisers
+        still use all frames, and no state must be sent to a loader's workers.
         """
         return VideosInEpoch(self, epoch) if self._max_frames else self
 
     def sampled(self, index: int, epoch: int) -> tuple[Tensor, dict[str, Any]]:
-        """The video as `in_epoch(epoch)` gives it."""
+        """The video with the frames of `in_epoch(epoch)`."""
         own = 0 <= index < len(self)
         if not own or not 0 < self._max_frames < self.videos[index].number_of_frames:
             return self[index]
@@ -125,7 +125,7 @@ class VideoDataset(Dataset):
         return self._features(index, frames), time_dict
 
     def _features(self, index: int, frames: np.ndarray | None = None) -> Tensor:
-        """A video's features, of all its frames or of those given."""
+        """A video's features, for all its frames or for the given ones."""
         if self._kept is None:
             return self._read(index, frames)
         if index not in self._kept:
@@ -144,7 +144,7 @@ class VideoDataset(Dataset):
 
 
 class VideosInEpoch(Dataset):
-    """The videos of a data set with the frames that training sees in one epoch."""
+    """The videos of a data set with the frames that training uses in one epoch."""
 
     def __init__(self, dataset: VideoDataset, epoch: int):
         self._dataset, self._epoch = dataset, epoch
@@ -165,7 +165,7 @@ class VideoData:
         feature_width: D of the features, or the channels of the maps.
         standardization: `{'mean', 'std'}`, float32 (feature_width,), or None.
         skipped_tasks: the tasks left out, and why.
-        notes: what was changed or passed over without being an error, a sentence each.
+        notes: one sentence for everything that was changed or skipped and is not an error.
     """
 
     train: VideoDataset
@@ -177,10 +177,10 @@ class VideoData:
     notes: tuple[str, ...] = ()
 
     def fingerprint(self) -> dict[str, str]:
-        """Digests of what a run depends on.
+        """Digests of the data that a run depends on.
 
-        Under the name of each split, which videos of which task it has, their lengths and segments; under
-        'features', the values of the features that are trained and validated on.
+        Under the name of each split: its videos with their tasks, lengths and segments. Under 'features': the values
+        of the training and validation features.
         """
         contents = {
             split: [[video.task, video.time_dict] for video in getattr(self, split).videos] for split in SPLITS
@@ -191,7 +191,7 @@ class VideoData:
     def summary(self) -> str:
         """A table, one row per task: videos per split, frames, actions, background share, repeats.
 
-        Below it the tasks left out and why, and the notes.
+        Below the table: the tasks left out, with the reason, and the notes.
         """
         splits = {split: getattr(self, split).videos for split in SPLITS}
         return summarize(splits, self.feature_width, self.skipped_tasks, self.notes)
@@ -203,9 +203,9 @@ def load_data(config: Mapping[str, Any], standardization: dict[str, Tensor] | No
     Args:
         config: DATASET_PATH, DATASET_NAME, TASKS, BACKGROUND_LABELS, ANNOTATION_SCALING, SKIP_RATE,
             STANDARDIZE, TRAIN_SPLIT, VALIDATION_FRACTION, LAZY_LOAD, SEED, BASEARCH.ARCHITECTURE ('resnet50'
-            reads maps), and FEATURE_LAYOUT, FEATURES_FOLDER and MAX_FRAMES, which may be absent.
-        standardization: one computed earlier (a checkpoint's) to use instead of the training split's own,
-            whatever STANDARDIZE says.
+            reads maps), and FEATURE_LAYOUT, FEATURES_FOLDER and MAX_FRAMES, which are optional.
+        standardization: a standardisation computed earlier (such as a checkpoint's), used instead of the training
+            split's own; STANDARDIZE is then ignored.
 
     Raises:
         DataError: with every problem of the annotation, the splits and the features.

@@ -1,7 +1,7 @@
-"""Feature files: `<handle>.npy`, (T, D) or declared as (D, T), or maps of (T, channels, height, width).
+"""Feature files `<handle>.npy`: (T, D), (D, T) if FEATURE_LAYOUT says so, or maps of (T, channels, height, width).
 
-Files are read in blocks (`utils.data.npy_file`), so that checking a data set or measuring its features never
-holds all of it, and a few frames of a long video are read without the others.
+Files are read in blocks (`utils.data.npy_file`): checking or measuring a data set never needs all of it in memory,
+and a few frames of a long video are read without the others.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ FEATURE_RANK, MAP_RANK = 2, 4
 
 @dataclass(frozen=True)
 class FeatureFormat:
-    """How the feature files of a data set are laid out, and which of their frames are used.
+    """The layout of a data set's feature files, and which of their frames are used.
 
     Args:
         rank: axes of a file, 2 for features, 4 for maps.
-        features_first: the files are (D, T); only features can be.
+        features_first: the files are (D, T); not possible for maps.
         skip_rate: every skip_rate-th frame is used.
     """
 
@@ -45,13 +45,13 @@ class FeatureFormat:
 
 @dataclass(frozen=True)
 class FeatureFile:
-    """A feature file whose header is what it should be.
+    """A feature file whose header is valid.
 
     Attributes:
-        file: where its numbers lie.
-        shape: (T, D) or (T, channels, height, width), frames first whichever way the file is laid out.
-        frames_lie_together: whether the numbers of one frame lie side by side in the file; otherwise those of
-            one feature do.
+        file: the open .npy file.
+        shape: (T, D) or (T, channels, height, width), frames first in either layout of the file.
+        frames_lie_together: True if the numbers of one frame are contiguous in the file; False if the numbers of one
+            feature are.
     """
 
     file: NpyFile
@@ -62,7 +62,7 @@ class FeatureFile:
         return self.shape[0]
 
     def read(self, frames: np.ndarray) -> np.ndarray:
-        """Some frames, strictly increasing: float32 (n, ...), contiguous and writable."""
+        """Reads some frames, given in strictly increasing order: float32 (n, ...), contiguous and writable."""
         if self.frames_lie_together:
             return self.file.read(frames)
         # Rows of the file are features: (D, T), or (width, height, channels, T) of maps in Fortran order.
@@ -72,11 +72,11 @@ class FeatureFile:
         return np.ascontiguousarray(result.transpose(0, *range(result.ndim - 1, 0, -1)) if result.ndim > 2 else result)
 
     def strips(self, frames: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:
-        """All of some frames, a block at a time.
+        """Reads some frames in blocks.
 
         Yields:
-            The place of the block's first frame among `frames`, its first feature, and the block: float32
-            (n, ...) of all features of some frames, or (len(frames), k) of some features of all of them.
+            Index in `frames` of the block's first frame, index of its first feature, and the block: float32 (n, ...),
+            all features of n frames, or (len(frames), k), k features of all frames.
         """
         if self.frames_lie_together:
             for part, block in self.file.rows(frames):
@@ -90,15 +90,15 @@ class FeatureFile:
 
 @dataclass(frozen=True)
 class FeatureScan:
-    """What one pass over a feature file found.
+    """The result of one pass over a feature file.
 
     Args:
         file_frames: frames in the file.
-        frames: those that are used, every skip_rate-th.
+        frames: number of frames that are used, every skip_rate-th.
         shape: the shape of one frame, (D,) or (channels, height, width).
         checksum: CRC-32 of the used frames' values, in single precision and in the order of the file.
-        moments: of the used frames, where asked for.
-        stamp: the file's size and time of change, by which a later change is noticed.
+        moments: moments of the used frames, or None if not requested.
+        stamp: the file's size in bytes and time of its last change (nanoseconds); they show a later change.
     """
 
     file_frames: int
@@ -110,21 +110,21 @@ class FeatureScan:
 
 
 def feature_path(folder: Path, handle: str) -> Path:
-    """Where the features (or maps) of a video are, in the folder that holds those of the data set."""
+    """The feature file of a video (or its maps) in the data set's features folder."""
     return folder / f"{handle}.npy"
 
 
 def open_features(path: Path, file_format: FeatureFormat) -> FeatureFile:
-    """Looks at the header of a feature file.
+    """Opens a feature file and reads its header.
 
-    Nothing of the content is read, and nothing but an .npy array of numbers is opened: no archive, no pickle.
+    The numbers are not read. Only an .npy array of numbers is accepted: no archive, no pickle.
 
     Args:
         path: an .npy file of real numbers.
-        file_format: what it is expected to be.
+        file_format: the expected layout.
 
     Raises:
-        DataError: no such file, not exactly one .npy array, not numbers, of another rank, or of no width.
+        DataError: no such file, not exactly one .npy array, not real numbers, another rank, or a width of 0.
     """
     file = open_npy(path)
     shape = file.array_shape
@@ -137,7 +137,7 @@ def open_features(path: Path, file_format: FeatureFormat) -> FeatureFile:
 
 
 def scan_features(path: Path, file_format: FeatureFormat, with_moments: bool = False) -> FeatureScan:
-    """Checks a feature file in one pass, and measures it on the way where asked to.
+    """Checks a feature file in one pass; with `with_moments`, also computes its moments.
 
     Args:
         path, file_format: as for `open_features`; only the frames that are used are checked.
@@ -190,17 +190,17 @@ def read_features(
 
     Args:
         path, file_format: as for `open_features`.
-        standardization: `{'mean', 'std'}` of (D,) or, for maps, (channels,); None leaves the values.
+        standardization: `{'mean', 'std'}` of (D,) or, for maps, (channels,); None leaves the values unchanged.
         frames: which of the used frames to read, strictly increasing indices; None reads all.
         expected_frames: how many used frames the file had when it was checked, or None.
-        expected_stamp: its stamp then (`FeatureScan`), or None.
+        expected_stamp: its stamp at that time (`FeatureScan`), or None.
 
     Returns:
         float32 of shape (T, D) or (T, channels, height, width), a copy that owns its memory.
 
     Raises:
-        DataError: what `open_features` raises, another number of frames than expected, or another stamp: the
-            values were checked, and a run that reads other ones from some moment on trains on neither.
+        DataError: the errors of `open_features`, another number of frames than expected, or another stamp: the
+            file was changed after its values were checked, and a run must not mix old and new values.
     """
     features = open_features(path, file_format)
     used = np.arange(0, len(features), file_format.skip_rate)
@@ -210,7 +210,7 @@ def read_features(
             f"checked"
         )
     if expected_stamp not in (None, features.file.stamp):
-        raise DataError("was written anew after the data was checked; expected it to stay as it is")
+        raise DataError("was rewritten after the data was checked; expected it to stay as it is")
     values = torch.from_numpy(features.read(used if frames is None else used[frames]))
     if standardization is None:
         return values
@@ -219,9 +219,9 @@ def read_features(
 
 
 def _first_non_finite(block: np.ndarray) -> tuple[int, ...] | None:
-    """The index of the first NaN or infinity of a block, or None where all its values are finite."""
-    # Any of them makes the sum non-finite, and a sum is read once and writes nothing; the exact look is for
-    # the sums that are not finite, be it only because finite values add up beyond single precision.
+    """The index of the first NaN or infinity of a block, or None if all its values are finite."""
+    # A sum is a fast check: any NaN or infinity makes it non-finite. A sum of finite values can also overflow, so
+    # the single values are checked when the sum is not finite.
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(block.sum()):
             return None

@@ -1,4 +1,4 @@
-"""The segments of an annotation (time_dict) as seen from the frames: for progress, metrics, baselines and figures."""
+"""The segment of each frame of an annotation (time_dict): for progress, metrics, baselines and figures."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from utils.data.segments import is_background
 
 
 class FrameSegments:
-    """What each frame of a video knows of the segment it lies in.
+    """For each frame of a video, its segment and the frame's position in it.
 
     Args:
         time_dict: `step`, `start_frame`, `end_frame` (inclusive) of the S segments. Frames out of range are clamped,
-            gaps are allowed, and of two segments that overlap the later one counts.
+            gaps are allowed, and where two segments overlap the later one is used.
         number_of_frames: T; None: the frames up to the last segment's end.
 
     Attributes:
         segment: (T,) int64 in 0 .. S - 1; -1 for a frame in no segment.
-        first, last: (T,) first and last frame of the segment; of a frame in no segment, itself.
+        first, last: (T,) first and last frame of the segment; for a frame in no segment, the frame itself.
         is_action: (T,) bool, whether the segment is an action; False too for a frame in no segment.
     """
 
@@ -49,7 +49,7 @@ class FrameSegments:
 
     @cached_property
     def actions_begun(self) -> np.ndarray:
-        """(T,) int64, how many actions have begun at the frame, its own included."""
+        """(T,) int64, number of actions that have begun up to the frame, including the current action."""
         return np.cumsum(np.bincount(self._action_starts, minlength=len(self._frames)))
 
 
@@ -69,7 +69,7 @@ def action_frames(time_dict: Mapping, number_of_frames: int | None = None) -> np
 
 
 def label_numbers(steps: Sequence[str], numbering: dict[str, int]) -> np.ndarray:
-    """Number every label, the same label by the same number, with background as -1.
+    """Number the labels: equal labels get the same number, background gets -1.
 
     Args:
         steps: labels of the segments of one video.

@@ -1,4 +1,4 @@
-"""Reading a JSON object without losing anything of it, and saying plainly why where it cannot be read."""
+"""Reads a JSON object without losing any of its content; errors say why a file cannot be read."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from utils.errors import DataError, place, shown
 def read_json_object(path: Path) -> dict[str, Any]:
     """The object a JSON file holds.
 
-    Python's reader keeps the last of two equal keys without a word; here that is an error, because it
-    would lose a whole task.
+    Python's reader silently keeps the last of two equal keys. Here that is an error, because a whole task would be
+    lost.
 
     Args:
         path: a UTF-8 file, with or without a byte order mark.
 
     Raises:
         DataError: the file is missing, unreadable, not JSON, not an object, names a key twice, or holds text
-            that is no text (half of a surrogate pair), which no file or terminal could be given again.
+            that is not valid Unicode (half of a surrogate pair), which can't be written to a file or terminal.
     """
 
     def refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
         if len(content) < len(pairs):
             (repeated, _), *_ = Counter(key for key, _ in pairs).most_common(1)
             raise DataError(
-                f"{place(path)}the key {shown(repeated)} stands twice in one object; expected once"
+                f"{place(path)}the key {shown(repeated)} occurs twice in one object; expected once"
             )
         return content
 

@@ -1,16 +1,16 @@
-"""From the layout of MS-TCN to this project's files; the features stay where they are.
+"""Converts data in the layout of MS-TCN to this project's files; the features stay where they are.
 
     python -m utils.data.mstcn SOURCE/gtea data/gtea_mstcn --task-pattern "^S\\d+_([A-Za-z]+)_"
     python -m utils.data.mstcn SOURCE/breakfast data/breakfast --task-pattern "_([^_]+)$" --split 2
     python -m utils.data.mstcn SOURCE/50salads data/50salads
 
-The layout, which 50 Salads, GTEA, Breakfast and others are passed on in: `groundTruth/<video>.txt` with one
-label a frame, `mapping.txt` with lines "number label", `splits/train.split1.bundle` and
-`splits/test.split1.bundle` with lines "<video>.txt", and `features/<video>.npy` of (D, T).
+50 Salads, GTEA, Breakfast and others are distributed in this layout: `groundTruth/<video>.txt` with one label per
+frame, `mapping.txt` with lines "number label", `splits/train.split1.bundle` and `splits/test.split1.bundle` with
+lines "<video>.txt", and `features/<video>.npy` of (D, T).
 
-Written are `<name>.json` and, from the bundles, `split.json`. Successive frames of one label become one
-segment; segments are half open, [start, end), but for the last end of a video, which is its last frame.
-Labels are taken as they are: which of them mean background, BACKGROUND_LABELS says at loading.
+The command writes `<name>.json` and, from the bundles, `split.json`. Successive frames with the same label become
+one segment. Segments are half open, [start, end); only the last end of a video is inclusive, its last frame. Labels
+are not changed: BACKGROUND_LABELS says at loading which of them mean background.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Conversion:
-    """What a conversion wrote, and the settings to load it by.
+    """What a conversion wrote, and the settings for loading it.
 
     Args:
         annotation_path: the annotation file.
         videos_of_task: how many videos each task has.
-        split: the number of the split that split.json holds, or None where there is none.
-        settings: settings that differ from the defaults.
+        split: the number of the split in split.json, or None if there is no split.json.
+        settings: the settings that must differ from the defaults.
     """
 
     annotation_path: Path
@@ -59,12 +59,12 @@ def convert_mstcn(
     Args:
         source: the folder that holds groundTruth, mapping.txt, splits and features.
         output: `<DATASET_PATH>/<DATASET_NAME>`; may be the source itself.
-        split: number of the split; None takes the first, or none where there is no folder of splits.
-        task_pattern: a regular expression with one group, which finds the task in a video's name; '' makes
-            one task of all videos, named like the source folder.
+        split: number of the split; None takes the first one, or no split if there is no folder of splits.
+        task_pattern: a regular expression with one group, which matches the task in a video's name; with '' all
+            videos belong to one task, named like the source folder.
 
     Raises:
-        DataError: with every problem found; nothing is written then.
+        DataError: with every problem found; then nothing is written.
     """
     source, output = Path(source), Path(output)
     problems: list[str] = []
@@ -77,7 +77,7 @@ def convert_mstcn(
     lists = None if split is None else read_bundles(source / "splits", split, labels, problems)
     split_path = output / "split.json"
     if lists is None and split_path.exists():
-        problems.append(f"{place(split_path)}is left from another conversion and would count; remove it")
+        problems.append(f"{place(split_path)}is left over from another conversion and would be used; remove it")
     if problems:
         raise DataError(problems)
 
@@ -104,10 +104,10 @@ def segments_of_labels(labels: Sequence[str]) -> tuple[list[str], list[int], lis
     """Runs of equal labels as the annotation file writes them.
 
     Args:
-        labels: one a frame, at least one.
+        labels: one label per frame, at least one.
 
     Returns:
-        Actions, starts and ends; each end is exclusive, but for the last, which is the last frame.
+        Actions, starts and ends; each end is exclusive, except the last one, which is the last frame.
 
     Example:
         >>> segments_of_labels(["a", "a", "b"])
@@ -125,7 +125,7 @@ def _name_tasks(source: Path, handles: Sequence[str], pattern: str, problems: li
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise DataError(f"the task pattern {pattern!r} is no regular expression: {error}") from error
+        raise DataError(f"the task pattern {pattern!r} is not a regular expression: {error}") from error
     if expression.groups != 1:
         raise DataError(f"the task pattern {pattern!r} has {expression.groups} groups (...); expected one")
     tasks: dict[str, str] = {}
@@ -139,7 +139,7 @@ def _name_tasks(source: Path, handles: Sequence[str], pattern: str, problems: li
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line: converts, and says by which settings the result is loaded."""
+    """The command line: converts, and prints the settings for loading the result."""
     parser = argparse.ArgumentParser(
         prog="python -m utils.data.mstcn",
         description=__doc__,
@@ -150,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--split", type=int, help="number of the split; by default the first")
     parser.add_argument(
         "--task-pattern", default="", metavar="REGEX",
-        help="finds the task in a video's name by its one group; by default all videos are one task",
+        help="regular expression; its one group is the task in a video's name; by default all videos are one task",
     )  # fmt: skip
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -167,7 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         logger.info("no split.json: TRAIN_SPLIT applies")
     else:
         logger.info("split.json holds split %d", conversion.split)
-    logger.info("load it by these settings in an experiment file:")
+    logger.info("to load it, put these settings into an experiment file:")
     for key, value in conversion.settings.items():
         logger.info("    CONFIG.%s = %r", key, value)
 

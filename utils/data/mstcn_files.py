@@ -1,4 +1,4 @@
-"""Reading the files of the MS-TCN layout (see `utils.data.mstcn`); problems are gathered, not raised."""
+"""Reads the files of the MS-TCN layout (see `utils.data.mstcn`); problems are collected, not raised."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BUNDLES = ("train", "test")
 
 def read_labels(folder: Path, problems: list[str]) -> dict[str, list[str]]:
     """The labels of each video's frames, by handle."""
-    # Files that some systems lay beside others, "._video.txt", are not videos.
+    # Some systems add hidden files such as "._video.txt"; these are not videos.
     paths = sorted(path for path in folder.glob("*.txt") if not path.name.startswith("."))
     if not paths:
         raise DataError(f"{place(folder)}holds no .txt file; expected one a video, with one label a line")
@@ -61,7 +61,7 @@ def check_labels(path: Path, labels: Mapping[str, Sequence[str]], problems: list
 
 
 def check_features(folder: Path, labels: Mapping[str, Sequence[str]], problems: list[str]) -> str:
-    """Which way the feature files are laid out, one of LAYOUTS; each file's length must fit its labels so."""
+    """The layout of the feature files, one of LAYOUTS, for which every file's length fits its labels."""
     shapes: dict[str, tuple[int, ...]] = {}
     for handle in labels:
         path = feature_path(folder, handle)
@@ -73,7 +73,7 @@ def check_features(folder: Path, labels: Mapping[str, Sequence[str]], problems: 
     def fits(handle: str, axis: int) -> bool:
         return lengths_agree(len(labels[handle]), shapes[handle][axis])
 
-    # (D, T) is the layout's own; a set whose features were turned for another program is taken as it is.
+    # MS-TCN uses (D, T); features that were transposed for another program are accepted too.
     by_rows, by_columns = (sum(fits(handle, axis) for handle in shapes) for axis in (0, 1))
     frames_axis = 1 if by_columns >= by_rows else 0
     for handle, shape in shapes.items():
@@ -105,7 +105,7 @@ def read_bundles(
 
 
 def _read_lines(path: Path, problems: list[str]) -> list[str] | None:
-    """The lines of a text file without the blanks around them and without empty ones at the end."""
+    """The lines of a text file, without surrounding spaces and without empty lines at the end."""
     try:
         if path.exists() and not path.is_file():
             raise ValueError("it is not a regular file")

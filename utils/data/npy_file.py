@@ -1,7 +1,7 @@
-"""An .npy file of numbers, read piece by piece with ordinary reads.
+"""Reads an .npy file of numbers in parts, with ordinary reads.
 
-Not by a memory map: if a mapped file is cut short, because someone writes the features anew, the process is
-killed by SIGBUS in the middle of training, without a word. A read that comes up short is an error with a message.
+It uses no memory map. If a mapped file becomes shorter, because someone rewrites the features, SIGBUS kills the
+process during training, without a message. With ordinary reads there is an error with a message.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ BLOCK_BYTES = 1 << 19  # what is read at once and converted while it is in the p
 LARGEST_GAP = 1 << 16
 HEADER_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
-# NumPy parses a header as a Python literal, and CPython's parser keeps its recursion depth in one counter for all
-# threads: two headers at once were seen to fail with "AST constructor recursion depth mismatch" on 3.11.
+# NumPy parses a header as a Python literal, and CPython's parser has one recursion counter for all threads. On
+# Python 3.11, parsing two headers at once failed with "AST constructor recursion depth mismatch".
 _ONE_HEADER_AT_A_TIME = threading.Lock()
 
 
 @dataclass(frozen=True)
 class NpyFile:
-    """What the header of an .npy file says, and where its numbers begin; nothing of them is read yet.
+    """The header of an .npy file, and where its numbers begin; the numbers are not read yet.
 
     Attributes:
         path: the file.
-        shape: its axes in the order in which the numbers lie in the file, the last one fastest.
-        dtype: of the numbers, real.
+        shape: its axes in the order of the numbers in the file; the last axis varies fastest.
+        dtype: type of the numbers, which are real.
         offset: bytes before the first number.
-        fortran_order: whether the header gives the axes the other way round.
-        stamp: size in bytes and time of the last change (nanoseconds), which tell whether it is still the same.
+        fortran_order: whether the header gives the axes in the reverse order of `shape`.
+        stamp: size in bytes and time of the last change (nanoseconds), which show whether the file was changed.
     """
 
     path: Path
@@ -50,25 +50,25 @@ class NpyFile:
 
     @property
     def array_shape(self) -> tuple[int, ...]:
-        """The axes as the header gives them."""
+        """The axes in the order of the header."""
         return self.shape[::-1] if self.fortran_order else self.shape
 
     def read(self, indices: np.ndarray) -> np.ndarray:
-        """Some rows at once: float32 (n, ...), contiguous and writable; see `rows`."""
+        """Reads some rows at once: float32 (n, ...), contiguous and writable; see `rows`."""
         result = np.empty((len(indices), *self.shape[1:]), np.float32)
         for part, block in self.rows(indices):
             result[part] = block
         return result
 
     def rows(self, indices: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-        """Some rows, all that belongs to some indices of the first axis of `shape`, in blocks.
+        """Reads some rows in blocks; a row is everything at one index of the first axis of `shape`.
 
         Args:
             indices: strictly increasing row numbers.
 
         Yields:
-            Which of the indices, and (n, ...) float32 of them, valid until the next block is asked for. What does
-            not fit into single precision is infinite.
+            The positions in `indices`, and their rows: (n, ...) float32, valid until the next block is read. Values
+            too large for single precision become infinite.
 
         Raises:
             DataError: the file has changed since its header was read.
@@ -121,7 +121,7 @@ def open_npy(path: Path) -> NpyFile:
     except FileNotFoundError as error:
         raise DataError("no such feature file") from error
     except Exception as error:
-        # NumPy evaluates the header as a Python literal, and a damaged one fails in a dozen different ways.
+        # NumPy evaluates the header as a Python literal; a damaged one can raise many types of errors.
         raise DataError(f"cannot be read as an .npy array ({first_line(error)[:300]})") from error
     if dtype.kind not in "fiu":
         raise DataError(f"cannot be read: it holds values of type {dtype}; expected real numbers")

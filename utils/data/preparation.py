@@ -1,7 +1,6 @@
-"""From files to checked videos: splits chosen, features scanned, segments fitted to them.
+"""From files to checked videos: chooses the splits, scans the features, fits the segments to them.
 
-Nothing is raised on the way for what is wrong inside a file: problems are gathered, so that one error can
-list them all.
+Problems inside files are collected, not raised one by one, so that one error can list them all.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from utils.data.splits import FEWEST_TRAINING_VIDEOS, SPLITS, TaskSplit, read_sp
 from utils.data.values import digest_of
 from utils.errors import DataError, place
 
-# Reading waits for the disk, so more threads than processors are of use; each reads one file at a time.
+# Reading waits for the disk, so more threads than processors help; each reads one file at a time.
 MOST_SCANNING_THREADS = 4
 
 
@@ -35,10 +34,10 @@ class Video:
         task: the task it belongs to.
         handle: its name.
         path: its feature file.
-        number_of_frames: T, of the features and of `time_dict` alike.
-        time_dict: its segments; never modified by anyone.
+        number_of_frames: T, of both the features and `time_dict`.
+        time_dict: its segments; must not be modified.
         stamp: size and time of change of its feature file when it was checked.
-        checksum: of its features (`FeatureScan`).
+        checksum: checksum of its features (`FeatureScan`).
     """
 
     task: str
@@ -52,13 +51,13 @@ class Video:
 
 @dataclass
 class PreparedVideos:
-    """What `prepare_videos` found.
+    """The result of `prepare_videos`.
 
     Args:
         by_split: the videos of 'train', 'val' and 'test' in file order.
         scans: the scan of each video's features, by handle.
         skipped_tasks: the tasks left out, and why.
-        notes: what was changed or passed over without being an error, a sentence each.
+        notes: one sentence for everything that was changed or skipped and is not an error.
     """
 
     by_split: dict[str, list[Video]] = field(default_factory=lambda: {split: [] for split in SPLITS})
@@ -157,7 +156,7 @@ def _scan(
     measured: Iterable[str],
     problems: list[str],
 ) -> dict[str, FeatureScan]:
-    """Each readable feature file by handle; what is wrong with the others goes to `problems`."""
+    """The scan of each readable feature file, by handle; problems of the others are added to `problems`."""
 
     def scan(video: AnnotatedVideo) -> FeatureScan | DataError:
         try:
@@ -178,7 +177,7 @@ def _scan(
                 scans[video.handle] = result
     shapes = Counter(scan.shape for scan in scans.values())
     if len(shapes) > 1:
-        # The commonest shape is the one meant: a single odd file at the front shouldn't accuse all others.
+        # The most common shape is taken as the right one: one wrong file at the start must not blame all others.
         (expected, count), *_ = shapes.most_common(1)
         for video in videos:
             scan = scans.get(video.handle)
@@ -197,7 +196,7 @@ def _fit(
     prepared: PreparedVideos,
     problems: list[str],
 ) -> list[Video]:
-    """The videos with their segments over the frames that are used."""
+    """The videos, with their segments over the frames that are used."""
     scaling, skip_rate = settings.scaling, settings.file_format.skip_rate
     fitted: list[Video] = []
     reconciled = unseen = affected = 0
@@ -224,11 +223,11 @@ def _fit(
             Video(video.task, video.handle, path, scan.frames, time_dict, scan.stamp, scan.checksum)
         )
     if reconciled:
-        how = "rescaled" if scaling == "proportional" else "cut or prolonged at the end"
+        how = "rescaled" if scaling == "proportional" else "cut or extended at the end"
         prepared.notes.append(f"annotations {how} to the length of their features: {reconciled} videos")
     if unseen:
         prepared.notes.append(
-            f"SKIP_RATE {skip_rate} passes over {unseen} short segments in {affected} videos: none of their "
+            f"SKIP_RATE {skip_rate} skips {unseen} short segments in {affected} videos: none of their "
             f"frames is used"
         )
     return fitted
@@ -240,7 +239,7 @@ def _note_long_videos(prepared: PreparedVideos, max_frames: int) -> None:
         return
     note = (
         f"MAX_FRAMES {max_frames}: {len(long)} of {len(prepared.by_split['train'])} training videos are "
-        f"longer; each epoch trains on that many frames of them, evaluation sees all"
+        f"longer; each epoch trains on that many frames of them, evaluation uses all"
     )
     crowded = sum(len(video.time_dict["step"]) > max_frames for video in long)
     if crowded:

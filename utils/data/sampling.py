@@ -1,4 +1,4 @@
-"""Some frames of a long video for one epoch, and the segments as seen on them."""
+"""Draws some frames of a long video for one epoch, and adapts the segments to them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from utils.data.segments import fit_to_length
 def sample_frames(
     time_dict: dict[str, Any], max_frames: int, generator: np.random.Generator
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """A random `max_frames` of a video's frames, evenly spread, and its segments over them.
+    """Draws `max_frames` random frames of a video, evenly spread, and gives its segments over them.
 
-    The frames are shared out over the segments in proportion to their lengths, at least one for each; inside
-    a segment that gets n, one frame is drawn uniformly from each of n equal stretches. No segment is lost
-    that way, so that the truth of progress, where every action has an equal share, stays that of the whole
-    video. Where there are more segments than frames to draw, the video is cut into `max_frames` equal
-    stretches whatever the segments, and those segments without a frame are not seen.
+    Each segment gets a number of frames in proportion to its length, at least one. A segment that gets n frames is
+    divided into n equal parts, and one frame is drawn uniformly from each. So no segment is lost, and true progress,
+    in which every action has an equal share, is that of the whole video. If there are more segments than frames to
+    draw, the video is divided into `max_frames` equal parts instead, and segments without a drawn frame are left out.
 
     Source: the stratified sampling of Cochran, "Sampling Techniques" (1977), chapter 5, with proportional
     allocation.
@@ -26,7 +25,7 @@ def sample_frames(
     Args:
         time_dict: segments over T frames.
         max_frames: how many to draw, at least 1 and at most T.
-        generator: where the randomness comes from.
+        generator: source of the random choices.
 
     Returns:
         (max_frames,) int64, strictly increasing in 0 ... T - 1, and a new time_dict over them.
@@ -43,14 +42,14 @@ def sample_frames(
 
 
 def segments_at_frames(time_dict: dict[str, Any], frames: np.ndarray) -> dict[str, Any]:
-    """The segments as seen on some frames: frame i of the result carries the label of frame `frames[i]`.
+    """The segments over some frames: frame i of the result has the label of frame `frames[i]`.
 
     Args:
         time_dict: segments over T frames.
         frames: (N,) strictly increasing frames, N >= 1.
 
     Returns:
-        Segments over N frames; those that hold none of the frames are not among them.
+        Segments over N frames; segments without any of the frames are left out.
     """
     segments = np.searchsorted(time_dict["end_frame"], frames)
     firsts = np.flatnonzero(np.diff(segments, prepend=-1))
@@ -67,7 +66,7 @@ def _starts_and_lengths(time_dict: dict[str, Any]) -> tuple[np.ndarray, np.ndarr
 def _one_frame_of_each_stretch(
     starts: np.ndarray, lengths: np.ndarray, counts: np.ndarray, generator: np.random.Generator
 ) -> np.ndarray:
-    """`counts[i]` frames of the i-th segment, one of each of as many stretches, equal to within a frame."""
+    """`counts[i]` frames of the i-th segment, one from each of `counts[i]` parts, equal up to one frame."""
     segment = np.repeat(np.arange(len(counts)), counts)
     position = np.arange(len(segment)) - np.repeat(np.cumsum(counts) - counts, counts)
     start, length, count = starts[segment], lengths[segment], counts[segment]

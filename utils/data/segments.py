@@ -1,17 +1,17 @@
-"""From the annotation file's lists to a time_dict, and from one time line to another.
+"""Converts the annotation file's lists to a time_dict, and a time_dict to other numbers of frames.
 
 A time_dict's ends are inclusive and its segments cover every frame (see `utils.data.annotation`). The
 functions here return new time_dicts and never change the one they are given.
 
 Half open or inclusive. Files write a segment either as [start, end), where the next one starts at `end`, or
-with an inclusive end, where the next one starts at `end + 1`. Each video is judged by its own segments: a
-boundary with start[i+1] == end[i] speaks for half open; one with start[i+1] == end[i] + 1, and a segment with
-end[i] == start[i] (one frame) before the last, speak for inclusive. The majority decides, half open where
-they are equal. A video that says nothing (one segment, or gaps at every boundary) follows the file as a
-whole, counted over all videos, and a file that says nothing is half open. The last end of a video is
-inclusive either way. What then contradicts the decision is not explained away: in a half-open video an empty
-segment is an error and start == end + 1 leaves one frame of background; in an inclusive video a boundary with
-start[i+1] == end[i] is an overlap, an error.
+with an inclusive end, where the next one starts at `end + 1`. The convention of a video is found from its own
+segments: a boundary with start[i+1] == end[i] is a vote for half open; one with start[i+1] == end[i] + 1, or a
+segment with end[i] == start[i] (one frame) before the last, is a vote for inclusive. The majority decides; equal
+numbers mean half open. A video without votes (one segment, or gaps at every boundary) gets the convention of the
+file, counted over all videos; a file without votes is half open. The last end of a video is inclusive in both
+conventions. Segments that contradict the decision are not corrected: in a half-open video an empty segment is an
+error, and start == end + 1 leaves one frame of background; in an inclusive video a boundary with start[i+1] == end[i]
+is an overlap, an error.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from utils.errors import DataError, shown
 from utils.registry import SCALINGS
 
 BACKGROUND = "SIL"
-# What the project takes for background whatever the settings say.
+# Labels that always mean background, whatever the settings are.
 ALWAYS_BACKGROUND = frozenset({BACKGROUND, "background"})
-# What the data sets of the field call it besides; the default of the setting BACKGROUND_LABELS.
+# Other names of background in published data sets; the default of the setting BACKGROUND_LABELS.
 BACKGROUND_LABELS = (BACKGROUND, "background", "0", "Null", "G0")
-# No video is that long; up to here every whole number is exact in double precision too, as JSON may be read.
+# No video is that long. Below it every whole number is exact in double precision, as other JSON readers use.
 LAST_FRAME = 2**53 - 1
 
 
 def is_background(label: str) -> bool:
-    """Whether a segment's label means background, which earns no progress."""
+    """Whether a segment's label means background, in which progress does not increase."""
     return label in ALWAYS_BACKGROUND
 
 
 def file_is_half_open(segment_lists: Iterable[tuple[Any, Any]]) -> bool:
-    """Whether the file as a whole is half open: the convention of the videos that don't show one.
+    """Whether the file as a whole is half open: the convention of videos without votes (see the module).
 
     Args:
-        segment_lists: the lists of starts and of ends of every video; malformed ones are passed over.
+        segment_lists: the lists of starts and of ends of every video; malformed ones are skipped.
     """
     balance = 0
     for starts, ends in segment_lists:
@@ -66,12 +66,12 @@ def normalize_segments(
         handle: the video's name.
         actions, starts, ends: the file's lists: labels, first frames, and ends in either convention.
         background: labels that mean background ('SIL' and 'background' always do).
-        file_half_open: the convention where the video itself shows none.
-        problems: what is wrong is appended here as (segment or None, sentence).
+        file_half_open: the convention if the video itself has no votes.
+        problems: every problem is appended here as (segment or None, sentence).
 
     Returns:
-        The time_dict, or None where there is any problem. Frames that no segment covers, before the first or
-        between two, are background segments of their own.
+        The time_dict, or None if there is any problem. Frames that no segment covers, before the first segment or
+        between two, become background segments.
     """
     labels = _read_labels(actions, problems)
     first_frames = _read_frames(starts, "start", problems)
@@ -117,12 +117,12 @@ def lengths_agree(annotated: int, number_of_frames: int) -> bool:
 
 
 def fit_to_length(time_dict: dict[str, Any], number_of_frames: int, scaling: str = "none") -> dict[str, Any]:
-    """The same segments over the frames that the features really have.
+    """The same segments, over the number of frames of the features.
 
-    With `scaling='none'` the two lengths may differ by 2 frames or 1 % of the features, and the end absorbs
-    the difference: the last segment is cut or prolonged. With 'proportional' every boundary b becomes
-    round(b * features / annotation), for features sampled at another rate. Every segment keeps at least one
-    frame either way, at the cost of its neighbours, so that none disappears.
+    With `scaling='none'` the two lengths may differ by 2 frames or 1 % of the features; the last segment is then
+    cut or extended. With 'proportional', for features sampled at another rate, every boundary b becomes
+    round(b * features / annotation). In both cases every segment keeps at least one frame, if necessary taken from
+    its neighbours, so that none disappears.
 
     Args:
         time_dict: the annotated segments.
@@ -161,10 +161,10 @@ def fit_to_length(time_dict: dict[str, Any], number_of_frames: int, scaling: str
 
 
 def subsample_segments(time_dict: dict[str, Any], skip_rate: int) -> dict[str, Any]:
-    """The segments as seen on every `skip_rate`-th frame, 0, skip_rate, 2 skip_rate, ...
+    """The segments over every `skip_rate`-th frame: 0, skip_rate, 2 skip_rate, ...
 
-    Frame t of the result carries the label of frame t * skip_rate. A segment that holds none of those frames
-    is not seen; `utils.data.dataset.load_data` counts and reports them.
+    Frame t of the result has the label of frame t * skip_rate. A segment without any of these frames is left out;
+    `utils.data.dataset.load_data` counts and reports such segments.
 
     Args:
         time_dict: segments over T frames.
@@ -208,18 +208,19 @@ def _segment_problem(start: int, end: int, stop: int, covered: int) -> str | Non
         return f"ends at frame {end}, before its start {start}; expected end >= start"
     if stop == start:
         return (
-            f"start and end are both frame {start}, which is no frame in a video whose segments end where "
+            f"start and end are both frame {start}, an empty segment in a video whose segments end where "
             f"the next one starts; expected end > start"
         )
     if start < covered:
         return (
-            f"starts at frame {start}, but frames up to {covered - 1} are taken; expected start >= {covered}"
+            f"starts at frame {start}, but frames up to {covered - 1} belong to an earlier segment; "
+            f"expected start >= {covered}"
         )
     return None
 
 
 def _is_frame(value: Any) -> bool:
-    """Whole numbers only; 3.0 is one, since many programs write it so."""
+    """The whole numbers of a list; 3.0 is accepted, because many programs write frame numbers like this."""
     written_so = isinstance(value, float) and value.is_integer()
     return is_whole(int(value) if written_so else value, 0, LAST_FRAME)
 

@@ -1,4 +1,4 @@
-"""Which videos train, validate and test. No randomness: the same files give the same splits."""
+"""Which videos are for training, validation and test. No randomness: the same files give the same splits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FEWEST_TRAINING_VIDEOS = 2
 
 @dataclass(frozen=True)
 class TaskSplit:
-    """The handles of one task in each split; `unlisted` are those that split.json puts in none."""
+    """The handles of one task in each split; `unlisted` are those in no list of split.json."""
 
     train: tuple[str, ...]
     val: tuple[str, ...] = ()
@@ -32,7 +32,7 @@ def read_split_file(path: Path, known_handles: Collection[str]) -> dict[str, lis
         known_handles: every handle of the annotation file.
 
     Returns:
-        The lists by split, or None where there is no such file.
+        The lists by split, or None if there is no such file.
 
     Raises:
         DataError: unreadable, a list missing or not of handles, an unknown handle, or one in two places.
@@ -55,7 +55,7 @@ def read_split_file(path: Path, known_handles: Collection[str]) -> dict[str, lis
         lists[split] = handles
         for handle in handles:
             if handle not in known_handles:
-                # Looking for it takes time; only for the problems that will be shown.
+                # The search for similar names takes time, so only for the problems that are shown.
                 nearest = nearest_name(handle, known_handles) if len(problems) < PROBLEMS_SHOWN else None
                 hint = f"did you mean {nearest!r}?" if nearest else "expected handles of the annotation"
                 problems.append(f"{place(path)}{split!r} names the unknown video {handle!r}; {hint}")
@@ -78,14 +78,14 @@ def split_task(
 ) -> TaskSplit:
     """The splits of one task.
 
-    With split.json its lists count. Where it has no "val", the last `validation_fraction` of the task's
-    training videos, in the order of the list, becomes one: at least one video, and never so many that fewer
-    than two training videos are left. The last ones, not random ones, because neighbours in such a list often
-    show the same person, who should not be on both sides.
+    With split.json its lists are used. If it has no "val", the last `validation_fraction` of the task's training
+    videos, in the order of the list, are for validation: at least one video, but at least two training videos remain.
+    They are the last ones, not random ones, because neighbours in such a list often show the same person, who should
+    not be in both splits.
 
-    Without split.json the videos are dealt out in file order: the first `train_split[0]` of them train (at
-    least two), of the rest the first `train_split[1]` validate and the others test. Where the shares allow
-    it, test gets at least one video, then validation.
+    Without split.json the videos are split in file order: the first share `train_split[0]` (at least two) is for
+    training, of the rest the first share `train_split[1]` is for validation, and the others are for test. If the
+    shares allow it, test gets at least one video, then validation.
 
     Args:
         handles: the task's videos in file order.
@@ -119,9 +119,9 @@ def _deal_out(handles: tuple[str, ...], train_share: float, validation_share: fl
 
 
 def _nearest(value: float) -> int:
-    """The nearest whole number, halves up; the margin forgives what 0.7 * 50 is short of 35."""
+    """The nearest whole number, halves up; the margin covers rounding errors: 0.7 * 50 is a little below 35."""
     return math.floor(value + 0.5 + 1e-9)
 
 
 def _describe(content: Mapping[str, object], key: str) -> str:
-    return f"a {type(content[key]).__name__} with other things" if key in content else "missing"
+    return f"a {type(content[key]).__name__} with other content" if key in content else "missing"

@@ -31,7 +31,7 @@ class Moments:
         """The moments of both sets together.
 
         Source: Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm for computing sample
-        variances" (1979), equations 2.1a and 2.1b; stable where the mean is large beside the deviation.
+        variances" (1979), equations 2.1a and 2.1b; numerically stable if the mean is large relative to the deviation.
         """
         count = self.count + other.count
         difference = other.mean - self.mean
@@ -42,16 +42,16 @@ class Moments:
 
     @staticmethod
     def side_by_side(parts: Sequence[Moments]) -> Moments:
-        """The moments of the same frames' features, measured some features at a time."""
+        """The moments of all features, joined from those of some features each, over the same frames."""
         mean = np.concatenate([part.mean for part in parts])
         return Moments(parts[0].count, mean, np.concatenate([part.squares for part in parts]))
 
 
 def standardization_from_moments(moments: Iterable[Moments]) -> dict[str, Tensor]:
-    """Mean and standard deviation of each feature over all frames (the population's, divided by N).
+    """Mean and standard deviation of each feature over all frames (population formula: divided by N).
 
-    A feature that is constant, to the precision that single-precision files have, gets a standard deviation
-    of 1: dividing by its rounding noise would blow that noise up on the other splits.
+    A feature that is constant up to single precision gets a standard deviation of 1: dividing by its rounding
+    errors would make these errors large in the other splits.
 
     Returns:
         `{'mean', 'std'}`, float32 tensors of (D,).

@@ -31,8 +31,8 @@ def summarize(
         notes: further sentences.
 
     Returns:
-        Several lines. "actions" counts different labels, "background" is the share of all frames, "repeats"
-        the videos in which some action comes more than once.
+        Several lines. "actions" is the number of different labels, "background" its share of all frames, "repeats"
+        the number of videos in which some action occurs more than once.
     """
     tasks = dict.fromkeys(video.task for videos in splits.values() for video in videos)
     rows = [_row(task, splits) for task in tasks]

@@ -1,37 +1,35 @@
-"""A synthetic procedural data set: small, made on the spot, and hard for a clock.
+"""A synthetic procedural data set: small, generated in seconds, and hard to predict from the frame index alone.
 
     python -m utils.data.synthetic data/synthetic
     python -m utils.data.synthetic data/bigger --tasks 5 --videos 40 --frames 200 600 --seed 3
 
-What a video is. A task has some actions with a partial order between them: each video is one of the orders
-that it allows, leaves out optional actions, and repeats others. Tasks share actions. Between actions, and
-before the first, there may be background. The file order of a task's videos is the order of its subjects, and
-subject k of one task is subject k of every other.
+Videos. A task has some actions with a partial order between them. Each video shows them in one of the allowed
+orders, leaves out optional actions, and repeats others. Tasks share actions. Between actions, and before the first,
+there may be background. The file order of a task's videos is the order of its subjects, and subject k is the same
+in every task.
 
-Why counting frames doesn't work. The number of frames is drawn log-uniformly for each video, and inside a
-video each action instance and each background stretch takes its own share of them, log-normally distributed.
-The frame index therefore says little about progress.
+Durations. The number of frames is drawn log-uniformly for each video. Inside a video, the share of each action
+instance and each background segment is log-normally distributed. So the frame index says little about progress.
 
-What the features are. An action is a loop in a plane of its own, out of the rest pose and back to it, at
-constant speed: after a fraction p of the instance the pose is (1 - cos 2 pi p, sin 2 pi p) in that plane. On
-top of it the state of the scene moves along the action's own direction, from where the actions done so far
-left it, by an amount proportional to p. Every instance thus has about the same path length whatever time it
-takes, and inside it path length grows with progress. In background the pose fidgets instead, a smooth random
-walk in a plane that all videos share. A random linear map takes pose, scene and fidgeting to the width of
-the features; a constant offset per subject and white noise per frame are added. The path length of the raw
-features is mostly noise and grows with time; that of the same features without noise and fidgeting follows
-progress, but for the number of action instances, which differs between videos. An encoder has to find the
-one inside the other.
+Features. Each action is a loop in its own plane, from the rest pose and back to it, at constant speed: after a
+fraction p of the instance the pose is (1 - cos 2 pi p, sin 2 pi p) in that plane. In addition, the state of the
+scene moves along the action's own direction by an amount proportional to p, starting from the state after the
+earlier actions. So every instance has about the same path length, however long it takes, and inside it path length
+grows with progress. In background the pose makes small movements instead (`fidget`): a smooth random walk in a plane
+that all videos share. A random linear map converts pose, scene and small movements to the width of the features;
+then a constant offset per subject and white noise per frame are added. The path length of the raw features is mostly
+noise and grows with time. The path length of the same features without noise and small movements follows progress,
+except that the number of action instances differs between videos. An encoder has to remove the noise.
 
 Mean absolute error of online progress over validation and test videos, default sizes, mean of seeds 0 to 4:
-constant 0.5 .254; time over mean training length .172; mean truth at the index .157; path length over its
-training mean .130 on the features, .048 without noise and fidgeting.
+constant 0.5 .254; time over mean training length .172; mean true progress at the same frame index .157; path length
+over its training mean .130 on the features, .048 without noise and small movements.
 
 Annotation: the labels are the actions' names, background is "background", each end is exclusive except the
-last of a video, as in the recorded data sets. There is no split.json, so TRAIN_SPLIT applies, and since it
-deals out in file order, training, validation and test show different subjects.
+last of a video, as in the recorded data sets. There is no split.json, so TRAIN_SPLIT applies. It splits in file
+order, so training, validation and test show different subjects.
 
-Same seed and sizes, same files; a further video doesn't change the ones before it.
+The same seed and sizes give the same files; with more videos, the first ones stay the same.
 """
 
 from __future__ import annotations
@@ -65,25 +63,25 @@ def write_synthetic_dataset(
 ) -> Path:
     """Writes the data set described in the module to `folder`.
 
-    Every file is written whole or not at all, the annotation last, so that an interrupted call leaves no data
-    set that could be mistaken for a complete one.
+    Every file is written whole or not at all, the annotation last, so that the result of an interrupted call can't
+    be mistaken for a complete data set.
 
     Args:
         folder: `<DATASET_PATH>/<DATASET_NAME>`; its name becomes the data set's.
-        seed: of everything.
+        seed: seed of all random choices.
         tasks: number of tasks.
         videos: videos of each task, one per subject.
-        frames: the least and most frames of a video.
+        frames: smallest and largest number of frames of a video.
         width: D of the features.
         noise: standard deviation of the white noise on each feature; an action's loop has radius 1.
-        fidget: size of the movement in background.
+        fidget: size of the small movements in background; an action's loop has radius 1.
         subject_offset: standard deviation of a subject's offset on each feature.
 
     Returns:
         The annotation file.
 
     Raises:
-        ValueError: sizes that make no data set, naming the argument.
+        ValueError: an argument out of range; the message names it.
     """
     shortest, longest = frames
     sizes = (("seed", seed, 0), ("tasks", tasks, 1), ("videos", videos, 1), ("width", width, 1))
@@ -125,7 +123,7 @@ def _label(action: int | None) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line: writes a data set and says where."""
+    """The command line: writes a data set and logs its path."""
     parser = argparse.ArgumentParser(
         prog="python -m utils.data.synthetic", description="Writes a synthetic procedural data set."
     )

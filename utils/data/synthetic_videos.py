@@ -1,4 +1,4 @@
-"""How one synthetic video comes about; `utils.data.synthetic` says what it is meant to be like."""
+"""Generates one synthetic video; `utils.data.synthetic` describes the data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ACTION_NAMES = (
 ACTIONS_PER_TASK = 8
 OPTIONAL_ACTIONS = 2
 REPEATABLE_ACTIONS = 2
-FEWEST_FRAMES = 4 * ACTIONS_PER_TASK + 8  # two a segment, however many segments there are
+FEWEST_FRAMES = 4 * ACTIONS_PER_TASK + 8  # two per segment, for the largest possible number of segments
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Task:
     """A procedure.
 
     Args:
-        name: of the task.
+        name: name of the task.
         actions: indices of its actions.
         before: before[i, j] is True where the i-th action must come before the j-th.
         optional: which of them a video may leave out.
@@ -38,11 +38,11 @@ class Task:
 
 @dataclass(frozen=True)
 class World:
-    """What all videos share: how actions look.
+    """The appearance of actions, which is the same in all videos.
 
     Args:
         loops: (actions, 2, D), the plane of each action's movement.
-        scene: (actions, D), the direction in which it changes the scene.
+        scene: (actions, D), the direction in which each action changes the scene.
         fidget: (2, D), the plane of the movement in background.
     """
 
@@ -60,7 +60,7 @@ class SyntheticVideo:
 
 
 def make_world(seed: int, width: int) -> World:
-    """The looks of all actions: unit directions, so that the features' scale doesn't depend on the width."""
+    """The appearance of all actions: unit directions, so that the features' scale doesn't depend on the width."""
     generator = np.random.default_rng([seed, 0])
 
     def directions(*shape: int) -> np.ndarray:
@@ -75,7 +75,7 @@ def make_task(seed: int, number: int) -> Task:
     """The `number`-th task: its actions, and which of them must come before which."""
     generator = np.random.default_rng([seed, 1, number])
     actions = generator.permutation(len(ACTION_NAMES))[:ACTIONS_PER_TASK]
-    # Only earlier ones may be required before later ones: the list itself is always a legal order.
+    # Only an earlier action may be required before a later one, so the list itself is always an allowed order.
     before = np.triu(generator.random((ACTIONS_PER_TASK, ACTIONS_PER_TASK)) < 0.4, k=1)
     special = generator.permutation(ACTIONS_PER_TASK)[: OPTIONAL_ACTIONS + REPEATABLE_ACTIONS]
     positions = np.arange(ACTIONS_PER_TASK)
@@ -103,14 +103,14 @@ def make_video(
     generator = np.random.default_rng([seed, 2, task_number, subject])
     segments = _place_in_time(_actions_of_video(task, generator), frames, generator)
     features = _features(segments, world, fidget, generator)
-    # The same offset in every task the subject does.
+    # A subject has the same offset in every task.
     offset = np.random.default_rng([seed, 3, subject]).normal(size=features.shape[1])
     features += subject_offset * offset + noise * generator.normal(size=features.shape)
     return SyntheticVideo(segments, features.astype(np.float32))
 
 
 def _actions_of_video(task: Task, generator: np.random.Generator) -> list[int | None]:
-    """The actions in the order they are done, None for a stretch of background."""
+    """The actions of a video in their order; None is a background segment."""
     pending = [
         position
         for position in range(ACTIONS_PER_TASK)
@@ -123,7 +123,7 @@ def _actions_of_video(task: Task, generator: np.random.Generator) -> list[int | 
         pending.remove(order[-1])
     for position in np.flatnonzero(task.repeatable):
         if generator.random() < 0.5:
-            # Not straight after itself: at least one other action in between, where there is one.
+            # Not directly after itself: if possible, at least one other action comes between.
             done = order.index(position)
             order.insert(int(generator.integers(min(done + 2, len(order)), len(order) + 1)), position)
 
@@ -138,7 +138,7 @@ def _actions_of_video(task: Task, generator: np.random.Generator) -> list[int | 
 def _place_in_time(
     sequence: Sequence[int | None], frames: tuple[int, int], generator: np.random.Generator
 ) -> tuple[tuple[int | None, int, int], ...]:
-    """Segments that share the video's frames out unevenly, at least two frames each."""
+    """Segments of random lengths that together cover the video's frames, at least two frames each."""
     total = round(np.exp(generator.uniform(*np.log(frames))))
     weights = generator.lognormal(sigma=np.where([action is None for action in sequence], 1.0, 0.8))
     spare = total - 2 * len(sequence)
@@ -171,7 +171,7 @@ def _features(
 
 
 def _wander(frames: int, generator: np.random.Generator) -> np.ndarray:
-    """(frames, 2), a smooth random movement that begins and ends at rest: a walk, averaged and tied down."""
+    """(frames, 2), a smooth random movement that begins and ends at rest: a random walk, smoothed, with fixed ends."""
     steps = generator.normal(scale=0.15, size=(frames, 2))
     walk = np.cumsum(steps, axis=0)
     window = np.hanning(7)[1:-1] / np.hanning(7).sum()

@@ -1,4 +1,4 @@
-"""What a value from a file or from the user is: Python counts True as 1, which is never meant."""
+"""Checks the type of a value from a file or a user. In Python True equals 1; here it is not a number."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 
 def is_whole(value: Any, least: float = 0, most: float = 2**63 - 1) -> bool:
-    """Whether it is a whole number, no truth value, from `least` to `most`."""
+    """Whether it is a whole number (not True or False) from `least` to `most`."""
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a number and no truth value; it may be infinite or NaN."""
+    """Whether it is a number (not True or False); it may be infinite or NaN."""
     return isinstance(value, float) or is_whole(value, -(2**63))
 
 

@@ -1,4 +1,4 @@
-"""The checkpoints of a run: the best ones, the last one with all that resuming needs, and a dump of a bad step."""
+"""The checkpoints of a run: the best ones, the last one (from which a run resumes), and a dump of a bad step."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class RunCheckpoints:
                    random_state=random_state(), versions=versions())
 
     def restore(self, checkpoint: Mapping[str, Any], most_batches: int) -> TrainingState:
-        """Puts network, optimiser and random numbers back to where a `last.pt` left them.
+        """Restores network, optimiser and random state from the content of a `last.pt`.
 
         Args:
             checkpoint: its content.
@@ -65,7 +65,7 @@ class RunCheckpoints:
 
         Raises:
             DataError: the data are not those that the run was trained on.
-            CheckpointError: an entry is damaged.
+            CheckpointError: an entry has an impossible value.
         """
         self._refuse_other_data(checkpoint)
         path = self.folder / "last.pt"
@@ -85,17 +85,17 @@ class RunCheckpoints:
             check_random_state(checkpoint["random_state"])
             restore_random_state(checkpoint["random_state"])
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError, RuntimeError) as error:
-            raise CheckpointError(f"{path}: random_state cannot be ({first_line(error)})") from error
+            raise CheckpointError(f"{path}: random_state is invalid ({first_line(error)})") from error
         before = checkpoint.get("versions")
         if before is not None and before != versions():
             logger.warning(
-                "the run was trained by %s, this is %s: it goes on, but not to the last bit as it would have",
+                "the run was trained by %s, this is %s: it continues, but results may differ in the last bits",
                 shown(before), versions(),
             )
         return state
 
     def _refuse_other_data(self, checkpoint: Mapping[str, Any]) -> None:
-        """The settings may be the same and the files behind them others."""
+        """Refuses other data: with the same settings, the files may still have changed."""
         given, expected = self.data.feature_width, checkpoint["feature_width"]
         if given != expected:
             raise DataError(f"features have width {given}; expected {expected}, which the run was trained on")
@@ -104,7 +104,7 @@ class RunCheckpoints:
             raise DataError(f"the data have the tasks {tasks}; expected {checkpoint['tasks']}, as in the run so far")
         before, now = checkpoint.get("data_fingerprint"), self.data_fingerprint
         if isinstance(before, dict):
-            before = {"features": now["features"], **before}  # older runs didn't note them
+            before = {"features": now["features"], **before}  # older runs didn't store this digest
             changed = [name for name, digest in now.items() if before.get(name) != digest]
             if splits := [name for name in changed if name != "features"]:
                 raise DataError(
@@ -115,7 +115,7 @@ class RunCheckpoints:
                 raise DataError("the features hold other values than those that the run was trained on; expected "
                                 "the same features, or start a new run")
         old, new = checkpoint.get("standardization"), self.data.standardization
-        # Not to the last bit, which another processor may round otherwise.
+        # Compared with a tolerance, because another processor may round differently.
         same = (old is None) == (new is None) and (
             old is None or all(torch.allclose(old[key], new[key], rtol=1e-3, atol=1e-6) for key in ("mean", "std"))
         )
@@ -127,7 +127,7 @@ class RunCheckpoints:
         self, state: TrainingState, sequences: Sequence[Tensor], times: Sequence[Mapping[str, Any]],
         losses: Mapping[str, Tensor],
     ) -> None:
-        """Writes `bad_step.pt`, the latest step that was not finite, for inspection; there is only ever one."""
+        """Writes `bad_step.pt`, the latest step that was not finite, for inspection; it replaces an earlier one."""
         self.write(
             "bad_step.pt", state.epoch, float(losses["total_loss"].detach()), batch=state.batch,
             sequences=[sequence.cpu() for sequence in sequences], times=[dict(time_dict) for time_dict in times],
@@ -135,10 +135,10 @@ class RunCheckpoints:
         )
 
     def load_best(self, kind: str) -> LoadedCheckpoint | None:
-        """The best checkpoint of a kind with its network, on the device of the one in training; None without one.
+        """The best checkpoint of a kind with its network, on the device of training; None if there is none.
 
-        The network is a copy of the one in training with the checkpoint's weights, so that nothing is built from
-        a configuration here.
+        The network is a copy of the one in training with the checkpoint's weights; nothing is built from a
+        configuration here.
 
         Raises:
             CheckpointError: it can't be read, or its weights are not those of the network in training.
@@ -153,14 +153,14 @@ class RunCheckpoints:
         return LoadedCheckpoint(network, checkpoint, path)
 
     def rewrite(self, loaded: LoadedCheckpoint, **entries: Any) -> None:
-        """Writes a checkpoint of the run again, with some entries and the configuration of now."""
+        """Writes a checkpoint of the run again, with some entries replaced and the current configuration."""
         save_content({**loaded.checkpoint, "config": self.config, **entries}, loaded.path)
 
     def add_progress_normalizers(self, device: torch.device) -> None:
         """Adds each task's mean path length over the training videos to the best checkpoints.
 
-        Online progress divides by it, and only the training videos may decide it. Done once, at the end,
-        since it embeds every training video; both checkpoints may be of the same epoch.
+        Online progress divides by it, and it may depend on the training videos alone. Done once, at the end of
+        training, because it embeds every training video. Both checkpoints may come from the same epoch.
         """
         of_epoch: dict[int, dict[str, float]] = {}
         for kind in CHECKPOINT_TYPES:
@@ -174,7 +174,7 @@ class RunCheckpoints:
 
 
 def versions() -> dict[str, str]:
-    """What a resumed run must share to end bit-identical, beside the machine."""
+    """What must be the same, besides the machine, for a resumed run to end with identical bits."""
     threads = str(torch.get_num_threads())
     return {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__,
             "threads": threads}

@@ -1,4 +1,4 @@
-"""Leaving in good order on SIGTERM and Ctrl-C: a training finishes its step, saves, then goes."""
+"""Stopping on SIGTERM and Ctrl-C: training finishes the current step, saves its state, then ends."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import FrameType, TracebackType
 
 
 class StopRequest:
-    """While entered, SIGTERM and SIGINT only set `signal_number`; a second one acts as usual.
+    """Inside the block, SIGTERM and SIGINT only set `signal_number`; a second signal acts as usual.
 
     Example:
         >>> with StopRequest() as stop:

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 class Averages:
-    """Running means of named scalars, kept on their device so that adding one waits for nothing."""
+    """Running means of named scalars. The sums stay on the scalars' device, so that adding doesn't wait for it."""
 
     def __init__(self, sums: Mapping[str, Tensor] | None = None, counts: Mapping[str, int] | None = None):
         self.sums: dict[str, Tensor] = dict(sums or {})
@@ -35,13 +35,13 @@ class Averages:
             self.counts[name] = self.counts.get(name, 0) + 1
 
     def gathered(self, processes: Processes) -> Averages:
-        """The additions of all processes in one."""
+        """The sums and counts of all processes added together."""
         sums = processes.sum({name: float(total) for name, total in self.sums.items()})
         counts = {name: int(count) for name, count in processes.sum(self.counts).items()}
         return Averages({name: torch.tensor(total, dtype=torch.float64) for name, total in sums.items()}, counts)
 
     def means(self, processes: Processes | None = None) -> dict[str, float]:
-        """The mean of each scalar, over the additions of all processes."""
+        """The mean of each scalar; with `processes`, over all of them."""
         gathered = self.gathered(processes or Processes())
         return {name: float(total) / gathered.counts[name] for name, total in gathered.sums.items()}
 
@@ -59,7 +59,7 @@ def epoch_row(epoch: int, **groups: Mapping[str, float]) -> Row:
 
 
 def log_epoch(row: Row, num_epochs: int) -> None:
-    """Reports an epoch: its losses, its seconds, and how hard each part of the loss pulls at the embedding."""
+    """Logs an epoch: its losses, its time in seconds, and each loss part's gradient norm on the embedding."""
     losses = {name: value for name, value in row.items() if name.endswith("_loss") and "at_epoch" not in name}
     text = ", ".join(f"{name} {value:.4f}" for name, value in losses.items())
     logger.info("epoch %d/%d: %s (%.1f s)", row["epoch"] + 1, num_epochs, text, row["train_seconds"])
@@ -69,11 +69,11 @@ def log_epoch(row: Row, num_epochs: int) -> None:
 
 
 class TrainingLog:
-    """Writes the rows of a run: `metrics.csv`, `loss_curves.png`, and what TensorBoard reads where asked for.
+    """Writes the rows of a run: `metrics.csv`, `loss_curves.png`, and event files for TensorBoard if it is on.
 
     Args:
         run: the run's folder.
-        criteria: by the name of a best checkpoint, the validation loss whose minimum it keeps.
+        criteria: name of a best checkpoint -> the validation loss whose minimum it keeps.
         tensorboard: whether to write for TensorBoard too.
 
     Raises:
@@ -85,7 +85,7 @@ class TrainingLog:
         self.tensorboard = TensorBoardLog(run / TENSORBOARD_FOLDER) if tensorboard else None
 
     def write(self, rows: list[Row], curves: bool = False) -> None:
-        """Writes all rows so far, and the curves where asked for. Whole files: no gaps, no doubles."""
+        """Writes all rows so far, and the curves if asked. Whole files: no row is missing, none is there twice."""
         write_csv(self.run / "metrics.csv", rows)
         picture = self.run / "loss_curves.png"
         if curves and rows:

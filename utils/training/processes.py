@@ -1,4 +1,4 @@
-"""One process or several: the few things that training asks of the others, with nothing to ask when alone."""
+"""One process or several: the few operations by which training processes communicate; alone, they do nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Value = TypeVar("Value")
 
 
 class Processes:
-    """The processes that train together, as this one sees them.
+    """The processes that train together, seen from this one.
 
     Attributes:
         rank: number of this process, from 0; process 0 writes the files.
@@ -39,7 +39,7 @@ class Processes:
         return model if self.world_size == 1 else nn.parallel.DistributedDataParallel(model)
 
     def share(self, batches: Sequence[Value], start: int = 0, repeat: bool = False) -> list[Value]:
-        """This process's batches from `start` on; with `repeat`, a process that runs out takes a stand-in."""
+        """This process's batches from `start` on; with `repeat`, a process with no batch left repeats one."""
         rounds = range(start, len(batches), self.world_size)
         return [
             batches[min(first + self.rank, len(batches) - 1)]
@@ -76,7 +76,7 @@ class Processes:
         return box[0]
 
     def wait(self) -> None:
-        """Returns when every process has come here."""
+        """Returns when every process has called this method."""
         if self.world_size > 1:
             distributed.barrier()
 
@@ -89,14 +89,14 @@ def join_processes(device: torch.device) -> Iterator[Processes]:
     """The processes that `torchrun` started together, or this one alone without it.
 
     Args:
-        device: where this process computes; it decides how they talk (nccl between GPUs, gloo between CPUs).
+        device: where this process computes; it decides how they communicate (nccl for GPUs, gloo for CPUs).
 
     Raises:
-        ConfigError: what `torchrun` sets is incomplete.
-        ProcessLost: in the block, when another process ended while this one was talking to it.
+        ConfigError: the environment variables of `torchrun` are incomplete.
+        ProcessLost: inside the block, when another process ended while this one communicated with it.
     """
     if device.type == "cuda":
-        torch.cuda.set_device(device)  # which nccl, the exchange of objects and the random state take
+        torch.cuda.set_device(device)  # used by nccl, the exchange of objects and the random state
     world_size = _number("WORLD_SIZE", 1)
     if world_size == 1:
         yield Processes()
@@ -107,10 +107,10 @@ def join_processes(device: torch.device) -> Iterator[Processes]:
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Processes(distributed.get_rank(), world_size)
-        # All leave together: the first may still have files to write.
+        # All processes leave together, because the first one may still have files to write.
         distributed.barrier()
     except RuntimeError as error:
-        # gloo raises a plain RuntimeError; those of this project are of classes of their own.
+        # gloo raises a plain RuntimeError; errors of this project have their own classes.
         if isinstance(error, distributed.DistError) or (type(error) is RuntimeError and "gloo" in str(error)):
             raise ProcessLost(f"another process ended; its message says why ({first_line(error)})") from error
         raise
@@ -119,12 +119,12 @@ def join_processes(device: torch.device) -> Iterator[Processes]:
 
 
 def local_rank() -> int:
-    """Number of this process among those of its machine, which picks its GPU; 0 when alone."""
+    """Number of this process among those on its machine, which decides its GPU; 0 when alone."""
     return _number("LOCAL_RANK", 0)
 
 
 def _number(name: str, default: int) -> int:
-    """A whole number from the environment; empty counts as not set."""
+    """A whole number from an environment variable; an empty one counts as not set."""
     text = os.environ.get(name) or str(default)
     if not text.isdecimal():
         raise ConfigError(f"the environment's {name} is {text!r}; expected a whole number, as torchrun sets it")

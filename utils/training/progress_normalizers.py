@@ -14,11 +14,11 @@ from utils.tensorops import mean_total_path, path_length
 
 @torch.inference_mode()
 def mean_path_lengths(model: nn.Module, dataset: VideoDataset, device: torch.device) -> dict[str, float]:
-    """G of online progress, task by task: the mean over its videos of the path length of the whole embedding.
+    """G of online progress for each task: the mean total path length of its videos' embeddings.
 
     Args:
         model: a network in evaluation mode, on `device`.
-        dataset: the training videos; taking others would tell the test set's length to the predictor.
+        dataset: the training videos. Test videos must not be used: the predictor would know their path length.
         device: where to compute.
 
     Source: "Learning to Predict Activity Progress by Self-Supervised Video Alignment" (CVPR 2024).

@@ -1,4 +1,4 @@
-"""One place that seeds everything, and the state of every source of randomness."""
+"""Seeds every source of randomness, and saves and restores their states."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def seed_everything(seed: int) -> None:
 def random_state() -> dict[str, Any]:
     """The state of every source of randomness, as plain values and tensors that a checkpoint can hold.
 
-    Of the GPUs it is the one that this process computes on: a run may go on where there are more or fewer.
+    Only the state of this process's own GPU is included, so that a run can continue on a machine with more or fewer.
     """
     version, words, gauss = random.getstate()
     name, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002
@@ -38,7 +38,7 @@ def random_state() -> dict[str, Any]:
 
 
 def restore_random_state(state: dict[str, Any]) -> None:
-    """Puts every source of randomness back to a state that `random_state` returned."""
+    """Restores every source of randomness to a state that `random_state` returned."""
     version, words, gauss = state["python"]
     random.setstate((version, tuple(words), gauss))
     name, keys, position, has_gauss, cached = state["numpy"]
@@ -63,7 +63,7 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
     if name == "cuda":
         name = f"cuda:{local_rank}"
     device = torch.device(name)
-    # The number of the name: the one that torch keeps has eight bits, and 256 would be 0.
+    # The number is read from the name: torch keeps it in eight bits, and 256 would become 0.
     if device.type == "cuda" and int(name.partition(":")[2]) >= torch.cuda.device_count():
         raise ConfigError(f"DEVICE is {name!r}, but this machine has {torch.cuda.device_count()} CUDA devices")
     return device

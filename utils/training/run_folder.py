@@ -1,4 +1,4 @@
-"""A run's folder: made for one run alone, found again to resume it, and written by one process at a time."""
+"""The folder of a run: created for one run, found again to resume it, and locked against a second process."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from utils.training.processes import Processes
 
 logger = logging.getLogger(__name__)
 
-# Stems of the files that a training writes.
+# Names, without suffix, of the files that training writes.
 OWN_FILES = r"config|metrics|loss_curves|last|best_model_\w+|epoch-\d+|bad_step|probe"
 
 
 @contextmanager
 def open_run(resume: str, config: ConfigDict, processes: Processes) -> Iterator[tuple[Path, dict[str, Any] | None]]:
-    """The folder to train into, held by this run until the block ends, and the checkpoint to continue from.
+    """The run's folder, locked until the block ends, and the checkpoint to continue from (None for a new run).
 
     Args:
-        resume: '' makes a new run; 'auto' continues the experiment's latest run where it has a `last.pt`, else
-            makes a new one; otherwise the folder of a run to continue.
+        resume: '' makes a new run; 'auto' continues the experiment's latest run if it has a `last.pt`, else it makes a
+            new one; otherwise the folder of a run to continue.
         config: this command's configuration.
-        processes: those that train together; the first chooses the folder.
+        processes: the processes that train together; the first chooses the folder.
 
     Raises:
         MissingFileError: if the named run has no `ckpt/last.pt`.
-        ConfigError: naming the settings that differ from the run's, beyond the safe ones.
+        ConfigError: naming the settings that differ from the run's and are not in SAFE_TO_CHANGE.
         RunExistsError: if another process is training into the run.
     """
     run, resuming = processes.from_main(_choose_run(resume, config) if processes.is_main else None)
@@ -57,7 +57,7 @@ def create_run_folder(output_folder: str | Path, experiment: str, config: Mappin
         try:
             run.mkdir()
         except FileExistsError:
-            continue  # another process took this number between the look and the making
+            continue  # another process made this folder in the meantime
         (run / "ckpt").mkdir()
         write_json(run / "config.json", config)
         return run
@@ -117,17 +117,17 @@ def _run_numbers(experiment_folder: Path) -> list[int]:
 
 @contextmanager
 def _held(run: Path) -> Iterator[None]:
-    """Holds the run for this process; the system lets go of it however the process ends."""
+    """Locks the run for this process. The operating system releases the lock, however the process ends."""
     if not (run / "ckpt").is_dir():
         reason = "holds no folder ckpt" if run.is_dir() else "is a file" if run.exists() else "does not exist"
         raise MissingFileError(f"run folder {run} {reason}; expected a run such as output/demo/run-001")
     with open(run / ".lock", "w") as lock:
         try:
-            # A lock of the process itself: its loading workers must not hold it when it is killed.
+            # A lock that belongs to this process alone: if it is killed, its loading workers must not keep the lock.
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError) as error:  # POSIX allows either
             raise RunExistsError(f"another process is training into {run}") from error
-        # Only the training's own: an evaluation of the run may be writing into it.
+        # Only files of training: an evaluation of the run may be writing its own files.
         for path in remove_stale_temporaries([run, run / "ckpt"], OWN_FILES):
             logger.info("removed %s, left by a killed process", path)
         yield

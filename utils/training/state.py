@@ -1,4 +1,4 @@
-"""Where a training run stands, as `ckpt/last.pt` holds it, and the checks that such a state must pass."""
+"""The state of a training run, as stored in `ckpt/last.pt`, and its checks."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ BEST_CRITERIA = {"combined": "total_loss", "alignment": "alignment_loss"}
 
 @dataclass
 class TrainingState:
-    """Where a run stands; plain values, so that `ckpt/last.pt` can hold it.
+    """The state of a run, in plain values, so that `ckpt/last.pt` can hold it.
 
-    epoch: the epoch under way, from 0. batch: how many of its batches are done. totals: their sums. best: lowest
-    validation loss of each checkpoint type. history: a row for every finished epoch. bad_steps: skipped steps,
-    in the whole run and in a row. seconds: training time of the epoch under way.
+    epoch: the current epoch, from 0. batch: how many of its batches are done. totals: sums and counts of its loss
+    terms. best: lowest validation loss of each checkpoint type. history: a row for every finished epoch. bad_steps,
+    bad_steps_in_a_row: skipped steps, in the whole run and in a row. seconds: training time of the current epoch.
     """
 
     epoch: int = 0
@@ -42,7 +42,7 @@ class TrainingState:
         """The state that a checkpoint holds.
 
         Raises:
-            CheckpointError: an entry is missing, surplus, or cannot be.
+            CheckpointError: an entry is missing, surplus, or has an impossible value.
         """
         names = {each.name for each in fields(cls)}
         if not isinstance(content, dict) or set(content) != names:
@@ -61,12 +61,12 @@ class TrainingState:
         }
         wrong = [f"{name} is {shown(content[name])}" for name, fine in checks.items() if not fine]
         if wrong:
-            raise CheckpointError(f"training_state cannot be: {'; '.join(wrong)}")
+            raise CheckpointError(f"training_state has impossible values: {'; '.join(wrong)}")
         return state
 
 
 def load_moments(content: Any, optimizer: torch.optim.Optimizer, model: nn.Module) -> None:
-    """Gives an optimiser the moments that a checkpoint holds; its settings stay those of the configuration.
+    """Loads the moments of a checkpoint into an optimiser, which keeps the settings of the configuration.
 
     Args:
         content: what `optimizer.state_dict()` gave, from a checkpoint.
@@ -94,16 +94,16 @@ def load_moments(content: Any, optimizer: torch.optim.Optimizer, model: nn.Modul
             fits = is_plain_tensor(value) and value.shape == shape
             # A mean of squares may have overflowed; no other number of the three can be infinite or negative.
             if not fits or not bool((value.isfinite() if key == "exp_avg" else value >= 0).all()):
-                raise CheckpointError(f"optimizer_state_dict: {key} of {name} cannot be, or has another shape")
+                raise CheckpointError(f"optimizer_state_dict: {key} of {name} has an impossible value or another shape")
     own = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": moments, "param_groups": own})
 
 
 def check_random_state(content: Any) -> None:
-    """Refuses what numpy would take without a look and then read beyond its end.
+    """Refuses a state that numpy would accept without a check, and with which it would read beyond its memory.
 
     Args:
-        content: what `random_state()` gave, from a checkpoint; the other libraries check their own part.
+        content: what `random_state()` returned, from a checkpoint; the other libraries check their own part.
 
     Raises:
         ValueError: numpy's part is not the state of a Mersenne twister.
@@ -112,7 +112,7 @@ def check_random_state(content: Any) -> None:
     twister = name == "MT19937" and isinstance(keys, Tensor) and keys.dtype == torch.int64 and keys.shape == (624,)
     in_range = twister and bool(((keys >= 0) & (keys < 2**32)).all()) and is_whole(position) and position <= 624
     if not in_range or not is_whole(has_gauss) or not is_number(cached):
-        raise ValueError("numpy's state is that of no generator")
+        raise ValueError("numpy's state is not that of a generator")
 
 
 def _are_totals(totals: Any) -> bool:
@@ -130,7 +130,7 @@ def _are_totals(totals: Any) -> bool:
 
 
 def _are_best(best: Any) -> bool:
-    # Infinite before the first epoch; NaN would keep every later epoch from being the best.
+    # Infinite before the first epoch. With NaN, no later epoch could be the best.
     return isinstance(best, dict) and set(best) == set(BEST_CRITERIA) and all(
         is_number(loss) and -math.inf < loss for loss in best.values()
     )

@@ -16,7 +16,7 @@ GROUPS = ("train", "val_at_epoch", "val")
 
 
 def require_tensorboard() -> None:
-    """Says before any work that TensorBoard is not there.
+    """Checks, before any work, that TensorBoard is installed.
 
     Raises:
         MissingExtraError: with the line that installs it.
@@ -32,11 +32,11 @@ def tag(column: str) -> str:
 class TensorBoardLog:
     """Event files of a run; step N is epoch N, counted from 1 as in the loss curves.
 
-    The first write replaces all that earlier processes wrote for the run, so that a resumed run has no epoch twice
-    and none missing, wherever the one before it was stopped.
+    The first write replaces everything that earlier processes wrote for the run. So a resumed run has every epoch
+    exactly once, wherever the earlier process was stopped.
 
     Args:
-        folder: where to write; other event files in it are of the same run.
+        folder: where to write; other event files in it belong to the same run.
 
     Raises:
         MissingExtraError: TensorBoard is not installed.
@@ -49,10 +49,10 @@ class TensorBoardLog:
         self._written = 0
 
     def write(self, rows: Sequence[Mapping[str, float]], picture: Path | None = None) -> None:
-        """Adds what is new, and waits until it is in the file.
+        """Adds the new rows, and waits until they are in the file.
 
         Args:
-            rows: all rows so far, at least one, one an epoch, with `epoch` counted from 0.
+            rows: all rows so far, at least one; one row per epoch, with `epoch` counted from 0.
             picture: a PNG of the loss curves, to be shown at the last epoch.
         """
         if self._writer is None:

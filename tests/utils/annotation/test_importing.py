@@ -213,7 +213,7 @@ class TestLabels:
 class TestNames:
     def test_a_name_must_be_unique_and_plain(self, tmp_path):
         path = table(tmp_path / "a.csv", ["x/1.mp4,a,0,10", "y/1.mp4,a,0,10"], "video,label,start,end")
-        assert "the recording stands twice" in refusal(path, length="last")
+        assert "the recording occurs twice" in refusal(path, length="last")
         options = ImportOptions(ReadOptions(unit="frames"), ends="exclusive", length="last", name_pattern=r"^(\w)/")
         imported = import_annotation(path, "table", "task", options)
         assert [recording.name for recording in imported.recordings] == ["x", "y"]
@@ -303,7 +303,7 @@ class TestCommand:
         path = table(tmp_path / "a.csv", ["a,0,10"])
         (tmp_path / "x").mkdir()
         (tmp_path / "x" / "split.json").write_text("{}")
-        with pytest.raises(DataError, match="is left from another import"):
+        with pytest.raises(DataError, match="is left over from another import"):
             self.run(path, tmp_path / "x", *arguments)
 
     def test_a_configuration_that_is_there_is_kept(self, tmp_path, capsys):

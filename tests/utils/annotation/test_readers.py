@@ -65,7 +65,7 @@ class TestTable:
         ("label,start,end\n,0,2\n", "line 2: has no label"),
         ("label,start,end\nboil,0,2,3\n", "line 2: 4 cells; expected 3"),
         ("action,start,end\nboil,0,2\n", "has no column 'label'"),
-        ("label,label,start\na,b,0\n", "the column 'label' stands twice"),
+        ("label,label,start\na,b,0\n", "the column 'label' occurs twice"),
         ("label,start,end\n", "holds a header and nothing else"),
         ("", "is empty"),
         ('label,start\n"boil,0\n', "cannot be read as a table"),
@@ -307,7 +307,7 @@ class TestMstcn:
         ("pour_cereal\n", "0 pour_cereals\n", "did you mean 'pour_cereals'?"),
         ("7\n", "0 SIL\n1 a\n", "does not name the label '7'"),
         ("a\n", "0 a\nb\n", "expected a number and a name on every line"),
-        ("0\n", "0 a\n0 b\n", "the number 0 stands twice"),
+        ("0\n", "0 a\n0 b\n", "the number 0 occurs twice"),
     ])  # fmt: skip
     def test_problems(self, tmp_path, lines, mapping, expected):
         write(tmp_path / "groundTruth" / "P1.txt", lines)

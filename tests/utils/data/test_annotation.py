@@ -155,7 +155,7 @@ def test_hostile_content_is_one_short_error(tmp_path, content):
 def test_an_object_with_many_equal_keys_is_refused_at_once(tmp_path):
     path = tmp_path / "set.json"
     path.write_text("{" + ", ".join(f'"{key % 50_000}": 1' for key in range(100_000)) + "}")
-    with pytest.raises(DataError, match="stands twice"):
+    with pytest.raises(DataError, match="occurs twice"):
         read_annotation(path)
 
 

@@ -166,7 +166,7 @@ def test_lengths_are_reconciled_and_counted(folder):
         assert_valid(time_dict, video.number_of_frames)
         assert time_dict["step"] == ["cut", "mix"]
     assert data.notes == (
-        "annotations cut or prolonged at the end to the length of their features: 2 videos",
+        "annotations cut or extended at the end to the length of their features: 2 videos",
     )
 
 
@@ -211,7 +211,7 @@ def test_segments_that_skipping_passes_over_are_said(folder):
     data = load_data(config_for(folder, SKIP_RATE=2))
     assert data.train[0][1]["step"] == ["a", "c"]
     assert data.notes == (
-        "SKIP_RATE 2 passes over 4 short segments in 4 videos: none of their frames is used",
+        "SKIP_RATE 2 skips 4 short segments in 4 videos: none of their frames is used",
     )
 
 
@@ -248,7 +248,7 @@ def test_lazy_reads_the_file_each_time_and_eager_once_and_a_change_is_refused(fo
     first = kept.train[0][0]
     assert torch.equal(lazy.train[0][0], first)
     write_features(folder, "v0", np.ones((10, 3), np.float32))
-    with pytest.raises(DataError, match=r"v0\.npy: task 'tea', video 'v0': was written anew after the data"):
+    with pytest.raises(DataError, match=r"v0\.npy: task 'tea', video 'v0': was rewritten after the data"):
         lazy.train[0]
     assert kept.train[0][0] is first
     assert kept.test[kept.test.partner_indices("tea")[0]][0] is first
@@ -384,7 +384,7 @@ def test_long_videos_are_said_and_without_a_limit_an_epoch_is_the_data_set(folde
     data = load_data(config_for(folder, MAX_FRAMES=12))
     assert data.notes == (
         "MAX_FRAMES 12: 4 of 5 training videos are longer; each epoch trains on that many frames of them, "
-        "evaluation sees all",
+        "evaluation uses all",
     )
     crowded = load_data(config_for(folder, MAX_FRAMES=4))
     assert crowded.notes[0].endswith(

@@ -275,7 +275,7 @@ def test_a_file_written_anew_with_the_same_shape_is_noticed(tmp_path):
     read_features(path, FEATURES, expected_stamp=stamp)
     status = os.stat(path)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
-    with pytest.raises(DataError, match="was written anew after the data was checked"):
+    with pytest.raises(DataError, match="was rewritten after the data was checked"):
         read_features(path, FEATURES, expected_stamp=stamp)
 
 

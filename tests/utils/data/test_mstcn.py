@@ -161,7 +161,7 @@ def test_all_problems_come_in_one_error_and_nothing_is_written(tmp_path):
 
 def test_a_bad_pattern_or_an_empty_folder_is_said(tmp_path):
     write_source(tmp_path / "gtea", {"S1_Tea_C1": 20, "S2_Tea_C1": 20})
-    for pattern, words in [("(", "no regular expression"), ("Tea", "0 groups"), ("(T)(e)", "2 groups")]:
+    for pattern, words in [("(", "is not a regular expression"), ("Tea", "0 groups"), ("(T)(e)", "2 groups")]:
         with pytest.raises(DataError, match=words):
             convert_mstcn(tmp_path / "gtea", tmp_path / "out", task_pattern=pattern)
     with pytest.raises(DataError, match=r"holds no \.txt file"):

@@ -79,7 +79,7 @@ def test_one_frame_gap_in_a_half_open_video_is_background():
 def test_touching_boundary_in_an_inclusive_video_is_an_overlap():
     problems = refused(["a", "b", "c", "d"], [0, 4, 8, 11], [3, 7, 11, 15])
     assert [segment for segment, _ in problems] == [3]
-    assert "starts at frame 11, but frames up to 11 are taken" in problems[0][1]
+    assert "starts at frame 11, but frames up to 11 belong to an earlier segment" in problems[0][1]
 
 
 def test_equal_votes_are_half_open():
@@ -128,8 +128,8 @@ def test_the_lists_given_are_not_changed():
 @pytest.mark.parametrize(
     ("actions", "starts", "ends", "segment", "words"),
     [
-        (["a", "b"], [0, 3], [5, 9], 1, "frames up to 4 are taken"),
-        (["a", "b", "c"], [0, 5, 2], [5, 9, 4], 2, "frames up to 8 are taken"),
+        (["a", "b"], [0, 3], [5, 9], 1, "frames up to 4 belong to an earlier segment"),
+        (["a", "b", "c"], [0, 5, 2], [5, 9, 4], 2, "frames up to 8 belong to an earlier segment"),
         (["a", "b"], [0, 9], [9, 4], 1, "before its start 9"),
         (["a", "b", "c"], [0, 4, 4], [4, 4, 9], 1, "no frame"),
         (["a", "b"], [0, -1], [4, 9], 1, "whole frame number >= 0"),

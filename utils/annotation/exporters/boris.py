@@ -1,6 +1,6 @@
 """BORIS: one project `steps.boris` with an observation a recording, and `<recording>.tsv` for "Paste events".
 
-Each step is a state event: it stands twice, once where it begins and once where it ends. The columns that BORIS pastes
+Each step is a state event: it occurs twice, once where it begins and once where it ends. The columns that BORIS pastes
 are time in seconds, subject, behaviour, modifier and comment, with tabs between.
 """
 
