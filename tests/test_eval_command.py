@@ -17,7 +17,11 @@ from utils.command import run_command
 from utils.data.dataset import load_data
 from utils.errors import BAD_INPUT, FAILED, CheckpointError
 from utils.evaluation import checkpoint as checkpoint_evaluation
-from utils.prediction.training_embeddings import embed_training_videos, load_training_embeddings
+from utils.prediction.embedding import TRAINED
+from utils.prediction.predictor import ProgressPredictor
+from utils.prediction.training_embeddings import embed_training_videos, load_training_embeddings, weights_digest
+
+ONLINE = "OPE_video_online"
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +128,16 @@ class TestMistakes:
         assert command("--folder", run, "--task", "procedur1") == BAD_INPUT
         assert "did you mean 'procedure1'" in caplog.text
 
+    def test_a_task_that_the_network_was_never_trained_on(self, command, run, caplog):
+        path = run / "ckpt" / "best_model_combined.pt"
+        content = load_checkpoint(path)
+        own, other = content["tasks"]
+        save_content({**content, "tasks": [own]}, path)
+        assert command("--folder", run, "--task", other) == BAD_INPUT
+        assert f"was not trained on {other!r}" in caplog.text
+        assert f"it was trained on {own!r}" in caplog.text
+        assert not list((run / "EVAL").rglob("metrics.json"))
+
     @pytest.mark.parametrize(("arguments", "message"), [
         (["--figures", "-1"], "-1 is negative"),
         (["--figures", "two"], "invalid"),
@@ -137,6 +151,69 @@ class TestMistakes:
             command(*arguments)
         assert stopped.value.code == BAD_INPUT
         assert message in capsys.readouterr().err
+
+
+def test_without_a_wish_the_tasks_are_those_of_the_training(data_root, tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    config = small_config(crosstask=False, DATASET_NAME="synthetic", DATASET_PATH=str(data_root))
+    data = load_data(config)
+    own, other = data.train.tasks
+    network = build_model(config, data.feature_width, 1)
+    ckpt_save(network, None, 1, 0.5, tmp_path / "x.pt", config, tasks=[own], standardization=data.standardization)
+    assert evaluate.main(["eval.py", "--checkpoint", str(tmp_path / "x.pt"), "--figures", "0", "--no-classifier"]) == 0
+    assert {row["task"] for row in results_of(tmp_path / "EVAL" / "x")} == {own, "mean of tasks"}
+    assert f"task {other!r} is left out: the checkpoint was not trained on it" in caplog.text
+
+
+def test_frames_ahead_are_frames_of_the_recording(data_root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = small_config(causal=False, DATASET_NAME="synthetic", DATASET_PATH=str(data_root), SKIP_RATE=2)
+    data = load_data(config)
+    network = build_model(config, data.feature_width, len(data.train.tasks))
+    path, entries = tmp_path / "x.pt", {"tasks": list(data.train.tasks), "standardization": data.standardization}
+    ckpt_save(network, None, 1, 0.5, path, config, progress_normalizers=dict.fromkeys(entries["tasks"], 1.0), **entries)
+    assert evaluate.main(["eval.py", "--checkpoint", str(path), "--figures", "0", "--no-classifier"]) == 0
+    ahead = ProgressPredictor.from_checkpoint(path, task=entries["tasks"][0]).frames_ahead
+    assert ahead == 2 * network.frames_ahead > 0
+    content = json.loads((tmp_path / "EVAL" / "x" / "metrics.json").read_text())
+    assert content["frames_ahead"] == ahead
+    notes = [row["note"] for row in content["results"] if (row["metric"], row["variant"]) == (ONLINE, TRAINED)]
+    assert all(f"an embedding sees {ahead} frames ahead" in note for note in notes)
+    assert f"{ahead} later frames of the recording" in (tmp_path / "EVAL" / "x" / "report.html").read_text()
+
+
+def test_validation_videos_chose_the_checkpoint_and_it_is_said(command, run, capsys):
+    said = "these videos chose the best checkpoints"
+    assert command("--folder", run) == 0
+    assert said not in capsys.readouterr().out
+    assert command("--folder", run, "--split", "val") == 0
+    assert said in capsys.readouterr().out
+    assert said in (run / "EVAL" / "best_model_combined-val" / "report.html").read_text()
+    assert said not in (run / "EVAL" / "best_model_combined" / "report.html").read_text()
+
+
+def test_what_the_table_begins_with_and_what_action_level_is_told(command, run, capsys):
+    assert command("--folder", run) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("Progress over the video, online (mean of tasks): the trained network ")
+    assert "action, online, told start and label" in printed
+    assert "untrained network: mean of 5 networks of different seeds" in printed
+    page = (run / "EVAL" / "best_model_combined" / "report.html").read_text()
+    assert printed.splitlines()[0] in page
+    assert "told where the action begins and which one it is" in page
+
+
+def test_published_definitions_are_measured_when_asked_for(command, run, monkeypatch):
+    folder = run / "EVAL" / "best_model_combined"
+    assert command("--folder", run) == 0
+    names = {row["metric"] for row in results_of(folder)}
+    assert command("--folder", run, "--published-definitions") == 0
+    more = {row["metric"]: row for row in results_of(folder) if row["variant"] == TRAINED}
+    published = {"KT_published", "PHP_published", *(f"PC_{percent}_published" for percent in (10, 50, 100))}
+    assert set(more) - names == published
+    assert 0 <= more["PC_100_published"]["mean"] <= 1
+    assert more["PHP_published"]["mean"] is None
+    assert more["PHP_published"]["note"] == "not every video shows every action and no background"
 
 
 def test_features_that_have_moved(command, run, data_root, tmp_path, caplog):

@@ -6,6 +6,7 @@ import shutil
 import signal
 import sys
 from dataclasses import dataclass, replace
+from itertools import combinations
 from types import SimpleNamespace
 
 import numpy as np
@@ -373,6 +374,11 @@ def test_the_untrained_network_is_always_the_same_and_leaves_the_generator_alone
     first, second = (untrained_network(checkpoint).state_dict() for _ in range(2))
     assert torch.equal(before, torch.get_rng_state())
     assert all(torch.equal(first[name], second[name]) for name in first)
+    others = [untrained_network(checkpoint, number).state_dict() for number in range(1, 5)]
+    others.append(untrained_network({**checkpoint, "config": {**config, "SEED": config["SEED"] + 1}}).state_dict())
+    name = next(iter(first))
+    weights = [other[name] for other in (first, *others)]
+    assert not any(torch.equal(a, b) for a, b in combinations(weights, 2))
 
 
 @pytest.fixture(scope="module")

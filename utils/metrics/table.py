@@ -164,11 +164,13 @@ def _retrieval(number: int) -> Metric:
     )  # fmt: skip
 
 
-def _published(name: str, meaning: str, measure: Callable[..., float], lowest: float, highest: float) -> Metric:
+def _published(
+    name: str, meaning: str, measure: Callable[..., float], lowest: float, highest: float, missing: str = ""
+) -> Metric:
     """A metric as the programs released with TCC and LAV define it."""
     return Metric(
         name, name.replace("_", " ", 1), "higher", meaning, Needs.PUBLISHED, measure,
-        "not every video shows every action", lowest, highest, beside=True,
+        missing or "no action in the video", lowest, highest, beside=True,
     )  # fmt: skip
 
 
@@ -270,7 +272,7 @@ METRICS = metric_table(
         "KT_published",
         "Kendall's tau as in TCC's program: every fifth frame of both videos, without pairs whose neighbours are all "
         "one frame.",
-        _published_order, -1, 1,
+        _published_order, -1, 1, "no two videos whose neighbours differ",
     ),
     *map(_published_classification, FRACTIONS),
     _published(
@@ -278,6 +280,6 @@ METRICS = metric_table(
         "Phase progression as in TCC's program: a regression for each action of the time from its end; R² over the "
         "frames of all test videos at once, the mean over actions. It exists where all videos show all actions and no "
         "background.",
-        _published_progression, -math.inf, 1,
+        _published_progression, -math.inf, 1, "not every video shows every action and no background",
     ),
 )

@@ -213,3 +213,25 @@ class TestReference:
     def test_settings_out_of_range_are_refused(self, make):
         with pytest.raises(ValueError, match="expected"):
             make()
+
+
+@pytest.mark.parametrize("neighbours", [1, 16, 100])
+@pytest.mark.parametrize("levels", [3, 100, None])
+def test_neighbours_of_many_frames_by_a_loop(neighbours, levels):
+    """Of more training frames than are ordered at once, with many equal distances and with none."""
+    rng = np.random.default_rng(0)
+
+    def draw(*shape):
+        return rng.normal(size=shape) if levels is None else rng.integers(levels, size=shape).astype(float)
+
+    videos, progress = [draw(230, 2) for _ in range(3)], [rng.random(230) for _ in range(3)]
+    readout = NeighboursReadout(TrainingReference(videos, progress), neighbours)
+    frames, truth, seen = np.concatenate(videos), np.concatenate(progress), draw(40, 2)
+    for frame, found in zip(seen, readout.regress(seen), strict=True):
+        squares = ((frames - frame) ** 2).sum(axis=1)
+        edge = np.sort(squares)[neighbours]
+        weights = np.maximum(0, 1 - squares / edge) if edge > 0 else np.zeros(len(squares))
+        if weights.sum() > 1e-9:
+            assert found == pytest.approx(weights @ truth / weights.sum(), abs=1e-9)
+        else:  # all at the edge, which rounding may put before or behind one another
+            assert truth[squares <= edge].min() <= found <= truth[squares <= edge].max()
