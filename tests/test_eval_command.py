@@ -19,7 +19,7 @@ from utils.errors import BAD_INPUT, FAILED, CheckpointError
 from utils.evaluation import checkpoint as checkpoint_evaluation
 from utils.prediction.embedding import TRAINED
 from utils.prediction.predictor import ProgressPredictor
-from utils.prediction.training_embeddings import embed_training_videos, load_training_embeddings, weights_digest
+from utils.prediction.training_embeddings import embed_training_videos, load_training_embeddings
 
 ONLINE = "OPE_video_online"
 
