@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from utils.checkpoints.fingerprint import Fingerprint
 from utils.errors import DataError
-from utils.evaluation.checkpoint import EvaluationRequest
+from utils.evaluation.checkpoint import METRICS_VERSION, EvaluationRequest
 from utils.evaluation.notes import NoteKind
 from utils.evaluation.results import ALL_TASKS, METRICS_FILE, Result, read_results
 from utils.metrics.intervals import Interval, difference_of_runs
@@ -106,6 +107,8 @@ def _difference(
         number = len({handle for result in results for handle in result.values})
         if values is None:
             alone += number
+            if not number:
+                notes.append("one figure for all recordings at once, so that no difference is paired")
             continue
         if metric.needs is Needs.PAIRS and values.ndim == 2:
             notes.append(WITHOUT_PAIRS)
@@ -117,27 +120,39 @@ def _difference(
         notes.append(f"the difference is without {alone} recordings that some runs lack")
     if not first:
         return None, 0, notes
-    return difference_of_runs(first, second), recordings, notes
+    return metric.clipped(difference_of_runs(first, second), is_difference=True), recordings, notes
 
 
 def _common_figures(results: Sequence[Result]) -> np.ndarray | None:
     """Figures (k, n) or, of pairs, (k, n, n) of the recordings that all runs have; NaN where one lacks a pair."""
-    of_pairs = [getattr(result, "pairs", None) for result in results]
+    of_pairs = [result.pairs for result in results]
     if all(of_pairs):
         handles = [handle for handle in of_pairs[0] if all(handle in pairs for pairs in of_pairs)]
-        values = np.array([[[pairs[a].get(b, math.nan) for b in handles] for a in handles] for pairs in of_pairs])
+        values = np.array([[[pairs[a].get(b, np.nan) for b in handles] for a in handles] for pairs in of_pairs])
         if len(handles):
-            values[:, np.isnan(values).any(axis=0)] = math.nan
+            values[:, np.isnan(values).any(axis=0)] = np.nan
             exists = ~np.isnan(values[0])
             having = exists.any(axis=0) | exists.any(axis=1)
             values = values[:, having][:, :, having]
     else:
         handles = [handle for handle in results[0].values if all(handle in result.values for result in results)]
         values = np.array([[result.values[handle] for handle in handles] for result in results])
+        if results[0].weights and handles:
+            # A mean over frames, as the mean over recordings of what `Measured.interval` takes it for.
+            weights = np.array([results[0].weights[handle] for handle in handles])
+            means = np.average(values, axis=1, weights=weights)[:, None]
+            values = means + (values - means) * weights / weights.mean()
     return values if values.size else None
 
 
-def read_evaluation_folder(folder: Path, request: EvaluationRequest) -> list[Result]:
+class StoredEvaluation(NamedTuple):
+    """The figures of an evaluation, and what they were made from."""
+
+    results: list[Result]
+    fingerprint: Fingerprint
+
+
+def read_evaluation_folder(folder: Path, request: EvaluationRequest) -> StoredEvaluation:
     """The figures of an evaluation that lies in a folder, of a checkpoint or of embeddings.
 
     Args:
@@ -145,13 +160,13 @@ def read_evaluation_folder(folder: Path, request: EvaluationRequest) -> list[Res
         request: what the others are evaluated on.
 
     Raises:
-        DataError: it can't be read, or is of another split or other tasks.
+        DataError: it can't be read, or is of another split, other tasks or another version of the metrics.
     """
     path = folder / METRICS_FILE
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
         asked, results = description["request"], read_results(description)
-        found = asked["split"], tuple(asked["tasks"])
+        found, fingerprint = (asked["split"], tuple(asked["tasks"])), Fingerprint.read(description.get("fingerprint"))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} can't be read: {error!r}") from error
     if found != (request.split, request.tasks):
@@ -159,4 +174,6 @@ def read_evaluation_folder(folder: Path, request: EvaluationRequest) -> list[Res
             found, (request.split, request.tasks)
         ))  # fmt: skip
         raise DataError(f"{path} is of {said}; expected {expected}")
-    return [r for r in results if request.classify or METRICS[r.metric].needs is not Needs.LABELS]
+    if fingerprint.metrics.get("version") != METRICS_VERSION:
+        raise DataError(f"{path} is of another version of the metrics; evaluate anew")
+    return StoredEvaluation([r for r in results if request.wants(METRICS[r.metric])], fingerprint)

@@ -5,18 +5,22 @@ import io
 import json
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.stats import t
 
+from utils.checkpoints.fingerprint import Fingerprint
 from utils.errors import DataError
-from utils.evaluation.checkpoint import EvaluationRequest
+from utils.evaluation.checkpoint import METRICS_VERSION, EvaluationRequest
 from utils.evaluation.group_comparison import WITHOUT_PAIRS, compare_groups, read_evaluation_folder
 from utils.evaluation.group_tables import TABLES, escaped, explanation
+from utils.evaluation.measured import Measured
 from utils.evaluation.notes import KNOWS_THE_END
 from utils.evaluation.results import ALL_TASKS, Result
 from utils.metrics.intervals import mean_interval, mean_interval_of_runs, pair_mean_interval
+from utils.metrics.table import METRICS
 from utils.prediction.embedding import TRAINED
 
 METRIC = "OPE_video_online"
@@ -131,8 +135,7 @@ class TestPairs:
             pairs = {
                 a: {b: float(matrix[i, j]) for j, b in enumerate(HANDLES) if i != j} for i, a in enumerate(HANDLES)
             }
-            object.__setattr__(run[0], "pairs", pairs if with_pairs else {})
-            runs.append(run)
+            runs.append([replace(run[0], pairs=pairs if with_pairs else {}), run[1]])
         return runs
 
     def test_by_pairs(self, matrices):
@@ -157,6 +160,25 @@ class TestPairs:
         assert second.difference == pytest.approx(mean_interval(np.nanmean(rows, axis=1)))
         assert second.difference.mean == pytest.approx(pair_mean_interval(rows).mean)
         assert second.notes == (WITHOUT_PAIRS,)
+
+
+def test_a_mean_over_frames_is_paired_as_one():
+    """By hand: the difference of the two sums over sums of frames."""
+    name = next(metric.name for metric in METRICS.values() if metric.of_frames)
+    weights = dict(zip(HANDLES, (10.0, 20.0, 30.0, 40.0, 50.0), strict=True))
+    generator = np.random.default_rng(3)
+    values = generator.uniform(size=(2, 2, 5))
+    groups = {
+        group_name: [[replace(run[0], weights=weights), run[1]] for run in group(of_group, metric=name)]
+        for group_name, of_group in zip("AB", values, strict=True)
+    }
+    _, second = compare_groups(groups, TRAINED)
+    frames = np.array(list(weights.values()))
+    means = (values * frames).sum(axis=2) / frames.sum()
+    assert second.difference.mean == pytest.approx((means[1] - means[0]).mean())
+    one = {group_name: runs[:1] for group_name, runs in groups.items()}
+    measured = Measured(METRICS[name], TRAINED, values[1, 0] - values[0, 0], weights=frames)
+    assert compare_groups(one, TRAINED)[1].difference == pytest.approx(measured.interval())
 
 
 def test_groups_without_a_common_recording(figures):
@@ -241,11 +263,23 @@ class TestTables:
 
 class TestFolders:
     def test_another_split_is_refused(self, tmp_path):
-        content = {"request": {"split": "val", "tasks": []}, "results": []}
+        fingerprint = Fingerprint("", {}, {}, {"version": METRICS_VERSION})
+        content = {
+            "request": {"split": "val", "tasks": []}, "results": [], "fingerprint": fingerprint.as_description()
+        }
         (tmp_path / "metrics.json").write_text(json.dumps(content))
         with pytest.raises(DataError, match="is of split val, tasks all; expected split test"):
             read_evaluation_folder(tmp_path, EvaluationRequest())
-        assert read_evaluation_folder(tmp_path, EvaluationRequest("val")) == []
+        assert read_evaluation_folder(tmp_path, EvaluationRequest("val")) == ([], fingerprint)
+
+    def test_figures_of_another_version_of_the_metrics_are_refused(self, tmp_path):
+        fingerprint = Fingerprint("", {}, {}, {"version": METRICS_VERSION - 1})
+        content = {
+            "request": {"split": "test", "tasks": []}, "results": [], "fingerprint": fingerprint.as_description()
+        }
+        (tmp_path / "metrics.json").write_text(json.dumps(content))
+        with pytest.raises(DataError, match="another version of the metrics"):
+            read_evaluation_folder(tmp_path, EvaluationRequest())
 
     @pytest.mark.parametrize("text", ["[", "[]", "{}", '{"request": 3}'])
     def test_a_file_that_is_something_else(self, tmp_path, text):
