@@ -83,9 +83,10 @@ def as_latex(
 ) -> str:
     """A plain `tabular`, which needs no package; what it holds stands above it as comments."""
     heads, rows = _cells(figures, escaped, r" \pm ", "{} $-$ {}")
+    gap = r"\ ["  # a plain space is none in mathematics
     better = {"lower": r"$\downarrow$", "higher": r"$\uparrow$"}
     lines = [
-        [f"{escaped(name)} {better[metrics[name].better]}", *("--" if cell == "-" else f"${cell}$" for cell in cells)]
+        [f"{escaped(name)} {better[metrics[name].better]}", *("--" if cell == "-" else f"${cell.replace(' [', gap)}$" for cell in cells)]
         for name, cells in rows.items()
     ]
     comments = [f"% {' '.join(line.split())}" for line in [*said, *_notes(figures)]]

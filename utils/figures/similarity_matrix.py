@@ -102,7 +102,7 @@ def plot_similarity(
     if time_warping:
         found = dynamic_time_warping_path(distance) * stride
         warping = {"color": TRUTH, "linewidth": 0.8, "linestyle": (0, (4, 2))}
-        handles += axes.plot(found[:, 1], found[:, 0], label="time warping, which no metric measures", **warping)
+        handles += axes.plot(found[:, 1], found[:, 0], label=f"time warping{', which no metric measures' if known else ''}", **warping)
     handles += _draw_neighbours(axes, neighbours, right, counts) if known else _draw_all(axes, neighbours)
     axes.set(xlim=(-0.5, len(second) - 0.5), ylim=(-0.5, len(first) - 0.5))
     axes.tick_params(labelbottom=False, labelleft=False)
@@ -117,6 +117,10 @@ def plot_similarity(
     )
     draw_action_bands(bands, time_dict, styles, vertical=True)
     draw_action_bands(other_bands, other, styles)
+    if not known:  # the axes alone stay
+        for each in (bands, other_bands):
+            each.patches[0].remove()
+            each.spines[["top", "right", "bottom", "left"]].set_visible(False)
     bands.set_ylabel(f"{shown_name(name, LONGEST_VIDEO_NAME)}, frame")
     other_bands.set_xlabel(f"{shown_name(other_name, LONGEST_VIDEO_NAME)}, frame")
     if entries:
