@@ -86,7 +86,10 @@ def as_latex(
     gap = r"\ ["  # a plain space is none in mathematics
     better = {"lower": r"$\downarrow$", "higher": r"$\uparrow$"}
     lines = [
-        [f"{escaped(name)} {better[metrics[name].better]}", *("--" if cell == "-" else f"${cell.replace(' [', gap)}$" for cell in cells)]
+        [
+            f"{escaped(name)} {better[metrics[name].better]}",
+            *("--" if cell == "-" else f"${cell.replace(' [', gap)}$" for cell in cells),
+        ]
         for name, cells in rows.items()
     ]
     comments = [f"% {' '.join(line.split())}" for line in [*said, *_notes(figures)]]

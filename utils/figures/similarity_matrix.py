@@ -102,7 +102,8 @@ def plot_similarity(
     if time_warping:
         found = dynamic_time_warping_path(distance) * stride
         warping = {"color": TRUTH, "linewidth": 0.8, "linestyle": (0, (4, 2))}
-        handles += axes.plot(found[:, 1], found[:, 0], label=f"time warping{', which no metric measures' if known else ''}", **warping)
+        label = "time warping, which no metric measures" if known else "time warping"
+        handles += axes.plot(found[:, 1], found[:, 0], label=label, **warping)
     handles += _draw_neighbours(axes, neighbours, right, counts) if known else _draw_all(axes, neighbours)
     axes.set(xlim=(-0.5, len(second) - 0.5), ylim=(-0.5, len(first) - 0.5))
     axes.tick_params(labelbottom=False, labelleft=False)

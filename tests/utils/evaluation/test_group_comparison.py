@@ -241,6 +241,7 @@ class TestTables:
             assert depth[-1] == 0
             assert not re.search(r"(?<!\\)[%#]", line)
             assert not re.search(r"(?<!\\)_", line)
+        assert re.search(r"\$\+0\.\d{3}\\ \[[+-]0\.\d{3}, \+0\.\d{3}\]\$", lines[1]), lines[1]
         assert r"ours\_50\%" in lines[0]
         assert r"third\textbackslash{}one" in lines[0]
         assert r"theirs \& \{co\}" in lines[0]
