@@ -1,10 +1,11 @@
 """Predicts the progress of recordings from their features, whole files or frames as they come.
 
     python predict.py --checkpoint best_model_combined.pt recording.npy another.npy
-    python predict.py --checkpoint best_model_combined.pt folder --task assembly --output predictions
+    python predict.py --checkpoint best_model_combined.pt folder --task assembly --output predictions --embeddings
     camera-features | python predict.py --checkpoint output/demo/run-001/ckpt/best_model_combined.pt -
 
-Writes <name>.csv and <name>.png for each file; with '-' it reads a frame a line and prints progress at once.
+Writes <name>.csv and <name>.png for each file, with --embeddings <name>.npy too; with '-' it reads a frame a line and
+prints progress at once.
 """
 
 from __future__ import annotations
@@ -39,6 +40,10 @@ def argument_parser() -> argparse.ArgumentParser:
     parser.add_argument("--readout", choices=tuple(READOUTS), default="path", help="how to read progress")
     parser.add_argument("--output", default="predictions", help="folder to write to")
     parser.add_argument(
+        "--embeddings", action="store_true",
+        help="also write the embedding of every frame, (frames, dimensions), as <name>.npy",
+    )
+    parser.add_argument(
         "--dataset-path",
         help="folder of the data sets, to embed the training videos where the read-out needs them",
     )
@@ -55,10 +60,12 @@ def main(arguments: Sequence[str]) -> int:
     live = STANDARD_INPUT in options.features
     if live and len(options.features) > 1:
         parser.error("'-' stands for standard input and goes with no other file")
+    if live and options.embeddings:
+        parser.error("--embeddings writes those of whole files, not of frames on standard input")
 
     # Imported here, so that --help and a wrong option are answered at once: torch alone takes a second.
     from utils.ckpt_save import find_checkpoint, load_checkpoint
-    from utils.prediction.files import feature_files, predict_file, write_predictions
+    from utils.prediction.files import feature_files, predict_files, write_predictions
     from utils.prediction.live import print_progress
     from utils.prediction.predictor import ProgressPredictor
     from utils.prediction.training_embeddings import current_training_videos
@@ -78,16 +85,17 @@ def main(arguments: Sequence[str]) -> int:
     predictor = ProgressPredictor.from_checkpoint(
         path, options.task, options.readout, device, training_videos, checkpoint
     )
-    predictor.log_what_it_reads()
+    predictor.log_what_it_reads("an embedding, and so progress," if options.embeddings else "progress")
     if live:
         return print_progress(predictor)
 
     features_first = checkpoint["config"].get("FEATURE_LAYOUT") == "features_first"
+    output = Path(options.output)
     # Nothing is written before every file has been read.
-    predictions = {file.stem: predict_file(predictor, file, features_first) for file in files}
+    predictions = predict_files(predictor, files, features_first, output if options.embeddings else None)
     for name, progress in predictions.items():
         logger.info("%s: %.1f %% after %d frames", name, 100 * progress[-1], len(progress))
-    write_predictions(Path(options.output), predictions)
+    write_predictions(output, predictions)
     logger.info("written to %s", options.output)
     return 0
 

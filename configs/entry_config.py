@@ -61,6 +61,17 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
     return CommandLine(config=config, check=values.check, resume=values.resume)
 
 
+def validated_experiment(path: str) -> Settings:
+    """The configuration of an experiment file as a training without further settings has it.
+
+    Raises:
+        ConfigError: see `load_experiment` and `validate_config`.
+    """
+    config = complete_config(load_experiment(path))
+    validate_config(config)
+    return config
+
+
 def load_experiment(path: str) -> Settings:
     """The configuration that an experiment file's `get_config()` returns, over the defaults.
 

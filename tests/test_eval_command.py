@@ -1,10 +1,13 @@
 """The command: what it writes where, what it reuses, and how it says what is wrong."""
 
+import csv
+import io
 import json
 import logging
 import os
 import shutil
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,12 +15,12 @@ import eval as evaluate
 from models.build_model import build_model
 from tests.prediction_runs import small_config
 from utils.checkpoints.fingerprint import weights_digest
-from utils.ckpt_save import ckpt_save, load_checkpoint, save_content
+from utils.ckpt_save import ckpt_save, load_checkpoint, load_model, save_content
 from utils.command import run_command
 from utils.data.dataset import load_data
 from utils.errors import BAD_INPUT, FAILED, CheckpointError
 from utils.evaluation import checkpoint as checkpoint_evaluation
-from utils.prediction.embedding import TRAINED
+from utils.prediction.embedding import RAW, TRAINED, UNTRAINED, embed_videos
 from utils.prediction.predictor import ProgressPredictor
 from utils.prediction.training_embeddings import embed_training_videos, load_training_embeddings
 
@@ -37,6 +40,22 @@ def checkpoints(data_root, tmp_path_factory):
             network, None, 1, 0.5, folder / f"best_model_{kind}.pt", config, feature_width=data.feature_width,
             tasks=list(data.train.tasks), standardization=data.standardization,
         )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def given(checkpoints, tmp_path_factory):
+    """The folder of the embeddings of all recordings but those of the validation split, and an experiment file."""
+    folder = tmp_path_factory.mktemp("given")
+    content = load_checkpoint(checkpoints / "best_model_combined.pt")
+    data = load_data(content["config"], standardization=content["standardization"])
+    network = {TRAINED: load_model(content)}
+    (folder / "made elsewhere").mkdir()
+    for part in (data.train, data.test):
+        for video in embed_videos(network, part, range(len(part))):
+            np.save(folder / "made elsewhere" / f"{video.handle}.npy", video.embeddings[TRAINED].numpy())
+    assert len(data.val), "the test needs recordings whose embeddings aren't needed"
+    (folder / "experiment.py").write_text(f"def get_config():\n    return {content['config']!r}\n")
     return folder
 
 
@@ -115,6 +134,110 @@ class TestFolders:
         assert results_of(tmp_path / "elsewhere")
 
 
+class TestEmbeddings:
+    """Embeddings that any other code made, here those of a checkpoint, so that its own evaluation is known."""
+
+    @pytest.fixture
+    def evaluate_given(self, given, tmp_path):
+        shutil.copytree(given, tmp_path / "given")
+        options = ["--embeddings", tmp_path / "given" / "made elsewhere", "--config", tmp_path / "given/experiment.py"]
+
+        def call(*arguments):
+            return run_command(evaluate.main, ["eval.py", *map(str, [*options, *arguments])])
+
+        return call
+
+    def test_figures_are_those_of_the_checkpoint_that_made_them(self, evaluate_given, run, tmp_path, capsys):
+        assert run_command(
+            evaluate.main, ["eval.py", "--checkpoint", str(run / "ckpt/best_model_combined.pt"), "--figures", "0"]
+        ) == 0
+        capsys.readouterr()
+        assert evaluate_given("--frames-ahead", "0", "--figures", "1") == 0
+        folder = tmp_path / "given" / "made elsewhere" / "EVAL" / "embeddings"
+        expected, found = (
+            {(row["metric"], row["variant"], row["task"]): row for row in results_of(each)}
+            for each in (run / "EVAL" / "best_model_combined", folder)
+        )
+        assert {key[0] for key in found} == {key[0] for key in expected}
+        assert {key for key in expected if UNTRAINED not in key[1]} == set(found)
+        for row in (*expected.values(), *found.values()):  # there is no untrained network to differ from
+            row["differences"] = [d for d in row.get("differences", ()) if d["kind"] != "untrained"]
+        assert all(found[key] == expected[key] for key in found)
+        assert any(key[1] == RAW for key in found)
+        said = capsys.readouterr().out
+        assert "trained network" in said
+        assert "untrained" not in said
+        report = (folder / "report.html").read_text()
+        assert "; the tables call what made them the trained network" in report
+        assert "made elsewhere" in report
+        assert {path.name.partition("+")[0] for path in folder.glob("*.png")} == {"progress", "similarity", "map"}
+
+    def test_without_features_there_is_no_row_of_raw_features(self, evaluate_given, tmp_path, caplog):
+        assert evaluate_given("--features-folder", tmp_path / "gone", "--no-classifier", "--figures", "0") == 0
+        assert "raw features are left out" in caplog.text
+        rows = results_of(tmp_path / "given" / "made elsewhere" / "EVAL" / "embeddings")
+        assert rows
+        assert RAW not in {row["variant"] for row in rows}
+
+    def test_causality_is_said_as_far_as_it_is_known(self, evaluate_given, tmp_path):
+        folder = tmp_path / "given" / "made elsewhere" / "EVAL" / "embeddings"
+        for options, note, ahead in (
+            ([], "it is not known whether an embedding sees later frames", "not known"),
+            (["--frames-ahead", "4"], "an embedding sees 4 frames ahead", 4),
+        ):
+            assert evaluate_given(*options, "--no-classifier", "--figures", "0") == 0
+            online = [row for row in results_of(folder) if row["metric"] == "OPE_video_online"]
+            assert {row["variant"] for row in online if note in row["note"]} >= {TRAINED}
+            assert not [row for row in online if note in row["note"] and row["variant"] in ("clock", RAW)]
+            assert json.loads((folder / "metrics.json").read_text())["frames_ahead"] == ahead
+            assert str(ahead) in (folder / "report.html").read_text()
+
+    def test_all_that_is_wrong_is_said_at_once(self, evaluate_given, tmp_path, caplog):
+        folder = tmp_path / "given" / "made elsewhere"
+        gone, other, broken, *_ = sorted(folder.glob("*.npy"))
+        gone.unlink()
+        values = np.load(other)
+        np.save(other, values[:, :3])
+        values[2, 1] = np.nan
+        np.save(broken, values)
+        assert evaluate_given() == BAD_INPUT
+        assert f"{gone}: task" in caplog.text
+        assert "no such feature file" in caplog.text
+        assert f"{other}: task" in caplog.text
+        assert f"{broken}: task" in caplog.text
+        assert not list(folder.rglob("metrics.json"))
+
+    def test_a_row_for_every_frame_of_the_features(self, evaluate_given, tmp_path, caplog):
+        folder = tmp_path / "given" / "made elsewhere"
+        files = sorted(folder.glob("*.npy"))[:2]
+        for file in files:
+            np.save(file, np.load(file)[:-1])  # an annotation may be a frame longer
+        assert evaluate_given() == BAD_INPUT
+        assert "2 problems" in caplog.text
+        for file in files:
+            count = len(np.load(file))
+            assert f"{count} frames of embeddings; expected {count + 1}, as in" in caplog.text
+
+    @pytest.mark.parametrize(("arguments", "message"), [
+        (["--embeddings", "x"], "--embeddings needs --config"),
+        (["--config", "x"], "go with --embeddings"),
+        (["--frames-ahead", "1", "--checkpoint", "x"], "go with --embeddings"),
+        (["--embeddings", "x", "--config", "y", "--checkpoint", "z"], "instead of --checkpoint"),
+        (["--embeddings", "x", "--config", "y", "--frames-ahead", "-1"], "-1 is negative"),
+        ([], "give --checkpoint, or --embeddings"),
+    ])
+    def test_wrong_options(self, capsys, arguments, message):
+        with pytest.raises(SystemExit) as stopped:
+            evaluate.main(["eval.py", *arguments])
+        assert stopped.value.code == BAD_INPUT
+        assert message in capsys.readouterr().err
+
+    def test_a_folder_that_is_not_there(self, given, tmp_path, caplog):
+        options = ["--embeddings", tmp_path / "gone", "--config", given / "experiment.py"]
+        assert run_command(evaluate.main, ["eval.py", *map(str, options)]) == BAD_INPUT
+        assert "gone is no folder" in caplog.text
+
+
 class TestMistakes:
     def test_a_data_set_that_is_gone_is_one_line_with_the_option_that_helps(
         self, command, run, data_root, tmp_path, caplog
@@ -144,7 +267,13 @@ class TestMistakes:
         (["--split", "train"], "invalid choice"),
         (["--compare", "run"], "at least two"),
         (["--compare", "run", "run/ckpt/best_model_combined.pt"], "one checkpoint twice"),
-        (["--compare", "run", "other", "--output", "x"], "leave out --folder and --output"),
+        (["--compare", "run", "other", "--folder", "x"], "leave out --folder"),
+        (["--compare", "A=run"], "at least two"),
+        (["--compare", "A=run", "other"], "other is a run by itself"),
+        (["--compare", "A=run", "A=other"], "different names"),
+        (["--compare", "A=run,,other", "B=third"], "no empty run"),
+        (["--compare", "A=run", "B=run/ckpt/best_model_combined.pt"], "one checkpoint twice"),
+        (["--format", "csv"], "goes with --compare"),
     ])
     def test_wrong_options(self, command, run, capsys, arguments, message):
         with pytest.raises(SystemExit) as stopped:
@@ -268,6 +397,79 @@ class TestCompare:
         assert evaluate.main(arguments) == 0
         assert "PC_100 (higher)" in capsys.readouterr().out
         assert before == {path: path.read_bytes() for path in (run / "EVAL").rglob("*") if path.is_file()}
+
+
+class TestCompareGroups:
+    """Groups of seeds, by files, without --checkpoint; figures are made once."""
+
+    @pytest.fixture
+    def runs(self, run, tmp_path):
+        shutil.copytree(run, tmp_path / "run2")
+        for folder, seed in ((run, 5), (tmp_path / "run2", 6)):
+            for kind in ("combined", "alignment"):
+                path = folder / "ckpt" / f"best_model_{kind}.pt"
+                content = load_checkpoint(path)
+                torch.manual_seed(seed)
+                weights = content["model_state_dict"]
+                noise = {name: weight + 0.01 * torch.randn_like(weight) for name, weight in weights.items()}
+                save_content({**content, "model_state_dict": noise}, path)
+        return [run, tmp_path / "run2"]
+
+    def test_as_text_as_csv_and_as_latex(self, runs, capsys, monkeypatch, tmp_path):
+        monkeypatch.chdir(tmp_path)
+        groups = [
+            f"{name}={','.join(str(run / 'ckpt' / f'best_model_{kind}.pt') for run in runs)}"
+            for name, kind in (("combined_loss", "combined"), ("alignment_loss", "alignment"))
+        ]
+
+        def compare(*options):
+            arguments = ["eval.py", "--no-classifier", "--figures", "0", "--compare", *groups, *options]
+            assert run_command(evaluate.main, arguments) == 0
+            return capsys.readouterr().out
+
+        text = compare()
+        assert "alignment_loss - combined_loss" in text
+        assert " ± " in text
+        assert text == compare()
+        rows = list(csv.DictReader(io.StringIO(compare("--format", "csv"))))
+        figures = [
+            [
+                {r["metric"]: r for r in results_of(run / "EVAL" / f"best_model_{kind}")
+                 if (r["variant"], r["task"]) == (TRAINED, "mean of tasks")}
+                for run in runs
+            ]
+            for kind in ("combined", "alignment")
+        ]  # fmt: skip
+        assert len(rows) == 2 * len(figures[0][0])
+        counted = 0
+        for first, second in zip(rows[::2], rows[1::2], strict=True):
+            means = np.array([[run[first["metric"]]["mean"] for run in runs_] for runs_ in figures], dtype=np.float64)
+            if np.isnan(means).any():  # so few recordings have no figure of some metrics
+                assert first["mean"] == second["mean"] == second["difference"] == ""
+                continue
+            counted += 1
+            assert float(first["mean"]) == pytest.approx(means[0].mean())
+            assert float(second["deviation"]) == pytest.approx(means[1].std(ddof=1))
+            assert float(second["difference"]) == pytest.approx(means[1].mean() - means[0].mean(), abs=1e-9)
+        assert counted >= 8
+        compare("--format", "latex", "--output", "tables/table.tex")
+        table = (tmp_path / "tables" / "table.tex").read_text()
+        assert r"combined\_loss & alignment\_loss & alignment\_loss $-$ combined\_loss" in table
+        assert table.endswith("\\end{tabular}\n")
+
+        # Runs by themselves, and folders of evaluations, in the same formats.
+        folders = [str(run / "EVAL" / "best_model_combined") for run in runs]
+        groups = folders
+        alone = list(csv.DictReader(io.StringIO(compare("--format", "csv"))))
+        assert {row["group"] for row in alone} == {"A", "B"}
+        assert {row["deviation"] for row in alone} == {""}
+        assert "paired by video" in compare()
+
+    def test_a_run_needs_the_name_of_a_checkpoint(self, runs, capsys):
+        with pytest.raises(SystemExit) as stopped:
+            evaluate.main(["eval.py", "--compare", f"A={runs[0]}", f"B={runs[1]}"])
+        assert stopped.value.code == BAD_INPUT
+        assert "--checkpoint says which checkpoint of that run is meant" in capsys.readouterr().err
 
 
 def test_embeddings_are_those_of_the_content_whatever_the_file_has_become(run, data_root):

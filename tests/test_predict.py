@@ -26,6 +26,7 @@ from utils.data.dataset import load_data
 from utils.errors import BAD_INPUT
 from utils.evaluation.checkpoint import EvaluationRequest, evaluate_checkpoint
 from utils.prediction import training_embeddings
+from utils.prediction.embedding import TRAINED, embed_videos
 from utils.prediction.predictor import ProgressPredictor
 from utils.prediction.readouts import READOUTS
 from utils.prediction.training_embeddings import load_training_embeddings, training_embeddings_path
@@ -140,6 +141,64 @@ def write_hostile(path, kind):
         nan[3, 1] = np.nan
         array = {"width": good[:, :3], "nan": nan, "frames": good[:0], "rank": good[0], "words": good.astype(str)}
         np.save(path, array[kind])
+
+
+class TestEmbeddings:
+    @pytest.mark.parametrize("settings", [{}, {"SKIP_RATE": 3}, {"FEATURE_LAYOUT": "features_first"}])
+    def test_they_are_those_that_the_evaluation_embeds(self, command, data_root, tmp_path, settings):
+        """Of whole folders, in either layout, a row a frame; a frame that isn't seen has that of the last one seen."""
+        source = tmp_path / "data" / "synthetic"
+        shutil.copytree(data_root / "synthetic", source)
+        if "FEATURE_LAYOUT" in settings:
+            for file in (source / "features").iterdir():
+                np.save(file, np.ascontiguousarray(np.load(file).T))
+        config = small_config(DATASET_NAME="synthetic", DATASET_PATH=str(tmp_path / "data"), **settings)
+        data = load_data(config)
+        torch.manual_seed(0)
+        network = build_model(config, data.feature_width, len(data.train.tasks))
+        path = tmp_path / "run" / "ckpt" / "best_model_combined.pt"
+        ckpt_save(
+            network, None, 1, 0.5, path, config, feature_width=data.feature_width, tasks=list(data.train.tasks),
+            standardization=data.standardization, progress_normalizers=dict.fromkeys(data.train.tasks, 1.0),
+        )
+        assert command("--checkpoint", path, source / "features", "--output", "out", "--embeddings") == 0
+        embedded = embed_videos({TRAINED: network.eval()}, data.test, range(len(data.test)))
+        assert embedded
+        for video, recording_ in zip(embedded, data.test.videos, strict=True):
+            written = np.load(tmp_path / "out" / f"{video.handle}.npy", allow_pickle=False)
+            skip = settings.get("SKIP_RATE", 1)
+            assert written.dtype == np.float32
+            np.testing.assert_allclose(written[::skip], video.embeddings[TRAINED].numpy(), rtol=0, atol=1e-6)
+            seen = np.arange(len(written)) // skip * skip
+            assert np.array_equal(written, written[seen])
+            assert len(written) == len(read_progress(tmp_path / "out" / f"{recording_.handle}.csv"))
+
+    def test_without_the_option_there_are_none(self, command, tmp_path):
+        assert command(save_recording(tmp_path / "in" / "a.npy")) == 0
+        assert not list((tmp_path / "predictions").glob("*.npy"))
+
+    def test_a_recording_is_never_replaced_by_its_embedding(self, command, tmp_path, caplog):
+        path = save_recording(tmp_path / "in" / "a.npy")
+        before = path.read_bytes()
+        assert command(path, "--output", tmp_path / "in", "--embeddings") == BAD_INPUT
+        assert "replaced by its embedding; --output names another folder" in caplog.text
+        assert path.read_bytes() == before
+
+    def test_nothing_is_written_where_one_recording_is_bad(self, command, tmp_path):
+        save_recording(tmp_path / "in" / "a.npy")
+        np.save(tmp_path / "in" / "b.npy", np.zeros((4, 3)))
+        assert command(tmp_path / "in", "--embeddings") == BAD_INPUT
+        assert not (tmp_path / "predictions").exists()
+
+    def test_a_network_that_sees_later_frames_says_so(self, command, tmp_path, caplog):
+        path = write_checkpoint(tmp_path / "run", small_config(causal=False))
+        assert command("--checkpoint", path, save_recording(tmp_path / "a.npy"), "--embeddings") == 0
+        assert "not causal: an embedding, and so progress, depends on" in caplog.text
+
+    def test_not_of_frames_as_they_come(self, command, capsys):
+        with pytest.raises(SystemExit):
+            command("-", "--embeddings")
+        assert "whole files" in capsys.readouterr().err
 
 
 class TestHostileInputs:

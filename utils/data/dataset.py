@@ -8,7 +8,7 @@ height, width), and an optional `split.json` (see `utils.data.splits`). `docs/da
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -197,7 +197,11 @@ class VideoData:
         return summarize(splits, self.feature_width, self.skipped_tasks, self.notes)
 
 
-def load_data(config: Mapping[str, Any], standardization: dict[str, Tensor] | None = None) -> VideoData:
+def load_data(
+    config: Mapping[str, Any],
+    standardization: dict[str, Tensor] | None = None,
+    splits: Collection[str] = SPLITS,
+) -> VideoData:
     """Reads and checks a data set.
 
     Args:
@@ -206,13 +210,14 @@ def load_data(config: Mapping[str, Any], standardization: dict[str, Tensor] | No
             reads maps), and FEATURE_LAYOUT, FEATURES_FOLDER and MAX_FRAMES, which are optional.
         standardization: a standardisation computed earlier (such as a checkpoint's), used instead of the training
             split's own; STANDARDIZE is then ignored.
+        splits: those that are needed; the others are empty, and their features aren't looked for.
 
     Raises:
         DataError: with every problem of the annotation, the splits and the features.
     """
     settings = read_data_settings(config)
     measure = settings.standardize and standardization is None
-    prepared = prepare_videos(settings, with_moments=measure)
+    prepared = prepare_videos(settings, with_moments=measure, wanted=splits)
     scans = prepared.scans.values()
     width = next(iter(scans)).shape[0]
     if measure:

@@ -6,7 +6,7 @@ Problems inside files are collected, not raised one by one, so that one error ca
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,12 +66,15 @@ class PreparedVideos:
     notes: list[str] = field(default_factory=list)
 
 
-def prepare_videos(settings: DataSettings, with_moments: bool) -> PreparedVideos:
+def prepare_videos(
+    settings: DataSettings, with_moments: bool, wanted: Collection[str] = SPLITS
+) -> PreparedVideos:
     """Reads the annotation, chooses the splits, scans the features and fits the segments to them.
 
     Args:
         settings: what to read and how.
         with_moments: also measure the features of the training videos.
+        wanted: the splits whose features are read; the others are left empty.
 
     Raises:
         DataError: with every problem found.
@@ -87,7 +90,7 @@ def prepare_videos(settings: DataSettings, with_moments: bool) -> PreparedVideos
             f"{place(settings.annotation_path, task)}{why}" for task, why in prepared.skipped_tasks.items()
         ]
 
-    split_of = {handle: split for task in splits for split in SPLITS for handle in getattr(task, split)}
+    split_of = {handle: split for task in splits for split in wanted for handle in getattr(task, split)}
     videos = [video for video in annotation.videos if video.handle in split_of]
     paths = {video.handle: feature_path(settings.features_folder, video.handle) for video in videos}
     measured = {handle for handle, split in split_of.items() if split == "train"} if with_moments else set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 # Raised with every change of a metric, a baseline or an interval that changes figures: stored ones are then made again.
 METRICS_VERSION = 2
+NOT_KNOWN = "not known"  # of frames_ahead, in metrics.json
 
 
 @dataclass(frozen=True)
@@ -139,8 +140,8 @@ def evaluate_checkpoint(
     """
     checkpoint = load_checkpoint(path)
     config = with_settings(checkpoint["config"], **request.places(), TASKS=request.tasks)
-    data_set = _data_set(config)
-    _check_writable(folder)
+    data_set = data_set_of(config)
+    check_writable(folder)
     data = load_data(config, standardization=checkpoint.get("standardization"))
     tasks = _tasks_to_evaluate(data, data_set, request, path, checkpoint)
     device = torch.device(request.device)
@@ -150,6 +151,53 @@ def evaluate_checkpoint(
     # In frames of the recording, of which the network sees every SKIP_RATE-th.
     frames_ahead = seen * int(config.get("SKIP_RATE") or 1) if seen else 0
 
+    def embed(task: str) -> list[list[EmbeddedVideo]]:
+        return [
+            embed_videos(networks, part, part.of_task(task), device, f"embedding {task}, {split}", with_raw=True)
+            for split, part in (("train", data.train), (request.split, getattr(data, request.split)))
+        ]
+
+    def keep(embedded: Mapping[str, TrainingVideos]) -> None:
+        networks.clear()
+        if not request.tasks:
+            keep_training_embeddings(path, checkpoint, data, embedded, device, request.places())
+
+    description = {
+        "checkpoint": path.name,
+        "fingerprint": _fingerprint(checkpoint, config, data, request, metrics).as_description(),
+        "epoch": checkpoint["epoch"],
+        "data_set": config["DATASET_NAME"],
+        "skipped_tasks": data.skipped_tasks,
+    }
+    return evaluate_embedded(folder, tasks, embed, request, description, frames_ahead, metrics, keep)
+
+
+def evaluate_embedded(
+    folder: Path,
+    tasks: Sequence[str],
+    embed: Callable[[str], Sequence[list[EmbeddedVideo]]],
+    request: EvaluationRequest,
+    description: Mapping[str, Any],
+    frames_ahead: float | None = 0,
+    metrics: Mapping[str, Metric] = METRICS,
+    keep: Callable[[Mapping[str, TrainingVideos]], None] | None = None,
+) -> list[Result]:
+    """Measures embedded videos and writes the CSV files, `metrics.json` and the pictures.
+
+    Args:
+        folder: where to write.
+        tasks: to evaluate, one after the other.
+        embed: gives the training videos of a task and those to judge.
+        request: what to measure and to draw.
+        description: what is evaluated, for `metrics.json`.
+        frames_ahead: how many later frames of the recording an embedding depends on, None if nobody knows.
+        metrics: what to measure.
+        keep: is given the training embeddings of all tasks, after the figures are written and before the pictures
+            are drawn.
+
+    Returns:
+        The figures of every task, then those of the mean of tasks.
+    """
     results: list[Result] = []
     drawn: list[tuple] = []  # what the pictures are made from
     embedded: dict[str, TrainingVideos] = {}
@@ -157,12 +205,7 @@ def evaluate_checkpoint(
         # Embeddings wait on disk, so that memory doesn't grow with the number of tasks.
         waiting = Path(stack.enter_context(TemporaryDirectory(prefix=".embeddings-", dir=folder)))
         for task in tasks:
-            train, chosen = (
-                embed_videos(
-                    networks, part, part.of_task(task), device, f"embedding {task}, {split}", with_raw=True
-                )
-                for split, part in (("train", data.train), (request.split, getattr(data, request.split)))
-            )
+            train, chosen = embed(task)
             found, curves = evaluate_task_with_curves(
                 task, train, chosen, request.classify, frames_ahead, metrics=metrics, kept=request.figures,
                 published=request.published,
@@ -171,25 +214,20 @@ def evaluate_checkpoint(
             if request.figures:
                 spare = [_waiting(waiting, video, TRAINED) for video in train[:1]]
                 drawn.append((task, [_waiting(waiting, v, TRAINED, UNTRAINED) for v in chosen], curves, spare))
-            if not request.tasks:
+            if keep is not None and not request.tasks:
                 embedded[task] = TrainingVideos.of([_waiting(waiting, video, TRAINED) for video in train])
             del train, chosen
         results += mean_over_tasks(results, metrics)
 
-        description = {
-            "checkpoint": path.name,
-            "fingerprint": _fingerprint(checkpoint, config, data, request, metrics).as_description(),
-            "epoch": checkpoint["epoch"],
-            "data_set": config["DATASET_NAME"],
-            "frames_ahead": frames_ahead if np.isfinite(frames_ahead) else None,
-            "skipped_tasks": data.skipped_tasks,
-            "request": request.as_description(),
-            "pictures": [],
-        }
-        content = save_results(folder, results, description)
-        if not request.tasks:
-            keep_training_embeddings(path, checkpoint, data, embedded, device, request.places())
-        del embedded, networks
+        if frames_ahead is None:
+            seen = NOT_KNOWN
+        else:
+            seen = frames_ahead if np.isfinite(frames_ahead) else None
+        further = {"frames_ahead": seen, "request": request.as_description(), "pictures": []}
+        content = save_results(folder, results, {**description, **further})
+        if keep is not None:
+            keep(embedded)
+        del embedded
 
         pictures = [picture for task in drawn for picture in draw_task(folder, *task, request.map_method)]
         del drawn
@@ -237,6 +275,15 @@ def _tasks_to_evaluate(
         for task in others:
             logger.warning("task %r is left out: the checkpoint was not trained on it", task)
         known = [task for task in known if task in trained]
+    return tasks_of_split(data, known, data_set, split)
+
+
+def tasks_of_split(data: VideoData, known: Sequence[str], data_set: Path, split: str) -> list[str]:
+    """Those of the known tasks that have a video in the split; the others are a warning.
+
+    Raises:
+        DataError: there is none.
+    """
     videos = getattr(data, split)
     tasks = [task for task in known if videos.of_task(task)]
     if not tasks:
@@ -259,7 +306,7 @@ def fingerprints_of_figures(paths: Sequence[Path], request: EvaluationRequest) -
     for path in paths:
         checkpoint = load_checkpoint(path)
         config = with_settings(checkpoint["config"], **request.places(), TASKS=request.tasks)
-        _data_set(config)
+        data_set_of(config)
         # Digests are of the files; these settings change only what training makes of them.
         as_in_files = {**config, "STANDARDIZE": False, "MAX_FRAMES": 0, "SEED": 0}
         key = repr(read_data_settings(as_in_files))
@@ -273,8 +320,12 @@ def _fingerprint(
     checkpoint: Mapping[str, Any], config: Mapping[str, Any], data: VideoData, request: EvaluationRequest,
     metrics: Mapping[str, Metric],
 ) -> Fingerprint:
-    measured = {"version": METRICS_VERSION, "names": list(metrics)}
-    return Fingerprint.of(checkpoint, config, evaluated_data_digests(data, request.split), measured)
+    return Fingerprint.of(checkpoint, config, evaluated_data_digests(data, request.split), version_of(metrics))
+
+
+def version_of(metrics: Mapping[str, Metric]) -> dict[str, Any]:
+    """What is measured and by which version, for a fingerprint."""
+    return {"version": METRICS_VERSION, "names": list(metrics)}
 
 
 def stored_results(
@@ -312,7 +363,7 @@ def _time_of(path: Path) -> str:
     return datetime.fromtimestamp(path.stat().st_mtime).isoformat(" ", "minutes")
 
 
-def _data_set(config: Mapping[str, Any]) -> Path:
+def data_set_of(config: Mapping[str, Any]) -> Path:
     """The folder of the data set, which must be there; else the message says which option helps."""
     data_set = Path(config["DATASET_PATH"]) / config["DATASET_NAME"]
     if not data_set.is_dir():
@@ -322,7 +373,7 @@ def _data_set(config: Mapping[str, Any]) -> Path:
     return data_set
 
 
-def _check_writable(folder: Path) -> None:
+def check_writable(folder: Path) -> None:
     """Says what can be known to go wrong before the videos are embedded, and which option helps."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

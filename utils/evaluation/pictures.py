@@ -118,6 +118,7 @@ def _draw_similarity(task: str, first: EmbeddedVideo, second: EmbeddedVideo, pat
 
 
 def _draw_map(task: str, test: Sequence[EmbeddedVideo], method: str, path: Path) -> None:
-    """Of the trained and of the untrained network, beside each other."""
-    networks = {name: [video.embeddings[name] for video in test] for name in (TRAINED, UNTRAINED)}
+    """Of the trained and, where there is one, of the untrained network, beside each other."""
+    names = [name for name in (TRAINED, UNTRAINED) if name in test[0].embeddings]
+    networks = {name: [video.embeddings[name] for video in test] for name in names}
     plot_embedding_map(path, networks, [video.progress for video in test], task, method)

@@ -34,7 +34,7 @@ def measure_progress(
     task: str,
     statistics: TaskStatistics,
     test: Sequence[EmbeddedVideo],
-    frames_ahead: float = 0,
+    frames_ahead: float | None = 0,
     readouts: Mapping[str, Mapping[str, Readout]] | None = None,
     metrics: Mapping[str, Metric] = METRICS,
     kept: int = 0,
@@ -55,8 +55,12 @@ def measure_progress(
         Needs.ACTION_OFFLINE: map(offline_action_progress, test),
     }
     of_networks = {row_name(n, r) for n in test[0].embeddings if n != RAW for r in ("", *readouts.get(n, {}))}
-    seen = f"{frames_ahead} frames" if math.isfinite(frames_ahead) else "all frames"
-    not_causal = Note(NoteKind.NOT_CAUSAL, f"not causal: an embedding sees {seen} ahead")
+    if frames_ahead is None:
+        said = "it is not known whether an embedding sees later frames"
+    else:
+        seen = f"{frames_ahead} frames" if math.isfinite(frames_ahead) else "all frames"
+        said = f"not causal: an embedding sees {seen} ahead"
+    not_causal = Note(NoteKind.NOT_CAUSAL, said)
     measured, curves = [], [Curves() for _ in test[:kept]]
     for needs, of_videos in estimates.items():
         chosen = metrics_that_need(needs, metrics)
@@ -76,7 +80,7 @@ def measure_progress(
             notes: tuple[Note, ...] = ()
             if needs.knows_the_end:
                 notes = (KNOWS_THE_END,)
-            elif frames_ahead and variant in of_networks:
+            elif frames_ahead != 0 and variant in of_networks:
                 notes = (not_causal,)
             weights = np.array(frames, dtype=np.float64) if metrics[metric].of_frames else None
             measured.append(Measured(metrics[metric], variant, np.array(values), notes, weights=weights))

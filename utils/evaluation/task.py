@@ -34,7 +34,7 @@ def evaluate_task(
     train: Sequence[EmbeddedVideo],
     test: Sequence[EmbeddedVideo],
     classify: bool = True,
-    frames_ahead: float = 0,
+    frames_ahead: float | None = 0,
     seed: int = 0,
     metrics: Mapping[str, Metric] = METRICS,
     published: bool = False,
@@ -48,7 +48,7 @@ def evaluate_task_with_curves(
     train: Sequence[EmbeddedVideo],
     test: Sequence[EmbeddedVideo],
     classify: bool = True,
-    frames_ahead: float = 0,
+    frames_ahead: float | None = 0,
     seed: int = 0,
     metrics: Mapping[str, Metric] = METRICS,
     kept: int = 0,
@@ -61,7 +61,8 @@ def evaluate_task_with_curves(
         train: training videos: they set the normalisers and fit the classifier and the regression.
         test: videos to judge, at least one.
         classify: whether to measure what needs the labels of frames, PC: it takes longest.
-        frames_ahead: how many later frames of the recording an embedding depends on; said beside the online figures.
+        frames_ahead: how many later frames of the recording an embedding depends on, None if nobody knows; said
+            beside the online figures.
         seed: of the random neighbours.
         metrics: what to measure.
         kept: how many videos' predicted progress to return.

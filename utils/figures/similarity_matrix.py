@@ -15,7 +15,7 @@ from matplotlib.patheffects import withStroke
 from torch import Tensor
 
 from utils.data.frame_segments import FrameSegments, label_numbers
-from utils.data.segments import is_background
+from utils.data.segments import BACKGROUND, is_background
 from utils.figures.action_bands import (
     action_legend,
     add_action_legend,
@@ -44,8 +44,8 @@ def plot_similarity(
     path: FigurePath,
     first: Tensor,
     second: Tensor,
-    time_dict: Mapping,
-    other: Mapping,
+    time_dict: Mapping | None,
+    other: Mapping | None,
     name: str,
     other_name: str,
     title: str,
@@ -61,7 +61,7 @@ def plot_similarity(
         path: where to write; see `save_figure`.
         first: (N, D) embedding of the first video, on the vertical axis.
         second: (M, D) embedding of the second, on the horizontal axis.
-        time_dict, other: their annotations.
+        time_dict, other: their annotations; None where either has none: then there is no truth to draw.
         name, other_name: their names.
         title: title of the figure.
         time_warping: draw the path of dynamic time warping, which no metric uses.
@@ -69,6 +69,9 @@ def plot_similarity(
     stride = -(-max(len(first), len(second)) // LONGEST_SIDE)
     distance = torch.cdist(first[::stride], second[::stride], compute_mode=EXACT).numpy()
     neighbours = nearest_neighbours(first.numpy(), second.numpy())[0]
+    known = time_dict is not None and other is not None
+    if not known:
+        time_dict, other = (_one_segment(len(frames)) for frames in (first, second))
     truth = valid_alignment(time_dict, other)
     numbering: dict[str, int] = {}
     labels, other_labels = _frame_labels(time_dict, numbering), _frame_labels(other, numbering)
@@ -77,7 +80,7 @@ def plot_similarity(
     right = counts & (other_labels[neighbours] == labels)
 
     styles = video_action_styles([time_dict, other])
-    entries = action_legend(styles, any(is_background(step) for step in [*time_dict["step"], *other["step"]]))
+    entries = action_legend(styles, known and any(is_background(step) for step in [*time_dict["step"], *other["step"]]))
     # Frames are square where that leaves a picture of a reasonable shape.
     height = (WIDTH - 1.2) * float(np.clip(len(first) / len(second), 0.4, 1.1))
     figure = Figure(figsize=(WIDTH, height + legend_height(entries) + 1.6), layout="constrained")
@@ -95,12 +98,13 @@ def plot_similarity(
         extent=(-0.5, len(second) - 0.5, -0.5, len(first) - 0.5),
         interpolation="nearest",
     )
-    handles = [_draw_truth(axes, truth, FrameSegments(time_dict).segment)]
+    handles = [_draw_truth(axes, truth, FrameSegments(time_dict).segment)] if known else []
     if time_warping:
         found = dynamic_time_warping_path(distance) * stride
         warping = {"color": TRUTH, "linewidth": 0.8, "linestyle": (0, (4, 2))}
-        handles += axes.plot(found[:, 1], found[:, 0], label="time warping, which no metric measures", **warping)
-    handles += _draw_neighbours(axes, neighbours, right, counts)
+        label = "time warping, which no metric measures" if known else "time warping"
+        handles += axes.plot(found[:, 1], found[:, 0], label=label, **warping)
+    handles += _draw_neighbours(axes, neighbours, right, counts) if known else _draw_all(axes, neighbours)
     axes.set(xlim=(-0.5, len(second) - 0.5), ylim=(-0.5, len(first) - 0.5))
     axes.tick_params(labelbottom=False, labelleft=False)
     grey = Patch(facecolor=GREYS(0.8 * DARKEST), label="the darker, the fewer frames of the second video are nearer")
@@ -114,9 +118,14 @@ def plot_similarity(
     )
     draw_action_bands(bands, time_dict, styles, vertical=True)
     draw_action_bands(other_bands, other, styles)
+    if not known:  # the axes alone stay
+        for each in (bands, other_bands):
+            each.patches[0].remove()
+            each.spines[["top", "right", "bottom", "left"]].set_visible(False)
     bands.set_ylabel(f"{shown_name(name, LONGEST_VIDEO_NAME)}, frame")
     other_bands.set_xlabel(f"{shown_name(other_name, LONGEST_VIDEO_NAME)}, frame")
-    add_action_legend(figure, entries)
+    if entries:
+        add_action_legend(figure, entries)
     save_figure(figure, path)
 
 
@@ -146,6 +155,17 @@ def closeness_by_frame(distance: np.ndarray) -> np.ndarray:
 def _frame_labels(time_dict: Mapping, numbering: dict[str, int]) -> np.ndarray:
     """(T,) int64, the number of each frame's action; -1 in background, and in no segment, which has the index -1."""
     return np.append(label_numbers(time_dict["step"], numbering), -1)[FrameSegments(time_dict).segment]
+
+
+def _one_segment(number_of_frames: int) -> dict:
+    """Stands in for an annotation that there is none of."""
+    return {"step": [BACKGROUND], "start_frame": [0], "end_frame": [number_of_frames - 1]}
+
+
+def _draw_all(axes: Axes, neighbours: np.ndarray) -> list[Line2D]:
+    """One mark for every frame of the first video, of which nobody knows whether its neighbour is right."""
+    style = {"marker": "o", "color": RIGHT, "markersize": 3.2, "markeredgewidth": 0}
+    return axes.plot(neighbours, np.arange(len(neighbours)), linestyle="", label="nearest frame", **style)
 
 
 def _draw_truth(axes: Axes, truth: ValidAlignment, segments: np.ndarray) -> Line2D:

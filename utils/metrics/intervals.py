@@ -244,6 +244,49 @@ def mean_interval_of_runs(values: np.ndarray, level: float = LEVEL) -> Interval:
     return _combined(of_recordings.mean, (of_recordings, of_runs), 1.0, level)
 
 
+def difference_of_runs(first: Sequence[np.ndarray], second: Sequence[np.ndarray], level: float = LEVEL) -> Interval:
+    """Second minus first, means over tasks, runs and recordings, for other runs and other recordings at once.
+
+        standard error^2 = error^2 of the mean over tasks and recordings of the difference that each has on average
+                         + error^2 of the mean over runs of the difference of their means
+
+    Recordings are paired. Runs are, the first with the first and so on, if both sets have the same number of them: of
+    one task it is then `mean_interval_of_runs(second - first)`. Otherwise the errors of the two sets add up (Welch).
+    A run takes part in all tasks, so that its error doesn't become smaller by their number.
+
+    Args:
+        first, second: of each task, in the same order, (k, n) a figure for each run and recording, or (k, n, n) for
+            each run and ordered pair; the same recordings in both. NaN as in `mean_interval_of_runs`.
+        level: share of intervals that shall hold the true difference.
+
+    Returns:
+        The interval. Of one run beside one it says nothing of other runs; of one beside several there is none.
+
+    Raises:
+        ValueError: there is no task, or a figure is missing in some of the runs alone.
+    """
+    if not first or len(first) != len(second):
+        raise ValueError(f"expected figures of the same tasks, at least one; got {len(first)} and {len(second)}")
+    of_tasks, means = [], []
+    for one, other in zip(first, second, strict=True):
+        missing = np.isnan(one[0]) | (np.eye(one.shape[1], dtype=bool) if one.ndim == 3 else False)
+        together = np.concatenate([one, other])
+        if (np.isnan(together) & ~missing).any():
+            raise ValueError("a recording or pair has a figure in some of the runs alone, so that their means differ")
+        difference = other.mean(axis=0) - one.mean(axis=0)
+        of_tasks.append((mean_interval if one.ndim == 2 else pair_mean_interval)(difference, level))
+        means.append([np.array([run[~missing].mean() for run in runs]) for runs in (one, other)])
+    of_recordings = interval_over_tasks(of_tasks, level)
+    by_run, other_by_run = (np.mean([task[side] for task in means], axis=0) for side in (0, 1))
+    if len(by_run) == len(other_by_run) == 1 or not of_recordings.exists:
+        return of_recordings
+    if len(by_run) == len(other_by_run):
+        of_runs = [mean_interval(other_by_run - by_run, level)]
+    else:
+        of_runs = [mean_interval(-by_run, level), mean_interval(other_by_run, level)]
+    return _combined(of_recordings.mean, (of_recordings, *of_runs), 1.0, level)
+
+
 def _combined(mean: float, parts: Sequence[Interval], weight: float, level: float) -> Interval:
     """Interval of a mean with an error that is `weight` times the sum of the parts' independent errors."""
     variances = [part.standard_error**2 for part in parts]

@@ -82,17 +82,34 @@ def embed_videos(
         for name, embedding in embeddings.items():
             if not torch.isfinite(embedding).all():
                 raise CheckpointError(f"the {name} gives a non-finite embedding for video {handle!r}")
-        paths = {name: path_length(embedding) for name, embedding in embeddings.items()}
-        if with_raw and features.ndim == 2:
-            embeddings[RAW] = features.float()
-        videos.append(
-            EmbeddedVideo(
-                handle=handle,
-                time_dict=time_dict,
-                progress=get_trueprogress(time_dict).double().numpy(),
-                action_progress=get_trueprogress_per_action(time_dict).double().numpy(),
-                paths={**paths, RAW: path_length(features)},
-                embeddings={name: embedding.cpu() for name, embedding in embeddings.items()},
-            )
-        )
+        videos.append(embedded_video(handle, time_dict, embeddings, features, with_raw))
     return videos
+
+
+def embedded_video(
+    handle: str,
+    time_dict: Mapping,
+    embeddings: Mapping[str, Tensor],
+    features: Tensor | None = None,
+    with_raw: bool = False,
+) -> EmbeddedVideo:
+    """A video that has been embedded.
+
+    Args:
+        handle, time_dict: its name and annotation.
+        embeddings: by network, (T, D).
+        features: (T, ...), or None if there are none.
+        with_raw: keep the features themselves as an embedding too, if they are (T, D).
+    """
+    sources = dict(embeddings) if features is None else {**embeddings, RAW: features}
+    kept = dict(embeddings)
+    if with_raw and features is not None and features.ndim == 2:
+        kept[RAW] = features.float()
+    return EmbeddedVideo(
+        handle=handle,
+        time_dict=time_dict,
+        progress=get_trueprogress(time_dict).double().numpy(),
+        action_progress=get_trueprogress_per_action(time_dict).double().numpy(),
+        paths={name: path_length(values) for name, values in sources.items()},
+        embeddings={name: values.cpu() for name, values in kept.items()},
+    )

@@ -1,17 +1,20 @@
-"""Recordings in, predicted progress out: feature files, CSV files and pictures."""
+"""Recordings in, predicted progress and embeddings out: feature files, CSV files and pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from utils.data.features import FEATURE_RANK, FeatureFormat, open_features, read_features
 from utils.errors import DataError
 from utils.figures.prediction_curve import plot_prediction
-from utils.files import write_csv
+from utils.files import atomic_write, write_csv
 from utils.prediction.predictor import ProgressPredictor
+from utils.prediction.recording_embedder import RecordingEmbedder
 
 DECIMALS = 6
 TEXT_SUFFIXES = (".txt", ".csv", ".tsv", ".dat")
@@ -38,8 +41,10 @@ def feature_files(paths: Sequence[str]) -> list[Path]:
     return files
 
 
-def predict_file(predictor: ProgressPredictor, path: Path, features_first: bool = False) -> np.ndarray:
-    """Progress of one feature file, (T,).
+def predict_file(
+    predictor: ProgressPredictor, path: Path, features_first: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Progress (T,) of one feature file, and its embedding (T, E); see `ProgressPredictor.predict_with_embedding`.
 
     Args:
         predictor: what predicts.
@@ -49,25 +54,81 @@ def predict_file(predictor: ProgressPredictor, path: Path, features_first: bool 
     Raises:
         DataError: the file can't be read, or holds what the network doesn't read; names the file.
     """
-    file_format = FeatureFormat(predictor.rank, features_first)
-    try:
+    features = read_recording(predictor, path, features_first)
+    with _named(path):
+        return predictor.predict_with_embedding(features)
+
+
+def predict_files(
+    predictor: ProgressPredictor, files: Sequence[Path], features_first: bool = False, embeddings: Path | None = None
+) -> dict[str, np.ndarray]:
+    """Progress (T,) of feature files, by the stem of their names.
+
+    Args:
+        predictor: what predicts.
+        files: of different stems.
+        features_first: the files are (D, T).
+        embeddings: where to write the embedding of each as `<stem>.npy`, after all have been read; None for nowhere.
+
+    Raises:
+        DataError: see `predict_file`; or an embedding would replace its own recording.
+    """
+    predictions: dict[str, np.ndarray] = {}
+    if embeddings is not None:
+        for file in files:
+            if file.resolve() == (embeddings / f"{file.stem}.npy").resolve():
+                raise DataError(f"{file} would be replaced by its embedding; --output names another folder")
+    with TemporaryDirectory(prefix="embeddings-") as folder:  # they may be larger than memory
+        for file in files:
+            predictions[file.stem], embedding = predict_file(predictor, file, features_first)
+            if embeddings is not None:
+                np.save(Path(folder) / f"{len(predictions)}.npy", embedding)
+        if embeddings is not None:
+            for number, name in enumerate(predictions, start=1):
+                embedding = np.load(Path(folder) / f"{number}.npy", mmap_mode="r")
+                with atomic_write(embeddings / f"{name}.npy") as temporary:
+                    np.save(temporary, embedding, allow_pickle=False)
+    return predictions
+
+
+def embed_file(embedder: RecordingEmbedder, path: Path, features_first: bool = False) -> np.ndarray:
+    """The embedding of one feature file; see `RecordingEmbedder.embed_recording` and `predict_file`."""
+    features = read_recording(embedder, path, features_first)
+    with _named(path):
+        return embedder.embed_recording(features).numpy()
+
+
+def read_recording(embedder: RecordingEmbedder, path: Path, features_first: bool = False) -> np.ndarray:
+    """The features of one file, frames first, as the network reads them but for the standardisation.
+
+    Raises:
+        DataError: see `predict_file`.
+    """
+    file_format = FeatureFormat(embedder.rank, features_first)
+    with _named(path):
         try:
             view = open_features(path, file_format)
         except DataError as error:
             if path.suffix in TEXT_SUFFIXES and path.is_file():
                 raise DataError(f"{error}; text is read from standard input: predict.py ... - < {path}") from error
             raise
-        if view.shape[1] != predictor.feature_width or not len(view):
-            turned = view.shape[0] == predictor.feature_width and predictor.rank == FEATURE_RANK
+        if view.shape[1] != embedder.feature_width or not len(view):
+            turned = view.shape[0] == embedder.feature_width and embedder.rank == FEATURE_RANK
             layout = "features_first" if features_first else "frames_first"
             raise DataError(
                 f"has shape {view.shape}, frames first; expected at least 1 frame of width "
-                f"{predictor.feature_width}"
+                f"{embedder.feature_width}"
                 + (f" (transposed? the network was trained on files laid out {layout})" if turned else "")
             )
         with np.errstate(over="ignore"):
-            features = read_features(path, file_format)
-        return predictor.predict(features)
+            return read_features(path, file_format)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Says which file a problem is in."""
+    try:
+        yield
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
 

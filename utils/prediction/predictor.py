@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,9 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from utils.ckpt_save import load_checkpoint, load_model
-from utils.data.features import FEATURE_RANK, MAP_RANK
-from utils.data.standardization import checked_standardization
+from utils.ckpt_save import load_checkpoint
+from utils.data.features import FEATURE_RANK
 from utils.errors import CheckpointError, DataError, MissingFileError, nearest_name, shown
 from utils.prediction.readouts import (
     READOUTS,
@@ -24,26 +22,20 @@ from utils.prediction.readouts import (
     make_training_readout,
     run_readout,
 )
+from utils.prediction.recording_embedder import RecordingEmbedder, settings_of_checkpoint
 from utils.prediction.stream import ProgressStream
 from utils.prediction.training_embeddings import TrainingVideos, load_training_embeddings
-from utils.registry import reads_maps
 from utils.tensorops import mean_total_path, path_length
 
-logger = logging.getLogger(__name__)
 
-
-class ProgressPredictor:
+class ProgressPredictor(RecordingEmbedder):
     """Predicts how far a recording is, from its features.
 
     Args:
         model: a network in evaluation mode, on `device`.
         readout: how progress is read from its embedding.
-        feature_width: D of the features, or the channels of the maps.
-        rank: axes of a recording's features, 2 for (T, D), 4 for maps (T, channels, height, width).
-        standardization: {'mean', 'std'} of (feature_width,), or None.
-        skip_rate: the network was trained on every skip_rate-th frame and sees only those here; a frame in
-            between has the progress of the last one seen.
-        device: where the network computes.
+        feature_width, rank, standardization, skip_rate, device: see `RecordingEmbedder`. A frame that the network
+            doesn't see has the progress of the last one seen.
 
     Example:
         >>> predictor = ProgressPredictor.from_checkpoint("best_model_combined.pt")    # doctest: +SKIP
@@ -60,13 +52,8 @@ class ProgressPredictor:
         skip_rate: int = 1,
         device: torch.device | str = "cpu",
     ):
-        self.model, self.readout, self.device = model, readout, torch.device(device)
-        self.feature_width, self.rank, self.skip_rate = feature_width, rank, skip_rate
-        self._standardization = None
-        if standardization is not None:
-            checked = checked_standardization(standardization, feature_width)
-            shape = (-1,) + (1,) * (rank - 2)
-            self._standardization = tuple(checked[key].view(shape) for key in ("mean", "std"))
+        super().__init__(model, feature_width, rank, standardization, skip_rate, device)
+        self.readout = readout
 
     @classmethod
     def from_checkpoint(
@@ -98,32 +85,8 @@ class ProgressPredictor:
         if readout not in READOUTS:
             raise DataError(f"the read-out is {shown(readout)}; expected one of {', '.join(READOUTS)}")
         checkpoint = load_checkpoint(path) if checkpoint is None else checkpoint
-        config = checkpoint["config"]
-        return cls(
-            load_model(checkpoint, device),
-            _make_readout(path, checkpoint, task, readout, training_videos),
-            checkpoint["feature_width"],
-            MAP_RANK if reads_maps(config) else FEATURE_RANK,
-            checkpoint.get("standardization"),
-            int(config.get("SKIP_RATE", 1)),
-            device,
-        )
-
-    @property
-    def frames_ahead(self) -> int | float:
-        """How many later frames a frame's progress depends on, and by how many a stream lags: 0 when causal.
-
-        In frames of the recording; infinite where the network reads the whole video for every frame.
-        """
-        return self.model.frames_ahead * self.skip_rate if self.model.frames_ahead else 0
-
-    def log_what_it_reads(self) -> None:
-        """Says in the log what is not read of a recording, and what is read ahead of a frame."""
-        if self.skip_rate > 1:
-            logger.info("the network sees every %d-th frame, as in its training", self.skip_rate)
-        if self.frames_ahead:
-            seen = f"{self.frames_ahead} frames" if math.isfinite(self.frames_ahead) else "all frames"
-            logger.warning("the network is not causal: progress depends on %s ahead and lags by them", seen)
+        model, *rest = settings_of_checkpoint(checkpoint, device)
+        return cls(model, _make_readout(path, checkpoint, task, readout, training_videos), *rest)
 
     def predict(self, features: np.ndarray | Tensor) -> np.ndarray:
         """Progress of a whole recording.
@@ -139,11 +102,19 @@ class ProgressPredictor:
         Raises:
             DataError: another shape, no frame, or a value that isn't finite in single precision.
         """
-        frames = self.check_frames(features)
-        if not len(frames):
-            raise DataError("there is no frame; expected at least 1")
-        progress = run_readout(self.readout, self.embed(frames[:: self.skip_rate]))
-        return np.repeat(progress, self.skip_rate)[: len(frames)]
+        return self.predict_with_embedding(features)[0]
+
+    def predict_with_embedding(self, features: np.ndarray | Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """As `predict`, and the embedding that progress is read from.
+
+        Returns:
+            Progress (T,) float64 in [0, 1], and the embedding (T, E) float32; where skip_rate is above 1, a frame that
+            the network doesn't see has those of the last one seen.
+        """
+        embedding = self.embed_recording(features)
+        number = len(features)
+        progress = np.repeat(run_readout(self.readout, embedding), self.skip_rate)[:number]
+        return progress, np.repeat(embedding.numpy(), self.skip_rate, axis=0)[:number]
 
     def stream(self) -> ProgressStream:
         """A stream for a recording that is still going on; every recording needs its own.
@@ -157,55 +128,6 @@ class ProgressPredictor:
                 "'interleaved', as of checkpoints of the original code) reads the whole video for every frame"
             )
         return ProgressStream(self)
-
-    @torch.inference_mode()
-    def embed(self, frames: Tensor) -> Tensor:
-        """(n, ...) checked frames to their embedding (n, D), as if they were a whole video.
-
-        Raises:
-            CheckpointError: the embedding isn't finite.
-        """
-        if self._standardization is not None:
-            mean, deviation = self._standardization
-            frames = (frames - mean) / deviation
-        embedding = self.model([frames.to(self.device)])["outputs"][0].float().cpu()
-        if not torch.isfinite(embedding).all():
-            raise CheckpointError("the network gives a non-finite embedding for these features")
-        return embedding
-
-    def check_frames(self, features: np.ndarray | Tensor, first: int = 0) -> Tensor:
-        """The features as float32 (n, ...), n >= 0.
-
-        Args:
-            features: what the caller gave.
-            first: number of the first of these frames, for the message.
-
-        Raises:
-            DataError: see `predict`.
-        """
-        if isinstance(features, np.ndarray):
-            if features.dtype.kind not in "fiu":
-                raise DataError(f"the features are of type {features.dtype}; expected real numbers")
-            with np.errstate(over="ignore"):  # what overflows is found below, with its place
-                features = torch.from_numpy(np.array(features, dtype=np.float32))
-        try:
-            frames = torch.as_tensor(features)
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise DataError(f"the features are {shown(features)}; expected an array of numbers") from error
-        if frames.is_complex() or frames.dtype == torch.bool:
-            raise DataError(f"the features are of type {frames.dtype}; expected real numbers")
-        wanted = f"(frames, {self.feature_width}{', height, width' if self.rank == MAP_RANK else ''})"
-        if frames.dim() != self.rank or frames.shape[1] != self.feature_width or 0 in frames.shape[1:]:
-            raise DataError(f"the features have shape {tuple(frames.shape)}; expected {wanted}")
-        frames = frames.detach().to("cpu", torch.float32)
-        finite = torch.isfinite(frames)
-        if not finite.all():
-            frame, *feature = torch.nonzero(~finite)[0].tolist()
-            raise DataError(
-                f"the features hold {float(frames[(frame, *feature)])} at frame {first + frame}, "
-                f"feature {', '.join(map(str, feature))}; expected finite single-precision values"
-            )
-        return frames
 
 
 def _make_readout(

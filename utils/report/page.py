@@ -140,7 +140,7 @@ def read_evaluation(folder: Path, metrics: Mapping[str, Metric] = METRICS) -> di
         "name": folder.name,
         "data_set": description["data_set"],
         "checkpoint": description["checkpoint"],
-        "epoch": int(description["epoch"]),
+        "epoch": None if description["epoch"] is None else int(description["epoch"]),  # None: not of a checkpoint
         "split": description["request"]["split"],
         "frames_ahead": description.get("frames_ahead", 0),
         "skipped_tasks": dict(description.get("skipped_tasks") or {}),

@@ -2,10 +2,11 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import ttest_1samp
+from scipy.stats import t, ttest_1samp
 
 from utils.metrics.intervals import (
     FEWEST_RECORDINGS,
+    difference_of_runs,
     interval_over_tasks,
     mean_interval,
     mean_interval_of_runs,
@@ -296,3 +297,49 @@ def test_clipped_to_the_range_of_the_metric():
     cut = wide.clipped(0.0, 1.0)
     assert (cut.low, cut.mean, cut.high) == (0.0, wide.mean, 1.0)
     assert math.isnan(mean_interval(np.array([0.5])).clipped(0.0, 1.0).low)
+
+
+class TestDifferenceOfRuns:
+    def test_one_task_and_as_many_runs_is_the_interval_of_their_differences(self):
+        first, second = np.random.default_rng(0).normal(size=(2, 3, 6))
+        assert difference_of_runs([first], [second]) == pytest.approx(mean_interval_of_runs(second - first))
+        first, second = np.random.default_rng(0).normal(size=(2, 3, 6, 6))
+        assert difference_of_runs([first], [second]) == pytest.approx(mean_interval_of_runs(second - first))
+
+    def test_other_numbers_of_runs_add_their_errors(self):
+        """Symmetric figures, so that nothing is added for skewness; by hand."""
+        first = np.array([[0.0, 1.0, 2.0], [2.0, 3.0, 4.0]])
+        second = np.array([[5.0, 7.0, 9.0], [6.0, 8.0, 10.0], [7.0, 9.0, 11.0]])
+        found = difference_of_runs([first], [second])
+        assert found.mean == pytest.approx(6)  # 8 - 2; by recording 5, 6, 7
+        errors = np.array([1 / 3, 2 / 2, 1 / 3])  # of recordings, of the two runs, of the three
+        freedom = errors.sum() ** 2 / (errors**2 / [2, 1, 2]).sum()
+        half = t.ppf(0.975, freedom) * math.sqrt(errors.sum())
+        assert (found.low, found.high) == pytest.approx((6 - half, 6 + half))
+
+    def test_the_error_of_a_run_is_no_smaller_for_many_tasks(self):
+        """All that differs is the run: each adds the same to every recording of every task."""
+        shift = np.array([-1.0, 0.0, 1.0])[:, None]
+        recordings = np.zeros((3, 4))
+        one = difference_of_runs([recordings], [recordings + shift])
+        many = difference_of_runs([recordings] * 10, [recordings + shift] * 10)
+        assert many.standard_error == pytest.approx(one.standard_error)
+        assert one.standard_error == pytest.approx(1 / math.sqrt(3))
+
+    def test_one_run_beside_several_has_no_interval(self):
+        first, second = np.random.default_rng(0).normal(size=(2, 3, 6))
+        assert not difference_of_runs([first[:1]], [second]).exists
+        alone = difference_of_runs([first[:1]], [second[:1]])
+        assert alone == pytest.approx(mean_interval((second - first)[0]))
+
+    def test_a_figure_that_one_run_lacks(self):
+        first, second = np.random.default_rng(0).normal(size=(2, 3, 6))
+        second[1, 2] = np.nan
+        with pytest.raises(ValueError, match="some of the runs alone"):
+            difference_of_runs([first], [second])
+        first[:, 2] = second[:, 2] = np.nan
+        assert difference_of_runs([first], [second]).exists
+
+    def test_no_task(self):
+        with pytest.raises(ValueError, match="at least one"):
+            difference_of_runs([], [])
