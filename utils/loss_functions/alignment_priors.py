@@ -1,15 +1,15 @@
-"""Where VAVA expects a pair of frames to be matched: two Gaussian priors over the cells of a pair of videos.
+"""The priors of VAVA: two Gaussians over the cells (frame i, frame j) of a pair of videos.
 
 With x_i and y_j in [0, 1] the positions of the frames in their videos, a cell (i, j) is at the distance
 
     consistency:  |x_i - y_j| / sqrt(2)
     optimality:   (|x_i - x_(i*(j))| + |y_j - y_(j*(i))|) / 2
 
-from the diagonal (both videos at one speed), or from i*(j) and j*(i), the nearest neighbours of its two
+from the diagonal (both videos at the same speed), or from i*(j) and j*(i), the nearest neighbours of its two
 frames in the other video. Each prior is exp(-distance^2 / (2 width^2)), divided by its mean over the cells.
-Their mixture starts with the first and ends with the second. Source: VAVA (Liu et al., CVPR 2022, "Learning
-to align sequential actions in the wild"), which measures distances in frames; positions make the priors
-independent of the number of frames.
+At the start of training their mixture is the first prior, at the end the second. Source: VAVA (Liu et al., CVPR
+2022, "Learning to align sequential actions in the wild"), which measures distances in frames; with positions, the
+priors don't depend on the number of frames.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from utils.loss_functions.pairwise import row_blocks
 
-# Far from its ridge a prior is a tiny constant: no logarithm of 0, and no slow denormal numbers.
+# Far from its maximum a prior is a tiny constant: this avoids a logarithm of 0 and slow denormal numbers.
 _LEAST_EXPONENT = -80.0
 
 
@@ -47,11 +47,11 @@ def mixed_prior(
     """share * consistency + (1 - share) * optimality, (B, N, M), with mean 1 over the cells of each pair.
 
     Args:
-        costs: (B, N, M) distances, of which only the nearest neighbours are used; a prior passes no gradient.
+        costs: (B, N, M) distances, from which only the nearest neighbours are found; a prior has no gradient.
         lengths: frames of both videos of each pair.
         masses: `uniform_mass` of the rows and of the columns.
-        share: of the consistency prior, in [0, 1].
-        width: standard deviation > 0 of both, as a share of the video.
+        share: share of the consistency prior, in [0, 1].
+        width: standard deviation > 0 of both priors, as a share of the video's length.
     """
     x = positions([n for n, _ in lengths], costs.shape[1], costs)
     y = positions([m for _, m in lengths], costs.shape[2], costs)

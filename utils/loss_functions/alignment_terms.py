@@ -1,15 +1,15 @@
-"""The alignment losses that a configuration turns on, each called with what its signature asks for.
+"""The alignment losses that a configuration turns on, each called with the arguments that its signature names.
 
-A loss is any function whose first argument is the list of embeddings, (T_i, D) each, of the videos of a batch. Of
-what the training knows besides, it gets what its signature names:
+A loss is any function whose first argument is the list of embeddings, (T_i, D) each, of the videos of a batch. It
+also gets those of the following arguments that its signature names:
 
-    dropouts            one context (D + 1,) a video, from the drop network
+    dropouts            one context (D + 1,) for each video, from the drop network
     epoch, global_step  number of the epoch, from 0
     times               the videos' time_dicts, or None where there is no annotation
     generator           CPU generator of the step's random choices
 
-and its other parameters from its group of settings. It returns a scalar tensor with a gradient, also where the batch
-gives nothing to compare. `tests/contracts/losses.py` checks what else is expected of it.
+and its other parameters from its group of settings. It returns a scalar tensor with a gradient, even if the batch has
+nothing to compare. `tests/contracts/losses.py` checks everything that a loss must do.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class AlignmentTerm:
         function: the loss.
         parameters: its settings, by name.
         group: their key in the configuration, for messages.
-        dropouts_while: with which settings it reads the `dropouts` that its signature names; None: always.
+        dropouts_while: with which settings it uses its argument `dropouts`; None: always.
 
     Attributes:
-        asked_for: what of SUPPLIED its signature names.
+        asked_for: the arguments of SUPPLIED that its signature names.
         reads_dropouts: whether it needs the contexts of the drop network.
 
     Raises:
@@ -100,14 +100,14 @@ class AlignmentTerm:
 
 
 def alignment_terms(config: Any) -> dict[str, AlignmentTerm]:
-    """The losses that LOSS_TYPE turns on, by name; only theirs are imported.
+    """The losses that LOSS_TYPE turns on, by name; only these are imported.
 
     Args:
-        config: LOSS_TYPE, and for each loss that is on its group of settings; CUSTOM_LOSSES says where those from
-            outside the repository are.
+        config: LOSS_TYPE, the group of settings of each loss that is on, and CUSTOM_LOSSES, the location of losses
+            from outside the repository.
 
     Raises:
-        ConfigError: no loss is on, one is unknown or can't be loaded, its settings aren't its parameters, or it reads
+        ConfigError: no loss is on, one is unknown or can't be loaded, its settings aren't its parameters, or it uses
             dropouts and there is no drop network.
     """
     custom = _setting(config, CUSTOM_LOSSES, {})
@@ -130,7 +130,7 @@ def alignment_terms(config: Any) -> dict[str, AlignmentTerm]:
 
 
 def _setting(config: Any, key: str, default: Any = None) -> Any:
-    """The setting at a dotted key, of a mapping or of an object with attributes."""
+    """The setting at a dotted key of a mapping or an object with attributes."""
     for part in key.split("."):
         config = config.get(part) if hasattr(config, "keys") else getattr(config, part, None)
         if config is None:
@@ -141,7 +141,7 @@ def _setting(config: Any, key: str, default: Any = None) -> Any:
 
 
 def _keyword_parameters(name: str, function: Any) -> tuple[dict[str, inspect.Parameter], bool]:
-    """What a loss can be given by name after the embeddings, and whether any other name will do."""
+    """The parameters of a loss after the embeddings, and whether it accepts any other name too."""
     if not callable(function):
         raise ConfigError(f"the loss {name} is {shown(function)}; expected a function of the embeddings")
     try:

@@ -1,8 +1,8 @@
-"""A loss whose gradient is computed beside its value, in one pass.
+"""A loss whose gradient is computed together with its value, in one pass.
 
-Where the gradient has a closed form, the tensors of frames by frames that it needs are at hand while the
-value is being computed. Accumulating it there means that none of them is kept for the backward pass, however
-many pairs of videos a batch holds: what stays alive is one gradient of the size of each embedding.
+If the gradient has a closed form, the (frames x frames) tensors that it needs exist while the value is computed.
+The gradient is accumulated at this moment, so none of these tensors is kept for the backward pass, however many
+pairs of videos a batch has. Only one gradient of the size of each embedding is kept.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,8 +20,8 @@ def with_closed_form_gradient(compute: Computation, sequences: Sequence[Tensor])
     """compute(sequences, gradients) as a differentiable scalar.
 
     Args:
-        compute: returns the value of the loss at embeddings that carry no graph and, where `gradients` isn't
-            None, adds the gradient to these tensors, which start at zero and are shaped like the embeddings.
+        compute: returns the value of the loss at embeddings without a graph. If `gradients` isn't None, it adds the
+            gradient to these tensors, which are zero at first and have the shapes of the embeddings.
         sequences: embeddings (T_i, D) of one floating-point type on one device.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Loops compiled with numba, and where they can stand in for tensor operations."""
+"""Loops compiled with numba, and whether they can replace tensor operations."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def numba_is_installed() -> bool:
 def compiled(**settings: Any) -> Callable[[Callable], Callable]:
     """A decorator: `numba.njit` with these settings and a cache on the disk, or without one.
 
-    numba keeps the cache beside the source or in the user's own folder, and refuses to compile where it may write
-    to neither: a container with a read-only image, a job without a home. There the function is compiled anew in
-    every process, which takes some seconds.
+    numba writes its cache beside the source or into the user's folder. If it can write to neither (a container with a
+    read-only image, a job without a home folder), it refuses to compile. Then the function is compiled without a
+    cache, in every process, which takes some seconds.
 
     Raises:
         MissingExtraError: numba isn't installed.

@@ -3,12 +3,11 @@
     sum over i != j of   w_ij max(0, margin - D_ij)   for distant frames,   D_ij / w_ij   for neighbours,
     w_ij = (t_i - t_j)^2 + 1
 
-with D_ij the distance of two frames' embeddings: distant frames are pushed apart, neighbours pulled together,
+with D_ij the distance of two frames' embeddings: distant frames are pushed apart, neighbours are pulled together,
 and both parts have a gradient. Here each of the two sums is a weighted mean (divided by the sum of its
-weights), and the time t runs from 0 to `DURATION` in every video, so that neither the size nor the meaning of
-the term depends on the number of frames a second: the same recording sampled twice as densely has about the
-same value. Neighbours are frames no further apart than `window`, a share of the video, and in any case
-adjacent frames.
+weights), and the time t runs from 0 to `DURATION` in every video. So the term doesn't depend on the number of
+frames per second: the same recording sampled at twice the rate has about the same value. Neighbours are frames
+at most `window` apart (a share of the video's length), and always adjacent frames.
 """
 
 from functools import lru_cache
@@ -21,10 +20,10 @@ from utils.loss_functions.cycle_back import checked_sequences, zero_with_gradien
 from utils.loss_functions.pairwise import centred, distances_of, gradient_of_distances
 from utils.loss_functions.similarity import DEFAULT_SIMILARITY, Scaling, scaling_of
 
-# The length of every video in the units of t. Between the two ends of a video w is then about 1600; between
-# adjacent frames of a long video it is about 1.
+# The length of every video in units of t. Between the two ends of a video w is then about 1600, and between
+# adjacent frames of a long video about 1.
 DURATION = 40.0
-# Elements of one block of frames by frames: on a CPU it stays in the cache, on a GPU it fills the machine.
+# Elements of one (frames x frames) block: on a CPU it fits into the cache, on a GPU it uses all cores.
 _BLOCK_ELEMENTS = {"cpu": 2**18}
 _BLOCK_ELEMENTS_ELSEWHERE = 2**24
 _SMALLEST_BLOCK = 32
@@ -38,7 +37,7 @@ def contrastive_inverse_difference_moment(
     Args:
         sequence: (T, D) embeddings.
         window: half width of the neighbourhood as a share of the video, in [0, 1].
-        margin: distance beyond which distant frames are left alone, > 0.
+        margin: distance > 0 from which on distant frames are not pushed further apart.
         similarity: the distance, one of `similarity.SIMILARITIES`.
 
     Returns:
@@ -71,7 +70,7 @@ def check_regulariser(window: float, margin: float) -> None:
 def add_regulariser(
     frames: Tensor, window: float, margin: float, scaling: Scaling, weight: float, gradient: Tensor | None
 ) -> Tensor:
-    """weight * I(X) at frames (T, D) that carry no graph; adds its gradient to `gradient` (T, D) unless None.
+    """weight * I(X) at frames (T, D) without a graph; adds its gradient to `gradient` (T, D) unless that is None.
 
     The distances are symmetric: blocks of rows meet the columns from their own first frame on, and two matrix
     products a block give the gradient. No block outlives its turn.
@@ -85,7 +84,7 @@ def add_regulariser(
     start = 0
     while start < length:
         rows = min(length - start, max(_SMALLEST_BLOCK, elements // (length - start)))
-        # Rows in reverse order: then the offset j - i grows along rows and columns alike, and the weights of
+        # Rows in reverse order: then the offset j - i grows both along rows and along columns, and the weights of
         # all cells are a view of the weights by offset.
         block, others = frames[start : start + rows].flip(0), frames[start:]
         distances, slope = distances_of(block, others, scaling)
@@ -94,7 +93,7 @@ def add_regulariser(
         far_here = far.as_strided(shape, (1, 1), first)
         pushed = torch.where(distances < margin, far_here, 0.0)
         to_distances = near_here - pushed
-        # Every pair counts in both orders; the square part of the block holds both already.
+        # Every pair counts in both orders; the square part of the block contains both already.
         pushed[:, :rows] *= 0.5
         to_distances[:, :rows] *= 0.5
         total += margin * pushed.sum() + torch.dot(to_distances.flatten(), distances.flatten())
@@ -133,7 +132,7 @@ def _weights_by_offset(
 ) -> tuple[Tensor, Tensor]:
     """Weights of neighbours and of distant frames for the offsets j - i = -(length - 1) .. length - 1.
 
-    Each is 0 where the other applies, both are 0 for j = i, and each sums to 1 over all pairs of frames.
+    At each offset at least one of the two is 0; both are 0 for j = i. Each sums to 1 over all pairs of frames.
     """
     offsets = torch.arange(1 - length, length, dtype=torch.float64, device=device).abs_()
     weight = (offsets * (DURATION / (length - 1))).square() + 1.0

@@ -1,15 +1,15 @@
-"""What TCC and GTCC share: cycle-back regression, and the reading of a batch of videos.
+"""Shared by TCC and GTCC: cycle-back regression, and the checks of a batch of videos.
 
-A frame i of video U goes to its soft neighbour in V and back: the weights beta over the frames of U say where
-it lands. With t the position of a frame, i / (N - 1) in [0, 1],
+A cycle goes from frame i of video U to its soft nearest neighbour in V and back to U; the weights beta over the
+frames of U give the frame at which it ends. With t the position of a frame, i / (N - 1) in [0, 1],
 
     mu = sum_l beta_l t_l,    sigma^2 = sum_l beta_l (t_l - mu)^2
     L_cbr(i) = (t_i - mu)^2 / (sigma^2 + VARIANCE_FLOOR) + lambda log sqrt(sigma^2 + VARIANCE_FLOOR)
-    L_cbr(i) = (t_i - mu)^2                                                    where lambda = 0
+    L_cbr(i) = (t_i - mu)^2                                                    if lambda = 0
 
-(TCC, CVPR 2019, section 3.2; GTCC, CVPR 2024.) A saturated softmax has sigma^2 = 0. The floor is a constant
-in positions, not in frames, so the value does not grow with the length of a video: it lies between lambda
-log(VARIANCE_FLOOR) / 2 and 1 / VARIANCE_FLOOR.
+(TCC, CVPR 2019, section 3.2; GTCC, CVPR 2024.) A saturated softmax has sigma^2 = 0, so the variance has a floor. It
+is constant in positions, not in frames, so the value does not grow with the length of a video: it is between
+lambda log(VARIANCE_FLOOR) / 2 and 1 / VARIANCE_FLOOR.
 """
 
 import math
@@ -32,7 +32,7 @@ def cycle_back_regression(error: Tensor, variance: Tensor, alignment_variance: f
 
     Args:
         error: t_i - mu, any shape.
-        variance: sigma^2 >= 0, the same shape (unused where `alignment_variance` is 0).
+        variance: sigma^2 >= 0, the same shape (unused if `alignment_variance` is 0).
         alignment_variance: lambda >= 0.
     """
     if alignment_variance == 0:
@@ -44,7 +44,7 @@ def cycle_back_regression(error: Tensor, variance: Tensor, alignment_variance: f
 def cycle_back_slopes(
     error: Tensor, variance: Tensor, alignment_variance: float
 ) -> tuple[Tensor, Tensor | None]:
-    """(d L_cbr / d mu, d L_cbr / d sigma^2); the second is None where `alignment_variance` is 0."""
+    """(d L_cbr / d mu, d L_cbr / d sigma^2); the second is None if `alignment_variance` is 0."""
     if alignment_variance == 0:
         return -2.0 * error, None
     floored = variance + VARIANCE_FLOOR
@@ -53,12 +53,12 @@ def cycle_back_slopes(
 
 
 def smallest_cycle_back(alignment_variance: float) -> float:
-    """The smallest value L_cbr can take: 0, or where lambda > 0 that of a certain and exact return."""
+    """The smallest value of L_cbr: 0 if lambda = 0; else the value for an exact return with variance 0."""
     return 0.5 * alignment_variance * math.log(VARIANCE_FLOOR) if alignment_variance else 0.0
 
 
 def cycle_back_by_chance(window: int, number_of_frames: int, alignment_variance: float) -> float:
-    """L_cbr for uniform weights on a window of frames, the anchor anywhere in it with equal chance.
+    """L_cbr for uniform weights on a window of frames, with the anchor uniformly distributed in the window.
 
     The mean squared error and the variance then both are (W^2 - 1) / 12 frames squared.
     """
@@ -70,7 +70,7 @@ def cycle_back_by_chance(window: int, number_of_frames: int, alignment_variance:
 
 
 def checked_sequences(sequences: Sequence[Tensor], alignment_variance: float) -> list[Tensor]:
-    """The embeddings of a batch, validated, half precision widened to float32.
+    """The embeddings of a batch, validated; half precision is converted to float32.
 
     Raises:
         ValueError: unless every embedding is (T >= 1, D) of one width D, and alignment_variance is >= 0.
@@ -91,7 +91,7 @@ def checked_sequences(sequences: Sequence[Tensor], alignment_variance: float) ->
 
 
 def zero_with_gradient(sequences: Sequence[Tensor]) -> Tensor:
-    """A zero for a batch with nothing to compare, through which a backward pass still runs."""
+    """A zero with a (zero) gradient, for a batch with nothing to compare."""
     if not sequences:
         return torch.zeros((), requires_grad=True)
     return sum((sequence.float() * 0.0).sum() for sequence in sequences)

@@ -1,4 +1,4 @@
-"""Generalised temporal cycle-consistency (GTCC, CVPR 2024): several soft neighbours, frames that drop out."""
+"""Generalised temporal cycle-consistency (GTCC, CVPR 2024): several soft neighbours, and frames can be dropped."""
 
 from collections.abc import Sequence
 
@@ -18,10 +18,10 @@ from utils.loss_functions.precision import without_autocast
 from utils.loss_functions.similarity import DEFAULT_SIMILARITY, scaling_of, similarity_logits, softmax_of
 from utils.registry import SOFT_NEIGHBOURS
 
-# Bounds the reciprocal term: at most 1 + 1 / RECIPROCAL_FLOOR times what a cycle costs by chance, each measured
-# from the least that a cycle can cost.
+# Bounds the reciprocal term: it is at most 1 + 1 / RECIPROCAL_FLOOR times the cost of a cycle at chance level, both
+# minus the smallest possible cost of a cycle.
 RECIPROCAL_FLOOR = 0.1
-# Spread of the drop logits below which they count as all alike.
+# Drop logits whose spread is smaller than this count as all equal.
 _SMALLEST_SPREAD = 1e-3
 _SMALLEST_WINDOW = 3
 _SMALLEST_SHARE = 1e-12
@@ -50,44 +50,44 @@ def GTCC_loss(
     Gaussians p^(k) with weights psi_k, without a gradient (`mixture_fit.py`); v~^(k) = sum_j p_j^(k) v_j; the
     cycle goes back to a window of U and L_cbr (`cycle_back.py`) is taken there.
 
-    - Soft neighbours: "components" are the v~^(k) above. No gradient then reaches u_i through alpha, and
-      while alpha is flat they are K fixed places of V, whatever the anchor. "responsibilities" shares alpha
-      out among the components, with the r_kj = psi_k p_j^(k) / sum_l psi_l p_j^(l) of the fit held fixed:
+    - Soft neighbours: "components" are the v~^(k) above. Then u_i gets no gradient through alpha, and while
+      alpha is flat they are the same K points of V for every anchor. "responsibilities" divides alpha among
+      the components, with r_kj = psi_k p_j^(k) / sum_l psi_l p_j^(l) of the fit as constants:
 
           psi_k = sum_j alpha_j r_kj,        v~^(k) = sum_j alpha_j r_kj v_j / psi_k.
 
-      Both agree where the mixture is alpha, but here the gradient takes alpha along, as it does in TCC.
-    - Window: delta N consecutive frames (at least 3, at most N) that contain i, the rest of U has weight
-      zero. Where i lies in it is drawn anew for each anchor. Were it always the middle, embeddings that are
-      all alike would land on i exactly and be a perfect solution.
+      Both are equal if the mixture is equal to alpha, but here there is a gradient through alpha, as in TCC.
+    - Window: delta N consecutive frames (at least 3, at most N) that contain i; the other frames of U have
+      weight zero. The position of i in the window is drawn at random for each anchor. If i were always in the
+      middle, embeddings that are all equal would return exactly to i and be a perfect solution.
     - Drop model: x_i = [u_i, 1] . c(V), normalised over the frames of U, P_drop = sigmoid(x_i) and
-      P_keep = m + (1 - m)(1 - P_drop), with the floor m = gamma^(epoch + 1). gamma = 1 or no `dropouts`
-      keeps all.
-    - Reciprocal: the paper's 1 / L has no bound. With s the smallest value L can take, C + s its value for
-      uniform weights in the window (chance), and e = RECIPROCAL_FLOOR,
+      P_keep = m + (1 - m)(1 - P_drop), with the floor m = gamma^(epoch + 1). With gamma = 1 or without
+      `dropouts` all frames are kept.
+    - Reciprocal: the paper's 1 / L has no bound. With s the smallest possible value of L, C + s its value for
+      uniform weights in the window (chance level), and e = RECIPROCAL_FLOOR,
 
           R = s + C (1 + e) / ((L - s) / C + e),
 
-      falls with L like 1 / L, is the value of chance at chance, and lies in (s, s + C (1 + e) / e]. A frame that
-      aligns better than chance is worth keeping, one that aligns worse is worth dropping.
+      decreases with L like 1 / L, is equal to L at chance level, and lies in (s, s + C (1 + e) / e]. So the loss
+      is lower if frames that align better than chance are kept, and frames that align worse are dropped.
 
     Args:
-        sequences: embeddings (T_i, D), one a video, lengths may differ.
+        sequences: embeddings (T_i, D), one per video; lengths may differ.
         n_components: K >= 1.
-        gamma: in (0, 1]; the floor of the keep probability shrinks by it every epoch.
-        delta: width of the window as a share of the video, > 0.
-        dropouts: one c(V) of shape (D + 1,) a video, or None or empty.
+        gamma: in (0, 1]; the floor of the keep probability is multiplied by it every epoch.
+        delta: width of the window as a share of the video's length, > 0.
+        dropouts: one c(V) of shape (D + 1,) per video; or None or empty.
         softmax_temp: tau > 0.
-        alignment_variance: lambda >= 0 of L_cbr; 0 takes the plain squared error.
+        alignment_variance: lambda >= 0 of L_cbr; 0: plain squared error.
         max_gmm_iters: steps of the mixture fit, >= 0 (`fit_mixtures`).
         epoch: number of the epoch, >= 0.
-        anchors_per_video: frames drawn from each video without replacement; all of a shorter video.
+        anchors_per_video: frames drawn from each video without replacement; all frames of a shorter video.
         similarity: the distance d, one of `similarity.SIMILARITIES`.
-        generator: CPU generator the anchors and windows are drawn from; torch's default where None.
+        generator: CPU generator for the anchors and windows; None: torch's default generator.
         soft_neighbours: "components" or "responsibilities", above.
 
     Returns:
-        Scalar. A zero that carries a gradient where there are fewer than two videos.
+        Scalar. With fewer than two videos, a zero with a (zero) gradient.
 
     Raises:
         ValueError: for embeddings or dropouts of the wrong shape, an unknown similarity or kind of soft
@@ -164,7 +164,7 @@ def _checked_dropouts(dropouts: Sequence[Tensor] | None, number_of_videos: int, 
 def _draw(
     number_of_frames: int, number_of_anchors: int, delta: float, generator: torch.Generator | None, device
 ) -> tuple[Tensor, Tensor]:
-    """Anchors (A,) in rising order and their windows (A, W), as frame indices."""
+    """Anchors (A,) in increasing order and their windows (A, W), as frame indices."""
     anchors = torch.randperm(number_of_frames, generator=generator)[:number_of_anchors].sort().values
     width = min(max(round(delta * number_of_frames), _SMALLEST_WINDOW), number_of_frames)
     place = torch.randint(width, (len(anchors),), generator=generator)
@@ -202,13 +202,13 @@ def _fit_all(
 def _shared_out(
     alpha: Tensor, weights: Tensor, components: Tensor, other: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """psi (A, K) and soft neighbours (A, K, D) by the responsibilities of a fit, from alpha (A, M)."""
+    """psi (A, K) and soft neighbours (A, K, D) from alpha (A, M) and the responsibilities of a fit."""
     responsibilities = weights.unsqueeze(-1) * components
     responsibilities = responsibilities / responsibilities.sum(1, keepdim=True).clamp_min(_SMALLEST_SHARE)
     shares = alpha.unsqueeze(1) * responsibilities
     weights = shares.sum(-1)
     neighbours = (shares.flatten(0, 1) @ other).view(*weights.shape, -1)
-    # A component without a share counts for nothing, wherever its neighbour lies.
+    # A component with a share of zero has weight zero, so its neighbour doesn't matter.
     return weights, neighbours / weights.unsqueeze(-1).clamp_min(_SMALLEST_SHARE)
 
 
@@ -227,7 +227,7 @@ def _multi_cycle(
     # index_select, not own[windows]: its backward pass adds whole rows.
     frames = own.index_select(0, windows.flatten()).view(*windows.shape, -1)
     beta = torch.softmax(similarity_logits(neighbours, frames, temperature, similarity), -1)
-    # Positions relative to the anchor: no rounding lost in a long video.
+    # Positions relative to the anchor keep their precision in a long video.
     positions = ((windows - anchors.unsqueeze(1)).to(own.dtype) / last).unsqueeze(1)
     error = -(beta * positions).sum(-1)
     variance = (beta * (positions + error.unsqueeze(-1)).square()).sum(-1) if alignment_variance else error

@@ -27,24 +27,24 @@ def LAV_loss(
 
     with soft-DTW at smoothing `min_temp` over the distances between frames (`soft_dtw.py`), and I the
     contrastive regulariser inside a video (`contrastive.py`). A path through the matrix has at most N + M - 1
-    cells, and I is a mean, so the size doesn't grow with the length of the videos. The first term may be
-    negative, never below -log(3) min_temp.
+    cells, and I is a mean, so the value doesn't grow with the length of the videos. The first term can be
+    negative, but not below -log(3) min_temp.
 
-    Memory is a few N x M matrices of one pair at a time, whatever the size of the batch: the gradient is
-    computed beside the value, and the backward pass only multiplies. (No second derivative.)
+    Memory is a few N x M matrices of one pair at a time, for any size of the batch: the gradient is computed
+    together with the value, and the backward pass only multiplies. (No second derivative.)
 
     Args:
-        sequences: embeddings (T_i, D), one a video, lengths may differ.
+        sequences: embeddings (T_i, D), one per video; lengths may differ.
         min_temp: smoothing gamma > 0 of soft-DTW, in units of the distance.
         alpha: weight >= 0 of the regulariser.
-        margin: distance beyond which distant frames of a video aren't pushed further apart, > 0.
-        window: frames of a video closer than this share of it, in [0, 1], are neighbours.
+        margin: distance > 0 from which on distant frames of a video aren't pushed further apart.
+        window: frames closer in time than this share of the video, in [0, 1], are neighbours.
         similarity: the distance, one of `similarity.SIMILARITIES`. Divided by D (the default), min_temp and
             margin mean the same at every width of the embedding.
         band: half width in frames of a Sakoe-Chiba band for soft-DTW; None: no band.
 
     Returns:
-        Scalar. A zero that carries a gradient where there are fewer than two videos.
+        Scalar. With fewer than two videos, a zero with a (zero) gradient.
 
     Raises:
         ValueError: for embeddings of different widths, an unknown similarity, or a setting out of range.
@@ -55,7 +55,7 @@ def LAV_loss(
         raise ValueError(f"alpha must be a finite number >= 0; got {alpha!r}")
     if not 0 < min_temp < float("inf"):
         raise ValueError(f"min_temp must be a positive number; got {min_temp!r}")
-    band_limit(1, 1, band)  # refuses a bad one also where there is nothing to align
+    band_limit(1, 1, band)  # checks the band even if there is nothing to align
     if len(sequences) < 2:
         return zero_with_gradient(sequences)
     scaling = scaling_of(similarity, 1.0, sequences[0].shape[1])

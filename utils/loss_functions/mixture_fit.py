@@ -4,18 +4,18 @@ For each target p over the frames t = 0 .. M-1 the fit looks for q = sum_k psi_k
 
     g_k(t) = exp(-(t - mu_k)^2 / (2 v_k)) / sum_s exp(-(s - mu_k)^2 / (2 v_k)),    v_k >= 1/2,
 
-that makes the symmetric divergence J = KL(p || q) + KL(q || p) small; logarithms are floored at log(1e-30).
+that minimises the symmetric divergence J = KL(p || q) + KL(q || p); logarithms are at least log(1e-30).
 
 Method: Levenberg-Marquardt (`mixture_steps.py`), one independent problem per target, all in one batch. It
-copes with heavily overlapping components (a nearly uniform target, where training starts) that stall
-first-order and EM steps.
+converges even if components overlap strongly (a nearly uniform target, as at the start of training), where
+first-order and EM steps don't.
 
-- Start: the frames are cut into K cells of equal tempered mass (sqrt p mixed with a uniform part); a
-  component takes over a cell's centre, width and mass. That is already close for flat, peaked and many-peaked
-  targets.
-- A step sees at most `_BINS` bins of frames per target: single frames around its peaks, many frames where it
-  is flat. The cost of a step does not grow with M, and the fit is no worse for it.
-- No branch depends on a value: on a GPU nothing is read back, and the cost is fixed.
+- Start: the frames are divided into K cells of equal tempered mass (sqrt p mixed with a uniform part); each
+  component gets the centre, width and mass of a cell. For flat, peaked and many-peaked targets, this is already
+  close.
+- A step uses at most `_BINS` bins of frames per target: single frames around its peaks, many frames per bin where
+  it is flat. So the cost of a step does not grow with M, and the fit is as good.
+- No branch depends on a value: nothing is read back from a GPU, and the cost is fixed.
 """
 
 import math
@@ -32,12 +32,12 @@ from utils.loss_functions.mixture_steps import (
 )
 
 _BINS = 128
-# Frames on either side of a peak that keep a bin of their own.
+# Frames on either side of a peak that have their own bin.
 _REACH = 4
-# Tempered mass is a mixture of p^_TEMPER and a uniform part: tails count in J by their logarithm.
+# Tempered mass is a mixture of p^_TEMPER and a uniform part, because J contains the logarithm of the tails.
 _TEMPER = 0.5
 _UNIFORM_SHARE = 0.05
-# Steps taken before those that are asked for. With 8 more, a fit is as good as converged.
+# Steps before the requested ones. With 8 more, a fit has practically converged.
 _FIRST_STEPS = 4
 
 
@@ -50,9 +50,9 @@ def fit_mixtures(
     Args:
         targets: (A, M) probabilities, each row sums to 1; rows of a shorter video are padded with zeros.
         number_of_components: K >= 1.
-        iterations: Levenberg-Marquardt steps, >= 0, beyond the `_FIRST_STEPS` always taken; each costs the
-            same.
-        lengths: (A,) number of frames of each row, M where left out.
+        iterations: Levenberg-Marquardt steps, >= 0, in addition to the `_FIRST_STEPS` that are always done; each
+            takes the same time.
+        lengths: (A,) number of frames of each row; None: M.
 
     Returns:
         The mixtures, without gradient.
@@ -93,7 +93,7 @@ def fit_mixtures(
 def _start(
     targets: Tensor, log_target: Tensor, cumulative: Tensor, last: Tensor, components: int
 ) -> Mixtures:
-    """One component a cell of equal tempered mass; frame t covers [t, t + 1] while cells are cut."""
+    """One component for each cell of equal tempered mass; for the cells, frame t covers [t, t + 1]."""
     number, frames = targets.shape
     zero = targets.new_zeros(number, 1)
     cumulative = torch.cat([zero, cumulative], 1)
@@ -110,8 +110,8 @@ def _start(
     log_weight = mass_at_edges.diff(dim=1).clamp_min(1e-6).log()
     mean = torch.minimum(0.5 * (edges[:, 1:] + edges[:, :-1]) - 0.5, last).clamp_min_(0)
     variance = (0.5 * edges.diff(dim=1)).square().clamp_min(VARIANCE_FLOOR_IN_FRAMES)
-    # A narrow component on the first or last frame: only half of it is seen, and its mean moves out of the
-    # video until it falls off as fast as the target does.
+    # A narrow component on the first or last frame: only half of it is inside the video. Its mean moves out of the
+    # video until it decreases as fast as the target.
     narrow = variance <= VARIANCE_FLOOR_IN_FRAMES
     last_frame = last.long()
     fall = log_target[:, :1] - log_target[:, min(1, frames - 1)].unsqueeze(1)

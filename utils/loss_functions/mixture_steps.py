@@ -1,11 +1,11 @@
-"""The optimiser of `mixture_fit.py`: damped steps on many mixtures at once.
+"""The optimiser of `mixture_fit.py`: damped steps for many mixtures at once.
 
 With q = sum_k psi_k g_k, a target p, d = log q - log p and J = sum_t (q - p) d,
 
     dJ = sum_t (q d + q - p) dlog q,    H = sum_t (q + p) dlog q dlog q^T,
 
-H being the exact curvature of J in q, which for a mixture is what a natural gradient uses. A step solves
-(H + damping diag H) step = - dJ.
+where H is the exact curvature of J with respect to q; for a mixture, a natural gradient uses the same matrix. A step
+solves (H + damping diag H) step = - dJ.
 """
 
 import math
@@ -16,7 +16,7 @@ from torch import Tensor
 
 LOG_FLOOR = math.log(1e-30)
 VARIANCE_FLOOR_IN_FRAMES = 0.5
-# Exponents are kept above this: denormal numbers are slow, and e^-80 counts for nothing.
+# Smallest exponent: denormal numbers are slow, and e^-80 is negligible.
 _SMALLEST_EXPONENT = -80.0
 
 
@@ -28,7 +28,7 @@ class Mixtures(NamedTuple):
     log_weight: Tensor
 
     def split(self, rows: list[int]) -> "list[Mixtures]":
-        """The mixtures cut into consecutive groups of so many rows."""
+        """The mixtures split into consecutive groups of this many rows."""
         return [Mixtures(*each) for each in zip(*(part.split(rows) for part in self), strict=True)]
 
     def weights(self) -> Tensor:
@@ -68,7 +68,7 @@ class _Problem(NamedTuple):
 
 
 class _Buffers(NamedTuple):
-    """Memory of one evaluation, used again by the next: fresh pages cost more than the arithmetic."""
+    """Memory of one evaluation, reused by the next one: allocating new memory would cost more than the arithmetic."""
 
     offset: Tensor
     density: Tensor
@@ -128,7 +128,7 @@ def _problem(grid: Grid, parameters: Mixtures, last: Tensor, buffers: _Buffers) 
 
 
 def levenberg_marquardt(grid: Grid, parameters: Mixtures, last: Tensor, iterations: int) -> Mixtures:
-    """`iterations` damped steps; a step that does not lower J is undone and its damping raised."""
+    """`iterations` damped steps; a step that does not lower J is undone and its damping is increased."""
     components = parameters.mean.shape[1]
     lowest = math.log(VARIANCE_FLOOR_IN_FRAMES)
     highest = 2 * torch.log(last + 2)
@@ -137,7 +137,7 @@ def levenberg_marquardt(grid: Grid, parameters: Mixtures, last: Tensor, iteratio
     damping = torch.full_like(problem.value, 1e-2)
     for _ in range(iterations):
         mean, log_variance, log_weight = parameters
-        # A variance at its floor that wants to shrink stays out of the step.
+        # A variance at its floor whose step would make it smaller takes no part in the step.
         held = (log_variance <= lowest) & (problem.gradient[:, components : 2 * components, 0] > 0)
         free = torch.cat([torch.ones_like(mean), (~held).to(mean.dtype), torch.ones_like(mean)], 1).unsqueeze(
             -1
@@ -152,7 +152,7 @@ def levenberg_marquardt(grid: Grid, parameters: Mixtures, last: Tensor, iteratio
         scale = torch.exp(-0.5 * log_variance)
         outside = (mean - torch.minimum(mean, last).clamp_min(0)).abs() * scale
         cap = torch.cat([1 + outside, torch.ones_like(mean), torch.full_like(mean, 2.0)], 1)
-        # (Components are cut one by one: one that has died has no curvature and would hold back all others.)
+        # Each component is limited separately: one with weight zero has no curvature and would limit all others.
         cut = (cap / step.abs().clamp_min(1e-20)).view(-1, 3, components).amin(1, keepdim=True).clamp_max(1.0)
         by_mean, by_variance, by_weight = (step.view(-1, 3, components) * cut).unbind(1)
         log_variance_now = torch.minimum(log_variance + by_variance, highest).clamp_min(lowest)

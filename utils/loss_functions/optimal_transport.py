@@ -2,22 +2,21 @@
 
     min over T >= 0 of <T, C> + eps KL(T || P a b^T)   with T 1 = a, T^T 1 = b
 
-and with a virtual bin, which takes any frame at the cost zeta, s_i from the rows and r_j from the columns:
+and with a virtual bin, which takes any frame at the cost zeta (s_i: its mass from row i, r_j: from column j):
 
     min over T, s, r >= 0 of
     <T, C> + zeta (sum s + sum r) + eps (KL(T || P a b^T) + KL(s || a) + KL(r || b))
     with T 1 + s = a, T^T 1 + r = b
 
-where KL(x || y) = sum x log(x / y) - x + y and P >= 0 is a prior over the cells (1: none). With eps -> 0 a
-pair is matched only where that is cheaper than leaving both of its frames out, C_ij < 2 zeta. The optimum has
-the form
+where KL(x || y) = sum x log(x / y) - x + y and P >= 0 is a prior over the cells (1: none). For eps -> 0 a pair is
+matched only if this is cheaper than assigning both frames to the bin, C_ij < 2 zeta. The optimum has the form
 
     T_ij = a_i u_i K_ij v_j b_j,   s_i = a_i u_i k,   r_j = b_j v_j k
     K = P exp(-C / eps),   k = exp(-zeta / eps)
 
 and each iteration solves the constraints of the rows for u, u = 1 / (K (b v) + k), then those of the columns
-for v (k = 0: balanced; Cuturi, NeurIPS 2013). With a bin, u -> c u, v -> v / c is the mode that converges
-slowly; the best c, where both videos leave the same mass out, is known and is taken in each iteration
+for v (k = 0: balanced; Cuturi, NeurIPS 2013). With a bin, the factor c in u -> c u, v -> v / c converges slowly.
+The best c, for which both videos have the same mass in the bin, has a closed form and is applied in each iteration
 (Sejourne et al., 2022, "Faster unbalanced optimal transport: translation invariant Sinkhorn").
 """
 
@@ -28,8 +27,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# exp(-80) is near the smallest normal float32. Below, arithmetic on denormal numbers is many times slower,
-# and no mass is left that a marginal would show.
+# exp(-80) is near the smallest normal float32. Arithmetic on smaller (denormal) numbers is many times slower, and
+# their mass is too small to change a marginal.
 LEAST_EXPONENT = -80.0
 # Up to this zeta / eps the plain iterations are safe in float32: u and v lie below exp(zeta / eps), and no
 # sum is smaller than exp(-zeta / eps), however large the costs.
@@ -46,21 +45,21 @@ class Scalings(NamedTuple):
 def scale_plain(
     kernel: Tensor, row_mass: Tensor, column_mass: Tensor, slack: float, iterations: int
 ) -> Scalings:
-    """Sinkhorn's iterations on K itself: two matrix-vector products each.
+    """Sinkhorn's iterations on K itself, with two matrix-vector products each.
 
-    Ends with an update of the rows and, with a bin, the balance between both sides.
+    The last operation is an update of the rows and, with a bin, of the factor c (see the module).
 
     Args:
         kernel: K, (N, M) or (B, N, M).
         row_mass, column_mass: a (..., N) and b (..., M), equal sums, 0 where padded (u and v are 1 there).
-        slack: k = exp(-zeta / eps) > 0; 0 for no bin, then K should have no row or column that is all 0.
+        slack: k = exp(-zeta / eps) > 0; 0 for no bin. Then no row or column of K should be all 0.
         iterations: number of iterations >= 1.
     """
     batch = kernel if kernel.dim() == 3 else kernel.unsqueeze(0)
     transposed = batch.mT
     a, b = row_mass.reshape(len(batch), -1, 1), column_mass.reshape(len(batch), -1, 1)
     bin_ = batch.new_full((1, 1, 1), slack)
-    # Iterated are a u and b v. With short videos all time goes into calls, so there are few of them.
+    # The iterations update a u and b v. For short videos the number of calls decides the time, so there are few.
     rows, columns = a, b
     for iteration in range(iterations):
         if iteration > 0:
@@ -79,7 +78,7 @@ def scale_plain(
 def scale_logarithmic(
     log_kernel: Tensor, row_mass: Tensor, column_mass: Tensor, log_slack: float, iterations: int
 ) -> Scalings:
-    """The same on logarithms, which neither overflow nor underflow at any eps; several times slower.
+    """The same with logarithms, which neither overflow nor underflow for any eps; several times slower.
 
     Args:
         log_kernel: log K; -inf is allowed.
@@ -111,7 +110,7 @@ def sinkhorn(
 ) -> Tensor:
     """The plan T of the problem above, differentiable (once) in the costs.
 
-    The iterations run on logarithms, so that any regularisation is stable; a small one takes more of them to
+    The iterations use logarithms, so they are stable for any regularisation; a small one needs more iterations to
     converge. The gradient is that of the converged plan (implicit differentiation): with W = T (dL/dT) / eps,
 
         dL/dC = T_ij (x_i + y_j) - W,   (diag(a)  T; T^T  diag(b)) (x; y) = (W 1; W^T 1)
@@ -121,15 +120,15 @@ def sinkhorn(
     Args:
         costs: (N, M) or (B, N, M).
         regularization: eps > 0, in units of the costs.
-        row_mass: a (N,) or (B, N), sum equal to that of b; None: 1 / N each. 0 leaves a (padded) row out.
+        row_mass: a (N,) or (B, N), with the same sum as b; None: 1 / N each. 0 leaves out a (padded) row.
         column_mass: b (M,) or (B, M); None: 1 / M each.
         unmatched_cost: zeta >= 0, the cost of a frame in the virtual bin; None: no bin.
-        log_prior: log P, like the costs; None: no prior. It gets no gradient.
+        log_prior: log P, shaped like the costs; None: no prior. It gets no gradient.
         iterations: number of iterations >= 1.
 
     Returns:
-        T like the costs. Rows sum to a (with a bin: to a minus what is left out); columns likewise, as far as
-        the iterations have converged.
+        T, shaped like the costs. Rows sum to a (with a bin: to a minus the mass in the bin), and columns to b in the
+        same way, up to the convergence of the iterations.
 
     Raises:
         ValueError: for another rank or a setting out of range.
@@ -158,7 +157,7 @@ def check_transport(regularization: float, unmatched_cost: float | None, iterati
 class _Plan(torch.autograd.Function):
     @staticmethod
     def forward(ctx, costs, row_mass, column_mass, log_prior, regularization, log_slack, iterations):
-        # In double precision: a cost of many regularizations leaves float32 no digits after the point.
+        # In double precision: if the cost is many times the regularization, float32 has no digits after the point.
         log_kernel = costs.double() / -regularization
         if log_prior is not None:
             log_kernel += log_prior
@@ -204,7 +203,7 @@ def _solve(
     for _ in range(iterations):
         image = direction - times(scaled, times(scaled.mT, direction))
         curvature = (direction * image).sum(-1, keepdim=True)
-        # Once converged, further steps would divide rounding by rounding.
+        # After convergence, further steps would divide one rounding error by another.
         active = (squared > enough) & (curvature > 0)
         step = torch.where(active, squared / torch.where(active, curvature, 1.0), 0.0)
         solution = solution + step * direction

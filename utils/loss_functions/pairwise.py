@@ -1,6 +1,6 @@
-"""Distances between the frames of two videos by one matrix product, and the pairs of a batch.
+"""Distances between the frames of two videos by one matrix product, and losses over the pairs of a batch.
 
-The distances are those named in `similarity.py`, in full (there, a term that a softmax removes is left out).
+The distances are those of `similarity.py`, but complete (there, a term that a softmax removes is left out).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,13 +11,13 @@ from torch import Tensor
 
 from utils.loss_functions.similarity import Scaling
 
-# Of a group of pairs, from distances (B, N, M), the frames in use of each pair, and whether a gradient is
-# wanted: values (B,), their gradient by the distances or None, and a factor for each pair's value and
-# gradient.
+# A function of a group of pairs. Arguments: distances (B, N, M), the frames in use of each pair, and whether a
+# gradient is wanted. Results: values (B,), their gradient with respect to the distances or None, and a factor for
+# each pair's value and gradient.
 PairTerms = Callable[[Tensor, list[tuple[int, int]], bool], tuple[Tensor, Tensor | None, list[float]]]
-# Elements of the (pairs, frames, frames) tensors that are worked on at a time where pairs are taken together.
+# Elements of a (pairs, frames, frames) tensor if several pairs are computed together.
 _CHUNK_ELEMENTS = 2**26
-# Elements of one block of rows: on a CPU it stays in the cache, on a GPU a block fills the machine.
+# Elements of one block of rows: on a CPU it fits into the cache, on a GPU it uses all cores.
 _BLOCK_ELEMENTS = {"cpu": 2**17}
 _BLOCK_ELEMENTS_ELSEWHERE = 2**26
 
@@ -25,11 +25,11 @@ _BLOCK_ELEMENTS_ELSEWHERE = 2**26
 def distances_of(rows: Tensor, columns: Tensor, scaling: Scaling) -> tuple[Tensor, Tensor | None]:
     """Distances (..., N, M) >= 0 between rows (..., N, D) and columns (..., M, D).
 
-    Subtract a common vector from both beforehand where they may lie far from the origin: no distance changes,
-    and the difference of large products that rounds badly becomes one of small products.
+    If the embeddings may be far from the origin, subtract a common vector from both before. No distance changes, but
+    rounding errors become smaller, because the products that are subtracted are smaller.
 
     Returns:
-        The distances, and d distance / d (squared distance) where that varies (euclidean), else None.
+        The distances; and d distance / d (squared distance) for `euclidean`, else None (it is constant).
     """
     row_norms = rows.square().sum(-1, keepdim=True)
     column_norms = columns.square().sum(-1).unsqueeze(-2)
@@ -41,7 +41,7 @@ def distances_of(rows: Tensor, columns: Tensor, scaling: Scaling) -> tuple[Tenso
     squared.add_(row_norms, alpha=factor)
     if not scaling.rooted:
         return squared.clamp_min_(0.0), None
-    # A distance below rounding is noise. There it counts as constant, so that equal frames pass no gradient.
+    # A distance smaller than the rounding error is noise. It is treated as constant: equal frames get no gradient.
     information = torch.finfo(squared.dtype)
     noise = (4 * information.eps * (row_norms.amax() + column_norms.amax())).clamp_min(information.eps**3)
     below = squared <= noise
@@ -53,11 +53,11 @@ def distances_of(rows: Tensor, columns: Tensor, scaling: Scaling) -> tuple[Tenso
 def gradient_of_distances(
     gradient: Tensor, slope: Tensor | None, rows: Tensor, columns: Tensor, scaling: Scaling
 ) -> tuple[Tensor, Tensor]:
-    """Pull d loss / d distances (..., N, M) back to rows (..., N, D) and columns (..., M, D).
+    """From d loss / d distances (..., N, M) to the gradients of rows (..., N, D) and columns (..., M, D).
 
-    `slope` is the second result of `distances_of`; `gradient` is overwritten where there is one. With W the
-    gradient by the squared distances: 2 (sum_j W_ij x_i - sum_j W_ij y_j) and its mirror image, two matrix
-    products.
+    `slope` is the second result of `distances_of`; if it isn't None, `gradient` is overwritten. With W the gradient
+    with respect to the squared distances, the gradient of row i is 2 (sum_j W_ij x_i - sum_j W_ij y_j), and likewise
+    for the columns: two matrix products.
     """
     factor = 2.0 * scaling.factor
     if slope is not None:
@@ -68,13 +68,13 @@ def gradient_of_distances(
 
 
 def centred(sequences: Sequence[Tensor]) -> list[Tensor]:
-    """The embeddings minus the mean frame of all of them; distances don't change."""
+    """The embeddings minus the mean of all their frames; distances don't change."""
     centre = sum(sequence.sum(0) for sequence in sequences) / sum(len(sequence) for sequence in sequences)
     return [sequence - centre for sequence in sequences]
 
 
 def row_blocks(shape: Sequence[int], device: torch.device) -> Iterator[slice]:
-    """Slices of the rows of (B, N, M), small enough for several operations in a row to stay in the cache."""
+    """Slices of the rows of (B, N, M), small enough to stay in the cache during several operations."""
     batch, rows, columns = shape
     size = max(1, _BLOCK_ELEMENTS.get(device.type, _BLOCK_ELEMENTS_ELSEWHERE) // (batch * columns))
     for start in range(0, rows, size):
@@ -84,8 +84,7 @@ def row_blocks(shape: Sequence[int], device: torch.device) -> Iterator[slice]:
 def chunks_of_pairs(sequences: Sequence[Tensor]) -> Iterator[list[tuple[int, int]]]:
     """All pairs i < j of videos, in groups to be computed together.
 
-    On a CPU one pair at a time, without padding; elsewhere as many as keep the machine busy within a bounded
-    memory.
+    On a CPU one pair at a time, without padding; on other devices, as many pairs as a limited memory allows.
     """
     pairs = list(combinations(range(len(sequences)), 2))
     if sequences[0].device.type == "cpu":
@@ -110,10 +109,10 @@ def mean_over_pairs(
     """Mean over all pairs of videos of a function of the distances between their frames.
 
     Args:
-        sequences: two or more embeddings (T_i, D) that carry no graph, centred.
-        gradients: tensors like them, to which the gradient is added, or None.
+        sequences: two or more embeddings (T_i, D) without a graph, centred.
+        gradients: tensors of the same shapes, to which the gradient is added, or None.
         scaling: the distance.
-        terms: the function and its gradient, of a group of pairs at a time. It may overwrite the distances.
+        terms: computes the function and its gradient for one group of pairs. It may overwrite the distances.
     """
     total = sequences[0].new_zeros(())
     number_of_pairs = len(sequences) * (len(sequences) - 1) // 2

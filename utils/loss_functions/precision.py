@@ -1,4 +1,4 @@
-"""Losses are computed in the precision of the embeddings, whatever the network was run in."""
+"""Losses are computed in the precision of the embeddings, even if the network ran in half precision."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -7,6 +7,6 @@ import torch
 
 def without_autocast(device: torch.device) -> AbstractContextManager:
     """A context in which nothing is rounded to the half precision of a surrounding `torch.autocast`."""
-    # Not every device knows autocast, and those that don't refuse even to turn it off.
+    # Not every device supports autocast; on the others, even turning it off raises an error.
     available = torch.amp.is_autocast_available(device.type)
     return torch.autocast(device.type, enabled=False) if available else nullcontext()

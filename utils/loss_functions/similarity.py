@@ -1,26 +1,26 @@
-"""How alike two frames are: minus a scaled distance, the logits of every soft nearest neighbour.
+"""The similarity of two frames: minus a scaled distance; these are the logits of soft nearest neighbours.
 
     logit(x, y) = - d(x, y) / temperature
 
 with d one of
 
 - ``squared``: ||x - y||^2, the similarity of the papers (TCC, CVPR 2019, equation 1; GTCC, CVPR 2024);
-- ``squared_per_dimension``: ||x - y||^2 / D, what the TCC authors train with. Its logits don't grow with the
-  width of the embedding, so one temperature serves every width;
-- ``euclidean``: ||x - y||, used by some implementations of GTCC. Its gradient is of the same size for near
-  and far frames.
+- ``squared_per_dimension``: ||x - y||^2 / D, which the TCC authors train with. Its logits don't grow with the
+  width of the embedding, so one temperature is suitable for every width;
+- ``euclidean``: ||x - y||, used by some implementations of GTCC. Its gradient has the same size for near and far
+  frames.
 
-Why ``squared_per_dimension`` is the default: on embeddings that walk randomly with steps of scale 0.1 or 1 a
-coordinate (D = 128, temperature 0.1), the squared distance of one step is 13 or 1280 in logits and the plain
-distance 11 or 113. A softmax over such logits is one-hot: with steps of scale 0.1 / 1, TCC (200 frames) has a
-gradient in 34 % / 0 % of the frames for ``squared``, in 100 % / 14 % for ``euclidean``. Divided by D a step
-is 0.1 or 10 in logits, and the gradient reaches 100 % / 51 %. A small network trained with TCC on noisy
+Why ``squared_per_dimension`` is the default: on random-walk embeddings with steps of scale 0.1 or 1 per coordinate
+(D = 128, temperature 0.1), one step is 13 or 1280 in logits for the squared distance, and 11 or 113 for the
+Euclidean distance. A softmax over such logits is one-hot: with steps of scale 0.1 / 1, TCC (200 frames) has a
+gradient in 34 % / 0 % of the frames for ``squared``, in 100 % / 14 % for ``euclidean``. Divided by D, a step is 0.1
+or 10 in logits, and 100 % / 51 % of the frames have a gradient. A small network trained with TCC on noisy
 time-warped signals also ordered unseen videos best with it (Kendall's tau .89; .82 ``squared``, .83
 ``euclidean``).
 
-Everything is computed from one matrix product; no (N, M, D) difference is ever formed. Both inputs are first
-centred on the mean of the keys, which changes no distance and keeps the product accurate for embeddings that
-lie far from the origin.
+Everything is computed from one matrix product, without an (N, M, D) tensor of differences. First the mean of the
+keys is subtracted from both inputs: no distance changes, and the product stays accurate for embeddings far from the
+origin.
 """
 
 from typing import NamedTuple
@@ -67,10 +67,10 @@ def logits_of(
 ) -> tuple[Tensor, Tensor | None]:
     """Logits (..., A, M) of queries (..., A, D) against keys (..., M, D), up to a constant for each query.
 
-    The squared distance leaves ||query||^2 out, since a softmax over the keys removes it. Second result, for
-    `gradient_to_queries`: - d logit / d (squared distance) where that varies (euclidean), else None.
-    Subtract the same vector from queries and keys beforehand where they may lie far from the origin. The logits
-    are written to `out` where it is given.
+    The squared distance leaves out ||query||^2, because a softmax over the keys removes it. Second result, for
+    `gradient_to_queries`: - d logit / d (squared distance) for `euclidean`, else None (it is constant).
+    If the embeddings may be far from the origin, subtract the same vector from queries and keys before. If `out` is
+    given, the logits are written to it.
     """
     key_norms = keys.square().sum(-1).unsqueeze(-2)
     if not scaling.rooted:
@@ -79,8 +79,8 @@ def logits_of(
         return product(key_norms, queries, keys.mT, **scales, out=out), None
     query_norms = queries.square().sum(-1, keepdim=True)
     squared = torch.matmul(queries, keys.mT, out=out).mul_(-2.0).add_(key_norms).add_(query_norms)
-    # Below rounding a distance is noise: there it counts as constant, and equal frames have a zero gradient.
-    # The tiny number keeps a division by zero out when every embedding is zero.
+    # A distance smaller than the rounding error is noise. It is treated as constant: equal frames get no gradient.
+    # The tiny number prevents a division by zero if every embedding is zero.
     noise = 4 * torch.finfo(squared.dtype).eps * (key_norms.amax() + query_norms.amax())
     noise = noise.clamp_min(1e-3 * torch.finfo(squared.dtype).eps ** 2)
     is_noise = squared <= noise
@@ -92,7 +92,7 @@ def logits_of(
 def gradient_to_queries(
     gradient: Tensor, slope: Tensor | None, queries: Tensor, keys: Tensor, scaling: Scaling
 ) -> tuple[Tensor, Tensor]:
-    """Pull d loss / d logits (..., A, M) back to the queries (..., A, D); `slope` is from `logits_of`.
+    """From d loss / d logits (..., A, M) to the gradient of the queries (..., A, D); `slope` is from `logits_of`.
 
     Second result: e = d loss / d (minus squared distance) (..., A, M), up to the constant `gradient_factor`,
     from which the gradient of the keys follows: factor * (e^T queries - keys * column sums of e).
@@ -110,11 +110,11 @@ def gradient_factor(scaling: Scaling) -> float:
 
 
 def softmax_of(logits: Tensor, out: Tensor | None = None) -> Tensor:
-    """Softmax over the last axis of logits that carry no gradient, without denormal weights.
+    """Softmax over the last axis of logits without a graph, without denormal weights.
 
-    Logits are raised to the largest of their row less 60. Weights below e^-60 count for nothing, and the
-    slow arithmetic of denormal numbers otherwise makes some softmaxes twenty times slower. `logits` is
-    overwritten; the result is written to `out`, another tensor, where it is given.
+    Logits are clamped from below to the largest logit of their row minus 60. Weights below e^-60 are negligible, and
+    the slow arithmetic of denormal numbers would make some softmaxes twenty times slower. `logits` is overwritten; if
+    `out` is given, another tensor, the result is written to it.
     """
     logits = torch.maximum(logits, logits.amax(-1, keepdim=True) - 60.0, out=logits)
     return torch.softmax(logits, -1, out=out)

@@ -9,8 +9,8 @@ back from a cell to each of its three predecessors with probability exp(-(R_pred
 (algorithm 2, here with the probabilities, which lie in [0, 1], instead of exponentials of differences of
 sums).
 
-Two paths compute the same thing: a compiled scan on a CPU where numba is installed (`soft_dtw_scan.py`), and
-plain torch everywhere else (`soft_dtw_diagonals.py`).
+There are two implementations: a compiled scan on a CPU if numba is installed (`soft_dtw_scan.py`), and plain torch
+otherwise (`soft_dtw_diagonals.py`).
 """
 
 from collections.abc import Sequence
@@ -33,14 +33,15 @@ def soft_dtw(
     """Soft-DTW value of each matrix of costs, differentiable (once) in the costs.
 
     Args:
-        costs: (N, M), or (B, N, M) for a batch; finite, also where padded.
-        smoothing: gamma > 0; the smaller, the closer to the cost of the single best path.
+        costs: (N, M), or (B, N, M) for a batch; finite, also in the padding.
+        smoothing: gamma > 0; the smaller it is, the closer the value is to the cost of the single best path.
         lengths: rows and columns in use of each matrix of a batch; None: all.
         band: half width, in frames of the longer video, of a Sakoe-Chiba band around the straight line from
             the first cell to the last; None: no band. See `band_limit`: a path always exists.
 
     Returns:
-        Scalar for (N, M), else (B,). It may be negative: many paths together are cheaper than the best one.
+        Scalar for (N, M), else (B,). It can be negative, because the soft minimum over many paths is smaller than the
+        cost of the best one.
 
     Raises:
         ValueError: for another rank, an empty matrix, lengths that don't fit, or a setting out of range.
@@ -71,9 +72,9 @@ def checked_lengths(lengths: Sequence[tuple[int, int]] | None, batch: Tensor) ->
 def band_limit(rows: int, columns: int, band: int | None) -> int:
     """The band as a bound on |i (columns - 1) - j (rows - 1)|, or -1 for no band.
 
-    The expression is a cell's distance from the line between the corners, and the bound is `band` frames of
-    the longer side. It is never narrower than half a frame of the shorter side: with fewer frames there, each
-    of them has to be passed by several columns, so that the last cell can always be reached.
+    The expression is a cell's distance from the line between the corners, and the bound is `band` frames of the
+    longer side, but at least half a frame of the shorter side, so that a path can always reach the last cell: each
+    frame of the shorter side belongs to several of the longer side.
     """
     if band is None:
         return -1
@@ -110,7 +111,7 @@ def _by_scan(
         own = target.numpy() if in_place else np.zeros_like(cost)
         value = scan(cost, float(smoothing), limit, own)
         if not np.isfinite(cost.sum(dtype=np.float64)):
-            # A comparison with a NaN is false, which would hide it in the scan.
+            # A comparison with NaN is false, so the scan would not notice it.
             value = np.nan
             own.fill(np.nan)
         values[index] = value
@@ -120,7 +121,7 @@ def _by_scan(
 
 
 class _SoftDTW(torch.autograd.Function):
-    """The gradient is computed beside the value: its recursion starts where the one of the value ends."""
+    """The gradient is computed together with the value: its recursion begins where that of the value ends."""
 
     @staticmethod
     def forward(ctx, costs: Tensor, lengths, smoothing: float, band: int | None, wanted: bool) -> Tensor:

@@ -1,9 +1,9 @@
 """Soft-DTW in plain torch, for a GPU and for machines without numba: the recursion of `soft_dtw.py`, batched.
 
-The loop over anti-diagonals is the one loop over frames that can't be avoided: each depends on the two
-before. All cells of a diagonal, of all matrices of the batch, are one operation. Nothing is read back to the
-host, and there is no bound on the number of frames. Accumulated costs are doubles: at a path of 1000 frames a
-float32 sum is off by more than a small smoothing.
+The loop over anti-diagonals is the only loop over frames, and necessary: each diagonal depends on the two before
+it. All cells of a diagonal, for all matrices of the batch, are computed in one operation. Nothing is read back to
+the host, and the number of frames has no limit. Accumulated costs are doubles: after a path of 1000 frames, the
+error of a float32 sum is larger than a small smoothing.
 """
 
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-# Stands for a cell outside the matrix or the band. Finite, so that differences of two of them are numbers.
+# Cost of a cell outside the matrix or the band. It is finite, so that the difference of two such costs is a number.
 _OUTSIDE = 1e30
-# Diagonals whose transition probabilities are held at a time in the backward recursion.
+# Number of diagonals whose transition probabilities are in memory at once in the backward recursion.
 _CHUNK = 256
 
 
@@ -23,11 +23,11 @@ def by_diagonals(
     """Soft-DTW of each cost matrix, and its gradient.
 
     Args:
-        costs: (B, N, M) floating point, finite also where padded.
+        costs: (B, N, M) floating point, finite also in the padding.
         lengths: rows and columns in use of each matrix.
         limits: per matrix, cells with |i (M_b - 1) - j (N_b - 1)| > limit are left out; negative: none are.
         smoothing: gamma > 0.
-        wanted: whether the gradient is.
+        wanted: whether the gradient is computed.
 
     Returns:
         Values (B,) and d value / d cost (B, N, M), or None.
@@ -37,7 +37,7 @@ def by_diagonals(
     _leave_out(scaled, lengths, limits)
     skewed = _skew(scaled)
     diagonals = len(skewed)
-    # totals[d + 2, :, i + 1] is row i of diagonal d; the start lies at row -1 of diagonal -2.
+    # totals[d + 2, :, i + 1] is row i of diagonal d; the start is at row -1 of diagonal -2.
     totals = skewed.new_full((diagonals + 2, batch, rows + 1), _OUTSIDE)
     totals[0, :, 0] = 0.0
     for diagonal in range(diagonals):
@@ -65,10 +65,10 @@ def by_diagonals(
 
 
 def _probabilities(totals: Tensor, skewed: Tensor, start: int, stop: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Of cells of diagonals [start, stop): the chance that a path came from above, left, the diagonal."""
+    """For cells of diagonals [start, stop): the probability that a path came from above, left, the diagonal."""
     soft_minimum = totals[start + 2 : stop + 2, :, 1:] - skewed[start:stop]
     newer, older = totals[start + 1 : stop + 1], totals[start:stop]
-    # The clamp only acts on cells outside, whose numbers are rounding; no path visits them.
+    # The clamp changes only cells outside the matrix, whose values are rounding errors; no path visits them.
     return tuple(
         (soft_minimum - came_from).clamp_max_(0.0).exp_()
         for came_from in (newer[..., :-1], newer[..., 1:], older[..., :-1])
@@ -88,7 +88,7 @@ def _skew(costs: Tensor) -> Tensor:
     """(B, N, M) -> (N + M - 1, B, N): element [d, b, i] is cost [b, i, d - i], or `_OUTSIDE`."""
     batch, rows, columns = costs.shape
     padded = torch.nn.functional.pad(costs, (0, rows), value=_OUTSIDE).flatten(1)
-    # Rows one element shorter than they are stored: each starts one place later than the one above.
+    # A view with rows one element shorter than the stored ones: each row starts one place later than the row above.
     return padded[:, :-rows].view(batch, rows, rows + columns - 1).permute(2, 0, 1).contiguous()
 
 

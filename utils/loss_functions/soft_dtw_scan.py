@@ -1,14 +1,14 @@
 """Soft-DTW on a CPU, compiled with numba: the recursion of `soft_dtw.py`, one matrix at a time.
 
-Cells of an anti-diagonal don't depend on each other, so they are the lanes of a vector. Rows are taken in
-strips of `LANES`; in a strip, at step s, lane l stands at column s - l, one column behind the lane above. The
-cell above was then visited by lane l - 1 at step s - 1, the cell to the left by lane l at step s - 1 and the
-diagonal one by lane l - 1 at step s - 2: three small arrays hold all that a step reads, and only the last row
-of a strip is passed on.
+Cells of an anti-diagonal don't depend on each other, so they are the lanes of a vector. Rows are processed in
+strips of `LANES` rows. In a strip, at step s, lane l is at column s - l, one column behind the lane above. So the
+cell above was computed by lane l - 1 at step s - 1, the cell to the left by lane l at step s - 1, and the diagonal
+one by lane l - 1 at step s - 2. Three small arrays hold everything that a step reads, and only the last row of a
+strip is passed to the next strip.
 
-The exponential and the logarithm are polynomials because a call to the C library can't be vectorised; they
-are accurate to a few units in the last place of a double. Accumulated costs are doubles throughout: at a path
-of 1000 frames a float32 sum is off by more than a small smoothing.
+The exponential and the logarithm are polynomials, because a call to the C library can't be vectorised; they are
+accurate to a few units in the last place of a double. Accumulated costs are doubles: after a path of 1000 frames,
+the error of a float32 sum is larger than a small smoothing.
 """
 
 import math
@@ -20,7 +20,7 @@ from utils.loss_functions.compiled import compiled
 
 njit = import_extra("numba", "speed", "the compiled soft-DTW").njit
 LANES = 64
-# Stands for a cell outside the matrix or the band. Finite, so that differences of two of them are numbers.
+# Cost of a cell outside the matrix or the band. It is finite, so that the difference of two such costs is a number.
 _OUTSIDE = 1e30
 _LOG2_E = 1.0 / math.log(2.0)
 # log(2) in two parts, the first with trailing zero bits, so that k * log(2) is exact for every exponent k.
@@ -88,7 +88,7 @@ def _columns_of(first, last, rows, columns, limit):
 
 @njit(inline="always")
 def _lanes_of(step, first, rows, columns, limit):
-    """Range of the lanes that stand, at this step, inside the matrix and the band."""
+    """Range of the lanes that are inside the matrix and the band at this step."""
     start = max(0, step - columns + 1)
     stop = min(LANES, rows - first, step + 1)
     slope = rows + columns - 2
@@ -208,7 +208,7 @@ def _flow_back(gradient, from_above, from_diagonal, begins, ends, limit):
             for lane in range(LANES):
                 above_out[lane] = visits[lane] * above_row[lane]
                 diagonal_out[lane] = visits[lane] * diagonal_row[lane]
-                # Rounding may leave a little less than nothing.
+                # Rounding can make it slightly negative.
                 left[lane] = max(visits[lane] - above_out[lane] - diagonal_out[lane], 0.0)
             if step < columns:
                 next_edge_above[step] = above_out[0]

@@ -26,8 +26,8 @@ from utils.loss_functions.similarity import (
     softmax_of,
 )
 
-# Elements of one (anchors, frames) block. On a CPU a few blocks should stay in the cache; on a GPU a block
-# should fill the machine.
+# Elements of one (anchors, frames) block. On a CPU a few blocks should fit into the cache; on a GPU one block should
+# be large enough to use all cores.
 _BLOCK_ELEMENTS = {"cpu": 2**20}
 _BLOCK_ELEMENTS_ELSEWHERE = 2**24
 _SMALLEST_BLOCK = 128
@@ -45,17 +45,17 @@ def TCC_loss(
 
     and L_cbr (`cycle_back.py`) compares the position of i with the mean and variance of beta.
 
-    Memory is O(T * block): a block of anchors at a time, its gradient in closed form beside its value.
-    Nothing of size N x M outlives a block, and the backward pass only multiplies. (No second derivative.)
+    Memory is O(T * block): a block of anchors at a time, with its value and its gradient in closed form. No N x M
+    tensor is kept, and the backward pass only multiplies. (No second derivative.)
 
     Args:
-        sequences: embeddings (T_i, D), one a video, lengths may differ.
-        alignment_variance: lambda >= 0, the weight of log sigma; 0 takes the plain squared error.
+        sequences: embeddings (T_i, D), one per video; lengths may differ.
+        alignment_variance: lambda >= 0, the weight of log sigma; 0: plain squared error.
         softmax_temp: tau > 0.
         similarity: the distance d, one of `similarity.SIMILARITIES`.
 
     Returns:
-        Scalar. A zero that carries a gradient where there are fewer than two videos.
+        Scalar. With fewer than two videos, a zero with a (zero) gradient.
 
     Raises:
         ValueError: for embeddings of different widths, an unknown similarity, or a setting out of range.
@@ -70,7 +70,7 @@ def TCC_loss(
 
 
 class _Video(NamedTuple):
-    """A video's frames (N, D), less the common centre, their positions (N,), and where to add its gradient."""
+    """A video's frames (N, D) minus the common centre, their positions (N,), and the tensor for its gradient."""
 
     frames: Tensor
     positions: Tensor
@@ -82,7 +82,7 @@ class _CycleConsistency(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, alignment_variance: float, scaling: Scaling, needs_gradient: bool, *sequences: Tensor):
-        # One shift for all videos: distances don't see it, rounding does.
+        # The same shift for all videos changes no distance, but makes rounding errors smaller.
         centre = sequences[0].mean(0)
         videos = [
             _Video(each - centre, positions_of(len(each), each), torch.zeros_like(each) if needs_gradient else None)
@@ -101,40 +101,41 @@ class _CycleConsistency(torch.autograd.Function):
 
 
 class _Cycles:
-    """Cycles between the videos of a batch, a block of anchors at a time, in memory that is used again.
+    """Cycles between the videos of a batch, a block of anchors at a time, in buffers that are reused.
 
-    A block fresh from the system has to be cleared by it page by page, which costs as much as a matrix product;
-    memory allocators give blocks of this size back when they are freed.
+    The operating system clears newly allocated memory page by page, which takes as much time as a matrix product. And
+    memory allocators return blocks of this size to the system when they are freed.
     """
 
-    ROOMS = 5
+    BUFFERS = 5
 
     def __init__(self, videos: list[_Video], alignment_variance: float, scaling: Scaling):
         self.alignment_variance, self.scaling = alignment_variance, scaling
         self.number_of_pairs = len(videos) * (len(videos) - 1)
         longest = max(videos, key=lambda video: len(video.frames)).frames
         self.elements = _BLOCK_ELEMENTS.get(longest.device.type, _BLOCK_ELEMENTS_ELSEWHERE)
-        self.rooms = longest.new_empty(
-            self.ROOMS, min(len(longest) ** 2, max(self.elements, _SMALLEST_BLOCK * len(longest)))
+        self.buffers = longest.new_empty(
+            self.BUFFERS, min(len(longest) ** 2, max(self.elements, _SMALLEST_BLOCK * len(longest)))
         )
 
     def add_pair(self, first: _Video, second: _Video) -> Tensor:
-        """The share of the loss of the cycles from each of two videos through the other."""
+        """The part of the loss that comes from the cycles from each of two videos through the other."""
         if max(len(first.frames), len(second.frames)) ** 2 <= self.elements:
             return self._add_both_ways(first, second)
         return self._add_one_way(first, second) + self._add_one_way(second, first)
 
     def _add_both_ways(self, first: _Video, second: _Video) -> Tensor:
-        """Where all frames make one block: the distances, and the products of their gradient, serve both ways."""
-        logits, turned = self._room(0, first.frames, second.frames), self._room(1, second.frames, first.frames)
+        """If all frames fit into one block: both directions share the distances and the products of their gradient."""
+        logits, turned = self._buffer(0, first.frames, second.frames), self._buffer(1, second.frames, first.frames)
         _, slope = logits_of(first.frames, second.frames, self.scaling, out=logits)
-        # The logits of squared distances leave out what is constant for an anchor; turned, that is no constant.
+        # Logits of squared distances leave out a term that is constant for an anchor. In the transposed logits it is
+        # not constant, so it is subtracted.
         norms = 0.0 if self.scaling.rooted else self.scaling.factor * first.frames.square().sum(1)
         torch.sub(logits.T, norms, out=turned)
         everything = slice(0, None)
         loss = self._add_cycles(0, everything, first, second) + self._add_cycles(1, everything, second, first)
         if first.gradient is not None:
-            if not self.scaling.rooted:  # with the root, `_add_gradients` sees both norms
+            if not self.scaling.rooted:  # with the root, `_add_gradients` includes both norms
                 _add_gradient_of_norms(turned, first, self.scaling)
             first.gradient.add_(self._add_gradients(logits.add_(turned.T), slope, first.frames, second))
         return loss
@@ -146,25 +147,26 @@ class _Cycles:
         for start in range(0, len(own.frames), rows):
             block = slice(start, start + rows)
             anchors = own.frames[block]
-            logits = self._room(0, anchors, other.frames)
+            logits = self._buffer(0, anchors, other.frames)
             _, slope = logits_of(anchors, other.frames, self.scaling, out=logits)
             loss += self._add_cycles(0, block, own, other)
             if own.gradient is not None:
                 own.gradient[block] += self._add_gradients(logits, slope, anchors, other)
         return loss
 
-    def _add_cycles(self, room: int, block: slice, own: _Video, other: _Video) -> Tensor:
-        """The share of the loss of the anchors `block` of `own`, whose logits against `other` are in a room.
+    def _add_cycles(self, buffer: int, block: slice, own: _Video, other: _Video) -> Tensor:
+        """The part of the loss from the anchors `block` of `own`; their logits against `other` are in a buffer.
 
-        Adds the gradients of the cycles from the neighbours in `other` on; the room then holds that of the logits.
+        Adds the gradients that come through the neighbours in `other`, and replaces the logits in the buffer by their
+        gradient.
         """
         anchors = own.frames[block]
         weight = 1.0 / (self.number_of_pairs * len(own.frames))
-        alpha = softmax_of(self._room(room, anchors, other.frames), out=self._room(2, anchors, other.frames))
+        alpha = softmax_of(self._buffer(buffer, anchors, other.frames), out=self._buffer(2, anchors, other.frames))
         # The logits aren't needed any more.
-        scratch = self._room(room, anchors, own.frames)
+        scratch = self._buffer(buffer, anchors, own.frames)
         neighbours = alpha @ other.frames
-        offset, beta = self._room(3, anchors, own.frames), self._room(4, anchors, own.frames)
+        offset, beta = self._buffer(3, anchors, own.frames), self._buffer(4, anchors, own.frames)
         logits, slope = logits_of(neighbours, own.frames, self.scaling, out=offset)
         softmax_of(logits, out=beta)
         mean = (beta @ own.positions).unsqueeze(1)
@@ -182,22 +184,22 @@ class _Cycles:
             polynomial = torch.mul(offset, weight * to_variance, out=scratch).add_(weight * to_mean).mul_(offset)
             polynomial.sub_(weight * to_variance * variance)
         to_neighbours = self._add_gradients(beta.mul_(polynomial), slope, neighbours, own)
-        # Through v~ = alpha @ other to `other`, and to the logits of alpha, of which v~ keeps the mean.
+        # Through v~ = alpha @ other to `other`, and to the logits of alpha: alpha_j (g . v_j - g . v~), g = dL / dv~.
         other.gradient.addmm_(alpha.T, to_neighbours)
-        to_alpha = torch.mm(to_neighbours, other.frames.T, out=self._room(room, anchors, other.frames))
+        to_alpha = torch.mm(to_neighbours, other.frames.T, out=self._buffer(buffer, anchors, other.frames))
         to_alpha.sub_(torch.linalg.vecdot(to_neighbours, neighbours).unsqueeze(1)).mul_(alpha)
         return loss
 
     def _add_gradients(self, to_logits: Tensor, slope: Tensor | None, queries: Tensor, keys: _Video) -> Tensor:
-        """Pulls a gradient of logits (A, M) back: adds that of the keys, returns that of the queries (A, D)."""
+        """From the gradient of logits (A, M): adds that of the keys (M, D), returns that of the queries (A, D)."""
         to_queries, weighted = gradient_to_queries(to_logits, slope, queries, keys.frames, self.scaling)
         keys.gradient.addmm_(weighted.T, queries, alpha=gradient_factor(self.scaling))
         _add_gradient_of_norms(weighted, keys, self.scaling)
         return to_queries
 
-    def _room(self, number: int, rows: Tensor, columns: Tensor) -> Tensor:
-        """A room as a tensor (frames of rows, frames of columns), with whatever is in it."""
-        return self.rooms[number, : len(rows) * len(columns)].view(len(rows), len(columns))
+    def _buffer(self, number: int, rows: Tensor, columns: Tensor) -> Tensor:
+        """A buffer as a tensor (frames of rows, frames of columns); its content is not changed."""
+        return self.buffers[number, : len(rows) * len(columns)].view(len(rows), len(columns))
 
 
 def _add_gradient_of_norms(weighted: Tensor, keys: _Video, scaling: Scaling) -> None:

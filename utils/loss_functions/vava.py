@@ -35,36 +35,36 @@ def VAVA_loss(
 
     - transport = min over T of <T, D> + zeta * (mass left out) + regularization KL(T || P): entropic optimal
       transport in which every frame has the mass 1 / N (1 / M) and may go to a virtual bin at the cost zeta
-      (`optimal_transport.py`; frames in the bin have the prior 1). Two frames are matched where that is
-      cheaper than leaving out both. The prior P = phi consistency + (1 - phi) optimality
-      (`alignment_priors.py`) turns from the first to the second, phi = consistency_decay^global_step. At the
-      optimum the gradient by D is the plan T itself (envelope theorem), which always draws matched frames
-      together.
+      (`optimal_transport.py`; frames in the bin have the prior 1). Two frames are matched if this is cheaper
+      than assigning both to the bin. The prior P = phi consistency + (1 - phi) optimality
+      (`alignment_priors.py`) changes from the first to the second, with phi = consistency_decay^global_step. At
+      the optimum the gradient with respect to D is the plan T itself (envelope theorem), which always pulls
+      matched frames together.
     - I: the contrastive regulariser inside a video (`contrastive.py`).
-    - inter: with m_i the matched mass of frame i, d+_i the mean distance to what the plan matches it with and
-      d-_i to everything else, sum_i m_i max(0, inter_margin + d+_i - d-_i), mean of both directions. The plan
-      is the target here and gets no gradient.
+    - inter: sum_i m_i max(0, inter_margin + d+_i - d-_i), mean of both directions, with m_i the matched mass of
+      frame i, d+_i its mean distance to the frames that the plan matches it with, and d-_i its mean distance to
+      all other frames. The plan is the target here and gets no gradient.
 
-    In `transport` and `inter` D is the distance over its mean for the pair, so that zeta, regularization and
-    inter_margin mean the same at every scale of the embedding and none saturates; the gradient includes the
-    mean's. All terms are means: the size depends neither on the length of the videos nor on the number of
-    pairs. (No second derivative.) Memory is a few N x M matrices of one pair at a time.
+    In `transport` and `inter` D is the distance divided by its mean for the pair. So zeta, regularization and
+    inter_margin have the same effect at every scale of the embedding, and no term saturates; the gradient includes
+    that of the mean. All terms are means, so the value depends neither on the length of the videos nor on the number
+    of pairs. (No second derivative.) Memory is a few N x M matrices of one pair at a time.
 
     Args:
-        sequences: embeddings (T_i, D), one a video, lengths may differ.
-        zeta: cost >= 0 of leaving a frame out, in mean distances.
+        sequences: embeddings (T_i, D), one per video; lengths may differ.
+        zeta: cost >= 0 of leaving a frame unmatched, in mean distances.
         regularization: eps > 0 of the transport, in mean distances.
-        prior_width: standard deviation > 0 of the priors, as a share of the video.
-        consistency_decay: in [0, 1]; phi falls by this factor each step.
+        prior_width: standard deviation > 0 of the priors, as a share of the video's length.
+        consistency_decay: in [0, 1]; phi is multiplied by it every epoch.
         intra_weight, inter_weight: weights >= 0 of the contrastive terms.
-        margin, window: of the regulariser inside a video.
+        margin, window: those of the regulariser inside a video (`contrastive.py`).
         inter_margin: > 0, in mean distances.
         iterations: Sinkhorn iterations >= 1; 20 converge for the default zeta and regularization.
-        similarity: the distance, one of `similarity.SIMILARITIES`. The first two differ only inside a video.
+        similarity: the distance, one of `similarity.SIMILARITIES`. The first two differ only in the regulariser.
         global_step: epochs done, >= 0.
 
     Returns:
-        Scalar >= 0. A zero that carries a gradient where there are fewer than two videos.
+        Scalar >= 0. With fewer than two videos, a zero with a (zero) gradient.
 
     Raises:
         ValueError: for embeddings of different widths, an unknown similarity, or a setting out of range.

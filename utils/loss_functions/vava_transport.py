@@ -1,6 +1,6 @@
-"""The terms of VAVA between two videos, transport and inter-video contrast, and their gradient by distances.
+"""The terms of VAVA between two videos, transport and inter-video contrast, and their gradient.
 
-What runs over all cells of a pair runs in blocks of rows that stay in the cache; between them only sums over
+Operations over all cells of a pair use blocks of rows that fit into the cache; between the blocks, only sums over
 rows and over columns are needed.
 """
 
@@ -20,7 +20,7 @@ from utils.loss_functions.optimal_transport import (
 )
 from utils.loss_functions.pairwise import row_blocks
 
-# Something of the rows and the same of the columns.
+# A pair of tensors: one for the rows, one for the columns.
 Sides = tuple[Tensor, Tensor]
 
 
@@ -42,12 +42,12 @@ def transport_terms(
     """transport + inter_weight * inter of each pair (formulas at `VAVA_loss`), and their gradient.
 
     Args:
-        costs: (B, N, M) distances that carry no graph; overwritten where padded.
+        costs: (B, N, M) distances without a graph; the padding is overwritten.
         lengths: frames of both videos of each pair; padding is at the end.
-        wanted: whether the gradient is.
+        wanted: whether the gradient is computed.
 
     Returns:
-        Values (B,) and their gradient by the distances (B, N, M), 0 where padded, or None.
+        Values (B,), and their gradient with respect to the distances (B, N, M), 0 in the padding, or None.
     """
     masses = (
         uniform_mass([n for n, _ in lengths], costs.shape[1], costs),
@@ -59,7 +59,7 @@ def transport_terms(
         costs.mul_(used)
     sums = costs.sum(2), costs.sum(1)
     cells = _constants(costs, [n * m for n, m in lengths])
-    # The floor only acts where all frames of both videos are equal; every distance is 0 then.
+    # The floor is only used if all frames of both videos are equal: then every distance is 0.
     mean = (sums[0].sum(1, keepdim=True) / cells).clamp_min_(torch.finfo(costs.dtype).eps ** 3)
     plan, values = _plan(costs, mean, lengths, masses, settings)
     if not wanted and settings.inter_weight == 0:
@@ -70,7 +70,7 @@ def transport_terms(
     inter, scales, shifts = _inter(matched_mass, matched, sums, lengths, settings)
     if not wanted:
         return values + inter, None
-    # Each distance enters divided by the mean of all of them, through which it counts as well.
+    # Each distance is divided by the mean of all distances, so its gradient has a second part through the mean.
     through_mean = (scales[0] * matched[0] + shifts[0] * sums[0]).sum(1, keepdim=True)
     through_mean = through_mean + (scales[1] * matched[1] + shifts[1] * sums[1]).sum(1, keepdim=True)
     row_shift, column_shift = (shifts[0] - through_mean / cells) / mean, shifts[1] / mean
@@ -109,8 +109,8 @@ def _plan(
         plan += (scalings.rows + a.log()).unsqueeze(2)
         plan += (scalings.columns + b.log()).unsqueeze(1)
         plan.exp_()
-    # The dual objective: it is stationary at the optimum, so what convergence leaves enters squared. The
-    # reference masses of cells, rows and columns are 1 each.
+    # The dual objective: it is stationary at the optimum, so the remaining error of the iterations enters only
+    # squared. The reference masses of cells, rows and columns are 1 each.
     f, g = torch.where(a > 0, scalings.rows, 0.0), torch.where(b > 0, scalings.columns, 0.0)
     left_out = (a * (f + log_slack).exp()).sum(1), (b * (g + log_slack).exp()).sum(1)
     mass = plan.sum((1, 2)) + left_out[0] + left_out[1]
@@ -138,9 +138,9 @@ def _inter(
     lengths: Sequence[tuple[int, int]],
     settings: TransportSettings,
 ) -> tuple[Tensor, Sides, Sides]:
-    """The weighted inter-video term (B,), and the slope by the costs of both terms.
+    """The weighted inter-video term (B,), and the derivative of both terms with respect to the costs.
 
-    That slope is T_ij (p_i + p'_j) + q_i + q'_j; returned are the value, (p, p') and (q, q').
+    This derivative is T_ij (p_i + p'_j) + q_i + q'_j; the function returns the value, (p, p') and (q, q').
 
     Args:
         matched_mass: m of each frame, the sums of the plan T.
@@ -149,21 +149,21 @@ def _inter(
     """
     value, scales, shifts = 0.0, [], []
     for side in (0, 1):
-        # Of each frame of this side: how many frames of the other video it isn't matched with.
+        # For each frame of this side: the number of frames of the other video that it isn't matched with.
         others = _constants(sums[0], [max(pair[1 - side] - 1, 1) for pair in lengths])
         # m_i (d+_i - d-_i), with d-_i = (sum_j D_ij - d+_i) / others: the plan's own share doesn't count.
         contrast = matched[side] * (1.0 + 1.0 / others) - matched_mass[side] * sums[side] / others
         hinge = settings.inter_margin * matched_mass[side] + contrast
-        # A video of a single frame leaves nothing to be told apart from.
+        # If the other video has a single frame, there are no other frames to compare with.
         weight = _constants(sums[0], [0.5 * settings.inter_weight * (pair[1 - side] > 1) for pair in lengths])
         active = weight * (hinge > 0)
         value = value + (active * hinge).sum(1)
         scales.append(active * (1.0 + 1.0 / others))
         shifts.append(-active * matched_mass[side] / others)
-    scales[0] = scales[0] + 1.0  # the transport itself, whose slope is the plan
+    scales[0] = scales[0] + 1.0  # the transport term, whose derivative is the plan
     return value, tuple(scales), tuple(shifts)
 
 
 def _constants(like: Tensor, numbers: Sequence[float]) -> Tensor:
-    """Numbers (B, 1) on the device of `like`, without a copy from the host, which a GPU would wait for."""
+    """Numbers (B, 1) on the device of `like`, without a copy from the host, for which a GPU would wait."""
     return torch.stack([like.new_full((1,), float(number)) for number in numbers])
