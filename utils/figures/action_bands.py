@@ -18,7 +18,7 @@ MOST_ENTRIES = 32
 
 
 def video_action_styles(time_dicts: Iterable[Mapping]) -> dict[str, ActionStyle]:
-    """One style per action of the videos, background left out."""
+    """One style per action of the videos, without background."""
     return action_styles(step for times in time_dicts for step in times["step"] if not is_background(step))
 
 
@@ -28,7 +28,7 @@ def draw_action_bands(
     """Fill the axes with one band per segment, numbered where the number fits.
 
     Args:
-        axes: axes of their own, whose long side is time in frames.
+        axes: separate axes for the bands; their long side is time in frames.
         time_dict: annotation of the video.
         styles: from `video_action_styles`.
         vertical: time runs along the vertical side.
@@ -54,7 +54,7 @@ def draw_action_bands(
         )
         if style is None:
             continue
-        if style.hatch:  # a patch of its own, so that the hatching is dark while the border stays white
+        if style.hatch:  # a second patch, so that the hatching is dark and the border stays white
             axes.add_patch(
                 Rectangle(
                     corner, width, height, linewidth=0, fill=False, hatch=style.hatch, edgecolor="#00000066"
@@ -78,7 +78,7 @@ def draw_action_bands(
 
 
 def action_legend(styles: Mapping[str, ActionStyle], with_background: bool) -> list[Patch]:
-    """Legend entries: the number and name of every action, the first ones where there are very many; background."""
+    """Legend entries: number and name of every action (only the first ones if there are very many), and background."""
     patches = [
         Patch(
             facecolor=s.colour,
@@ -97,10 +97,10 @@ def action_legend(styles: Mapping[str, ActionStyle], with_background: bool) -> l
 
 
 def legend_height(entries: Sequence[Patch]) -> float:
-    """Inches that `add_action_legend` takes."""
+    """Height in inches that `add_action_legend` needs."""
     return 0.3 + 0.2 * -(-len(entries) // LEGEND_COLUMNS)
 
 
 def add_action_legend(figure: Figure, entries: Sequence[Patch]) -> None:
-    """Puts the legend of the actions under everything else."""
+    """Puts the legend of the actions at the bottom of the figure."""
     figure.legend(handles=entries, loc="outside lower center", ncols=LEGEND_COLUMNS)

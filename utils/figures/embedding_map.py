@@ -18,8 +18,8 @@ from utils.figures.saving import FigurePath, save_figure
 from utils.figures.style import STYLE, WIDTH, shown_name
 
 METHODS = ("pca", "tsne")
-COLOURS = "cividis"  # even in lightness, and made to look the same with any colour vision
-MAXIMUM_FRAMES = {"pca": 6000, "tsne": 1000}  # points a picture can show; what t-SNE does in seconds
+COLOURS = "cividis"  # uniform in lightness, and suitable for any colour vision
+MAXIMUM_FRAMES = {"pca": 6000, "tsne": 1000}  # points that a figure can show; frames that t-SNE handles in seconds
 FEWEST_FRAMES = {"pca": 1, "tsne": 4}
 PERPLEXITY = 30.0
 COLUMNS = 3
@@ -33,9 +33,8 @@ def principal_components(frames: Tensor) -> tuple[Tensor, tuple[float, float]]:
         frames: (N, D), N >= 1.
 
     Returns:
-        (N, 2) float64, centred; the second column is zero if D is 1. The sign of a component, which is
-        arbitrary, is such that its largest weight is positive. And the share of the variance in each, in
-        [0, 1].
+        (N, 2) float64, centred; the second column is zero if D is 1. The sign of a component is arbitrary; here its
+        largest weight is positive. And the share of the variance of each component, in [0, 1].
     """
     centred = frames.double() - frames.double().mean(dim=0)
     variances, directions = torch.linalg.eigh(centred.T @ centred / len(centred))
@@ -57,12 +56,12 @@ def neighbour_embedding(frames: Tensor, seed: int = 0) -> Tensor:
         seed: of scikit-learn's random generator.
 
     Returns:
-        (N, 2) float64. Only who is near whom means something, not the distances between groups.
+        (N, 2) float64. It shows which frames are near each other; the distances between groups have no meaning.
 
     Raises:
         MissingExtraError: scikit-learn isn't installed.
     """
-    library = import_extra("sklearn.manifold", "evaluation", "a map by t-SNE")  # slow to import, and needed by few
+    library = import_extra("sklearn.manifold", "evaluation", "a map by t-SNE")  # slow to import, and rarely needed
     count, width = frames.shape
     start = principal_components(frames)[0].numpy()
     scale = start[:, 0].std()
@@ -83,24 +82,24 @@ def plot_embedding_map(
     skip_start: float = 0,
     skip_end: float = 0,
 ) -> None:
-    """Draw one map an embedding beside each other: a point a frame, a thin line a video.
+    """Draw the maps of several embeddings side by side: one point per frame, one thin line per video.
 
-    Long videos are thinned evenly, so that all maps together hold a bounded number of points. Each map is
-    fitted to its own embedding's frames.
+    Of long videos every k-th frame is drawn, so that the number of points is limited. Each map is fitted to the
+    frames of its own embedding.
 
     Convolutions see zeros before the first and, unless they are causal, after the last frame of a video. Frames
-    that depend on them lie together whatever they show, with a network that learned nothing too: skip them.
+    that depend on these zeros are near each other whatever they show, even without training: skip them.
 
     Args:
         path: where to write; see `save_figure`.
-        networks: by name, the embeddings (T_i, D) of each video, such as those of the raw features, the untrained
-            and the trained network; at least one name and one video.
+        networks: name -> embeddings (T_i, D) of each video, such as the raw features, the untrained and the trained
+            network; at least one name and one video.
         progress: (T_i,) true progress of each video in [0, 1].
         title: names the task.
         method: 'pca' or 'tsne'.
         skip_start: frames to leave out at the start of each video: the network's `frames_behind`.
-        skip_end: and at its end: its `frames_ahead`. Videos with no frame between are left out; where too few frames
-            are left for the method, all are drawn. The picture says which it was.
+        skip_end: frames to leave out at its end: the network's `frames_ahead`. Videos without other frames are left
+            out; if too few frames remain for the method, all are drawn. The figure says which.
 
     Raises:
         ValueError: the method is unknown, or there are too few frames for it.
@@ -153,7 +152,7 @@ def plot_embedding_map(
 def _kept_frames(
     lengths: Sequence[int], skip_start: float, skip_end: float, fewest: int
 ) -> tuple[dict[int, slice], str]:
-    """The frames to draw of each video that has any, and what the picture says about the others."""
+    """The frames to draw of each video that has any, and the note in the figure about the other frames."""
     if not skip_start and not skip_end:
         return {video: slice(0, length) for video, length in enumerate(lengths)}, ""
     kept = {
@@ -174,7 +173,7 @@ def _kept_frames(
 
 
 def _draw_map(axes: Axes, videos: Sequence[Tensor], progress: Sequence[np.ndarray]) -> PathCollection:
-    """The points of all videos; returns what a colour bar is made from."""
+    """Draws the points of all videos; returns the object for the colour bar."""
     for positions in videos:
         axes.plot(*positions.T.numpy(), color="#999999", linewidth=0.4, alpha=0.5, zorder=1, rasterized=True)
     everything = torch.cat(list(videos)).numpy()

@@ -1,4 +1,4 @@
-"""Loss curves of a run: every term in training and validation, and the criteria that choose the best checkpoints."""
+"""Loss curves of a run: every term in training and validation, and the criteria of the best checkpoints."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Row = Mapping[str, float]
 
 COLUMNS = 3
 PANEL = (3.2, 2.5)  # inches
-# The pair of colours that every figure here uses for two curves; line and marker differ as well.
+# The two colours of a pair of curves, the same in every figure; line and marker differ too.
 STYLES = {
     "train": {"label": "training recordings", "color": PREDICTION, "linestyle": "-", "marker": "o"},
     "val_at_epoch": {
@@ -38,15 +38,15 @@ CRITERIA_TITLE = (
 
 @rc_context(STYLE)
 def plot_loss_curves(rows: Sequence[Row], path: FigurePath, criteria: Mapping[str, str]) -> None:
-    """Draws every `train_<term>_loss` beside `val_at_epoch_<term>_loss`, and apart from them the criteria.
+    """Draws every `train_<term>_loss` with `val_at_epoch_<term>_loss`, and the criteria in separate panels.
 
-    The lowest value of a criterion is ringed and said. Curves that are all the same, such as the alignment loss and
-    its only loss, share a panel. A value that isn't finite leaves a gap.
+    The lowest value of a criterion is marked with a ring and written in the legend. Terms with equal curves, such as
+    the alignment loss and its only loss, share a panel. A value that isn't finite leaves a gap.
 
     Args:
-        rows: at least one mapping, one an epoch, with `epoch` counted from 0.
+        rows: at least one mapping, one per epoch, with `epoch` counted from 0.
         path: where to write; see `save_figure`.
-        criteria: by the name of a best checkpoint, the loss `val_<loss>` whose minimum it keeps.
+        criteria: name of a best checkpoint -> the loss `val_<loss>` whose minimum it keeps.
     """
     terms = [
         name.removeprefix("train_") for name in rows[-1] if name.startswith("train_") and name.endswith("_loss")
@@ -61,7 +61,7 @@ def plot_loss_curves(rows: Sequence[Row], path: FigurePath, criteria: Mapping[st
     sections = [section for section in ((TERMS_TITLE, panels), (CRITERIA_TITLE, chosen)) if section[1]]
     columns = min(COLUMNS, max((len(titles) for _, titles in sections), default=1))
     heights = [PANEL[1] * -(-len(titles) // columns) + 0.5 for _, titles in sections]
-    # Wide enough for the titles whatever the number of panels.
+    # Wide enough for the titles, for any number of panels.
     figure = Figure(figsize=(PANEL[0] * COLUMNS, sum(heights) or PANEL[1]), layout="constrained")
     for number, (title, titles) in enumerate(sections):
         part = figure.add_subfigure(figure.add_gridspec(len(sections), 1, height_ratios=heights)[number])
@@ -80,7 +80,7 @@ def plot_loss_curves(rows: Sequence[Row], path: FigurePath, criteria: Mapping[st
 
 
 def _same_curves(rows: Sequence[Row], names: Mapping[str, str], groups: Iterable[str]) -> dict[str, str]:
-    """The first of every set of terms whose curves are all the same, and the names of the set."""
+    """The first of every set of terms with equal curves, and the names of the set."""
     panels: dict[tuple, list[str]] = {}
     for term in names:
         curves = tuple(repr(row.get(f"{group}_{term}")) for group in groups for row in rows)
@@ -89,7 +89,7 @@ def _same_curves(rows: Sequence[Row], names: Mapping[str, str], groups: Iterable
 
 
 def _points(rows: Sequence[Row], column: str) -> list[tuple[int, float]]:
-    """Epochs, from 1, and the values of a column; NaN where one isn't finite."""
+    """Epochs, from 1, and the values of a column; NaN for values that aren't finite."""
     values = [(row["epoch"] + 1, row[column]) for row in rows if column in row]
     return [(epoch, value if math.isfinite(value) else math.nan) for epoch, value in values]
 

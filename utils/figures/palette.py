@@ -1,6 +1,6 @@
-"""Colours for all figures, told apart by people with any colour vision (Okabe and Ito, 2008).
+"""Colours for all figures, distinguishable with any colour vision (Okabe and Ito, 2008).
 
-No two curves or marks of a figure differ in colour alone: line, marker, width or a number tell them apart in print.
+Curves and marks of a figure never differ in colour alone, but also in line, marker, width or a number.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _HATCHES = ("", "////", "....", "xxxx", "----")
 
 @dataclass(frozen=True)
 class ActionStyle:
-    """How an action is drawn: the number that stands for it, and a fill that no other action shares."""
+    """The style of an action: its number, and a fill."""
 
     number: int
     colour: str
@@ -33,8 +33,8 @@ class ActionStyle:
 def action_styles(labels: Iterable[str]) -> dict[str, ActionStyle]:
     """A style for every different label, in order of first appearance.
 
-    Seven colours are as many as can be told apart, so further actions repeat them with a hatching; the number
-    tells them apart in any case.
+    Only seven colours can be distinguished, so further actions use them again with a hatching. The number is always
+    different.
     """
     return {
         label: ActionStyle(

@@ -1,4 +1,4 @@
-"""The predicted progress of one recording, as a picture."""
+"""Figure of the predicted progress of one recording."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def plot_prediction(
     band: tuple[np.ndarray, np.ndarray] | None = None,
     band_name: str = "interval",
 ) -> None:
-    """The progress of one recording over its frames, or over its seconds where the frame rate is known.
+    """Draws the progress of one recording over its frames, or over seconds if the frame rate is known.
 
     Args:
         path: where to write; see `save_figure`.
         progress: (T,) in [0, 1], T >= 1.
         title: names the recording.
-        frames_per_second: of the frames of `progress`.
-        band: (T,) lower and upper end of an interval around it; NaN leaves a gap.
+        frames_per_second: frame rate of `progress`; None draws frames.
+        band: (T,) each, lower and upper end of an interval around the progress; NaN leaves a gap.
         band_name: what the interval is, such as '80 % interval'.
     """
     figure = Figure(figsize=(WIDTH, 3.0), layout="constrained")

@@ -34,14 +34,14 @@ class ProgressPanel:
     """One pair of axes.
 
     Attributes:
-        title: what progress is meant, and what the estimators are told: 'inside each action, online; start and label
+        title: the kind of progress, and what is given to the estimators: 'inside each action, online; start and label
             of the action are given'.
         truth, prediction, clock: (T,) in [0, 1]; NaN leaves a gap.
         prediction_name: what made the prediction.
-        restarts: frames at which the curves begin anew, without a line from the frame before.
-        other: (T,) a second estimate to hold the prediction against, such as that of the raw features.
-        other_name: what made it.
-        band: (T,) lower and upper end of an interval around the prediction; drawn in place of its error.
+        restarts: frames at which the curves begin again, without a line from the frame before.
+        other: (T,) a second estimate for comparison, such as that of the raw features.
+        other_name: what made the second estimate.
+        band: (T,) each, lower and upper end of an interval around the prediction; drawn instead of its error.
         band_name: what the interval is, such as '80 % interval'.
     """
 
@@ -65,14 +65,14 @@ def plot_progress(
     title: str,
     frames_per_second: float | None = None,
 ) -> None:
-    """Draw the panels above each other with the bands of the actions underneath.
+    """Draw the panels above each other, with the bands of the actions below them.
 
     Args:
         path: where to write; see `save_figure`.
         panels: at least one.
         time_dict: annotation of the video.
         title: names the video.
-        frames_per_second: of the frames of the panels; puts seconds on the time axis in place of frames.
+        frames_per_second: frame rate of the panels; if given, the time axis is in seconds instead of frames.
     """
     styles = video_action_styles([time_dict])
     entries = action_legend(styles, any(is_background(step) for step in time_dict["step"]))
@@ -106,7 +106,7 @@ def _draw_panel(axes: Axes, panel: ProgressPanel, number_of_frames: int) -> None
         error = float(np.nanmean(np.abs(values - panel.truth)))
         return f"{shown_name(name, LONGEST_CURVE_NAME)} (error {error:.3f})"
 
-    # In the order in which they lie over each other.
+    # In drawing order.
     if panel.band is not None:
         shade = axes.fill_between(
             frames, *map(with_gaps, panel.band), color=PREDICTION, alpha=0.22, linewidth=0,
@@ -133,7 +133,8 @@ def _draw_panel(axes: Axes, panel: ProgressPanel, number_of_frames: int) -> None
         color=PREDICTION, linewidth=2.2,
     )
     axes.set(ylim=(-0.02, 1.02), ylabel="progress")
-    # A blank title makes room for title and legend: were they laid out, a long name would leave no width to the axes.
+    # A blank title reserves the space for title and legend. In an automatic layout, a long name would take the width
+    # from the axes.
     axes.set_title(" ", pad=20)
     axes.set_title(shown_name(panel.title, 100), loc="left", pad=20).set_in_layout(False)
     axes.grid(True)
@@ -145,7 +146,7 @@ def _draw_panel(axes: Axes, panel: ProgressPanel, number_of_frames: int) -> None
 
 
 def _draw_curve(axes: Axes, frames: np.ndarray, values: np.ndarray, label: str, **style: Any) -> Line2D:
-    """The curve, with a dot for every frame that has no neighbour to be joined to."""
+    """Draws the curve, with a dot for every frame that has no neighbour to connect to."""
     (line,) = axes.plot(frames, values, label=label, **style)
     missing = np.isnan(np.concatenate([[np.nan], values, [np.nan]]))
     alone = ~missing[1:-1] & missing[:-2] & missing[2:]

@@ -1,4 +1,4 @@
-"""Writing a figure: the one place that knows the formats."""
+"""Writes a figure in its formats."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from PIL import Image
 from utils.files import atomic_write
 
 DOTS_PER_INCH = 120
-# Colours of a PNG, which has fewer than half the bytes then: the most frequent ones as they are, so that no action and
-# no mark changes its colour, and some more for what lies between them at the edges of lines and letters.
+# Colours of a PNG, which make the file less than half as large: the most frequent colours exactly, so that no action
+# and no mark changes its colour, and some colours for the edges of lines and letters.
 FREQUENT_COLOURS, OTHER_COLOURS = 96, 32
 COLOURS_AT_ONCE = 4096
 
-# What a format would write that differs from one time to the next.
+# Metadata that would be different in each file, such as the date.
 METADATA = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-# Text stays text, to be searched and edited, and the names of an SVG file's parts are made from what they are.
+# Text stays text, so that it can be searched and edited; names in an SVG file depend only on its content.
 TEXT_AS_TEXT = {"svg.fonttype": "none", "svg.hashsalt": "figure", "pdf.fonttype": 42}
 
 # Where to write a figure: one file, or one in each of several formats.
@@ -32,15 +32,15 @@ FigurePath = str | Path | Sequence[str | Path]
 def save_figure(figure: Figure, path: FigurePath) -> None:
     """Writes a figure, each file whole or not at all; the same figure gives the same bytes.
 
-    A name may hold letters that no installed font has. Those are drawn as boxes, without a warning each: the file
-    and the report hold the name as text.
+    A name may contain letters that no installed font has. They are drawn as boxes, without a warning for each: the
+    file and the report contain the name as text.
 
     Args:
-        figure: what to write.
+        figure: the figure to write.
         path: ends in .png, .svg or .pdf, which decides the format; several paths write the same figure to each.
 
     Raises:
-        ValueError: another suffix; before anything is written.
+        ValueError: another suffix; raised before anything is written.
     """
     paths = [Path(each) for each in ([path] if isinstance(path, (str, Path)) else path)]
     for each in paths:
@@ -69,7 +69,7 @@ def _write_png(figure: Figure, path: Path) -> None:
     frequent = colours[np.argsort(-counts, kind="stable")[:FREQUENT_COLOURS]]
     others = np.array(drawn.quantize(OTHER_COLOURS).getpalette()[: 3 * OTHER_COLOURS]).reshape(-1, 3)
     palette = np.concatenate([frequent, others])
-    # Not by Pillow, which looks for the nearest colour in coarse steps: paper would not stay white.
+    # Not with Pillow's own search for the nearest colour: its steps are coarse, and the background would not be white.
     nearest = np.concatenate([
         np.square(block[:, None] - palette).sum(axis=2).argmin(axis=1)
         for block in np.array_split(colours, -(-len(colours) // COLOURS_AT_ONCE))

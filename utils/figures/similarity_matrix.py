@@ -1,4 +1,4 @@
-"""Which frame of one video is nearest to each frame of another, and how near the others are."""
+"""Figure of the nearest frame of one video for each frame of another, and of the closeness of all frames."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from utils.metrics.dynamic_time_warping import dynamic_time_warping_path
 from utils.metrics.nearest_neighbours import nearest_neighbours
 from utils.metrics.valid_alignment import ValidAlignment, valid_alignment
 
-LONGEST_SIDE = 400  # cells; the picture has two pixels for each, and more would only cost bytes
+LONGEST_SIDE = 400  # cells; the picture has two pixels for each, and more would only make the file larger
 LONGEST_VIDEO_NAME = 42
-# The faster mode by inner products loses the small distances, which matter most here.
+# The faster mode with inner products is inaccurate for small distances, which matter most here.
 EXACT = "donot_use_mm_for_euclid_dist"
 CONTRAST = 4  # power of the share of frames that are further away
 GREYS = colormaps["Greys"].resampled(28)  # few enough that a PNG keeps each of them
-DARKEST = 0.42  # of the greys, so that every mark stands out
+DARKEST = 0.42  # share of the grey scale that is used, so that every mark is visible
 
 
 @rc_context(STYLE)
@@ -51,20 +51,20 @@ def plot_similarity(
     title: str,
     time_warping: bool = False,
 ) -> None:
-    """Draw the nearest neighbour of every frame of a video, whether it is right, and what it was chosen from.
+    """Draw the nearest neighbour of every frame of a video, whether it is right, and the closeness of all frames.
 
-    The nearest neighbour in Euclidean distance is what EAE, KT and KTW measure. It is right if it lies in the same
-    action; where the truth lies is drawn too. A frame of the background, or of an action that the other video lacks,
-    has no counterpart. The grey of a cell is the closeness of `closeness_by_frame`.
+    EAE, KT and KTW measure the nearest neighbour in Euclidean distance. It is right if it is in the same action; the
+    ground truth is drawn too. A frame of background, or of an action that the other video doesn't have, has no
+    counterpart. The grey of a cell is the closeness of `closeness_by_frame`.
 
     Args:
         path: where to write; see `save_figure`.
         first: (N, D) embedding of the first video, on the vertical axis.
         second: (M, D) embedding of the second, on the horizontal axis.
-        time_dict, other: their annotations; None where either has none: then there is no truth to draw.
+        time_dict, other: their annotations; None if one of them has none: then there is no ground truth to draw.
         name, other_name: their names.
         title: title of the figure.
-        time_warping: draw the path of dynamic time warping, which no metric uses.
+        time_warping: also draw the path of dynamic time warping, which no metric uses.
     """
     stride = -(-max(len(first), len(second)) // LONGEST_SIDE)
     distance = torch.cdist(first[::stride], second[::stride], compute_mode=EXACT).numpy()
@@ -81,7 +81,7 @@ def plot_similarity(
 
     styles = video_action_styles([time_dict, other])
     entries = action_legend(styles, known and any(is_background(step) for step in [*time_dict["step"], *other["step"]]))
-    # Frames are square where that leaves a picture of a reasonable shape.
+    # Frames are square if the picture then has a reasonable shape.
     height = (WIDTH - 1.2) * float(np.clip(len(first) / len(second), 0.4, 1.1))
     figure = Figure(figsize=(WIDTH, height + legend_height(entries) + 1.6), layout="constrained")
     (bands, axes), (corner, other_bands) = figure.subplots(
@@ -108,7 +108,7 @@ def plot_similarity(
     axes.set(xlim=(-0.5, len(second) - 0.5), ylim=(-0.5, len(first) - 0.5))
     axes.tick_params(labelbottom=False, labelleft=False)
     grey = Patch(facecolor=GREYS(0.8 * DARKEST), label="the darker, the fewer frames of the second video are nearer")
-    # Under the title, which makes room for it; it may be wider than the axes.
+    # The legend is below the title, which reserves the space; it may be wider than the axes.
     axes.legend(
         handles=[*handles, grey], loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=8, markerscale=1.4
     ).set_in_layout(False)
@@ -130,14 +130,14 @@ def plot_similarity(
 
 
 def closeness_by_frame(distance: np.ndarray) -> np.ndarray:
-    """How near each frame of the second video is to a frame of the first, among all frames of the second.
+    """Closeness of each frame of the second video to a frame of the first, relative to all frames of the second.
 
-    (1 - q)^4, where q is the share of the frames that are nearer: 1 for the nearest, 0.66 and 0.32 where a tenth and
-    a quarter of them are nearer. Ranks show structure at any scale of distances, and each row by itself is what the
-    nearest neighbour is chosen from.
+    It is (1 - q)^4, where q is the share of frames that are nearer: 1 for the nearest frame, 0.66 and 0.32 if a tenth
+    and a quarter of the frames are nearer. Ranks show structure at any scale of distances. They are computed for each
+    row separately, because the nearest neighbour is chosen within a row.
 
     Args:
-        distance: (N, M).
+        distance: (N, M) distances.
 
     Returns:
         (N, M) float64 in [0, 1]; equal distances of a row are equally close.
@@ -153,23 +153,23 @@ def closeness_by_frame(distance: np.ndarray) -> np.ndarray:
 
 
 def _frame_labels(time_dict: Mapping, numbering: dict[str, int]) -> np.ndarray:
-    """(T,) int64, the number of each frame's action; -1 in background, and in no segment, which has the index -1."""
+    """(T,) int64, the number of each frame's action; -1 in background and for a frame in no segment."""
     return np.append(label_numbers(time_dict["step"], numbering), -1)[FrameSegments(time_dict).segment]
 
 
 def _one_segment(number_of_frames: int) -> dict:
-    """Stands in for an annotation that there is none of."""
+    """Replaces a missing annotation: one background segment."""
     return {"step": [BACKGROUND], "start_frame": [0], "end_frame": [number_of_frames - 1]}
 
 
 def _draw_all(axes: Axes, neighbours: np.ndarray) -> list[Line2D]:
-    """One mark for every frame of the first video, of which nobody knows whether its neighbour is right."""
+    """One mark for every frame of the first video, if it is not known whether its neighbour is right."""
     style = {"marker": "o", "color": RIGHT, "markersize": 3.2, "markeredgewidth": 0}
     return axes.plot(neighbours, np.arange(len(neighbours)), linestyle="", label="nearest frame", **style)
 
 
 def _draw_truth(axes: Axes, truth: ValidAlignment, segments: np.ndarray) -> Line2D:
-    """A thin line for every pair of segments that show the same action."""
+    """Draws a thin line for every pair of segments that show the same action."""
     style = {"color": TRUTH, "linewidth": 1.0, "marker": "o", "markersize": 1.2}
     for column, valid in zip(truth.position.T, truth.valid.T, strict=True):
         rows, columns = truth.alignable[valid], column[valid]
@@ -179,7 +179,7 @@ def _draw_truth(axes: Axes, truth: ValidAlignment, segments: np.ndarray) -> Line
 
 
 def _draw_neighbours(axes: Axes, neighbours: np.ndarray, right: np.ndarray, counts: np.ndarray) -> list[Line2D]:
-    """A mark for every frame of the first video, by whether its neighbour is right."""
+    """Draws a mark for every frame of the first video; its kind shows whether the neighbour is right."""
     share = f"{right[counts].mean():.0%}" if counts.any() else "none"
     kinds = (
         (~counts, "nearest frame, but there is no counterpart",

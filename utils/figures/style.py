@@ -1,4 +1,4 @@
-"""How every figure looks: its settings, its width, and names made fit to be drawn."""
+"""The style of all figures: settings, width, and how names are written."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import unicodedata
 WIDTH = 9.0  # inches: shown 900 pixels wide, 9 points are 12.5 pixels
 LONGEST_NAME = 60
 
-# For `matplotlib.rc_context`, around all that a figure's texts are made by. A name may hold dollar signs, which mean
-# mathematics to matplotlib.
+# For `matplotlib.rc_context`, around everything that creates texts of a figure. A name may contain dollar signs, which
+# matplotlib would read as mathematics.
 STYLE = {
     "text.parse_math": False,
     "text.usetex": False,
@@ -27,10 +27,10 @@ STYLE = {
 
 
 def shown_name(name: str, longest: int = LONGEST_NAME) -> str:
-    """A name as a picture can hold it: on one line, every character printable, its middle left out if it is long.
+    """A name for a figure: on one line, with printable characters only; of a long name the middle is left out.
 
-    An SVG file may hold no control character; half a surrogate pair, as a file's name may hold, is no character at
-    all; and marks that turn the direction of writing would turn what stands beside the name too.
+    An SVG file must not contain control characters. Half a surrogate pair, possible in a file's name, is not a
+    character. Marks for the direction of writing would also change the text beside the name.
     """
     name = re.sub("[\u202a-\u202e\u2066-\u2069]", "", " ".join(name.split()))
     name = "".join("\ufffd" if unicodedata.category(each) in ("Cc", "Cs", "Cn") else each for each in name)

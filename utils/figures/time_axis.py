@@ -1,4 +1,4 @@
-"""The horizontal axis of a recording: frames, or seconds where the frame rate is known."""
+"""The horizontal axis of a recording: frames, or seconds if the frame rate is known."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 MOST_TICKS = 9
-MINUTES_FROM = 120.0  # seconds from which a recording's times are told in minutes
+MINUTES_FROM = 120.0  # seconds; longer recordings have an axis in minutes
 _STEPS = (0.001, 0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600)
 
 
@@ -17,9 +17,9 @@ def label_time_axis(axes: Axes, number_of_frames: int, frames_per_second: float 
     """Sets the limits, ticks and label of an axis whose coordinates are frames, frame 0 at second 0.
 
     Args:
-        axes: whose horizontal axis is meant.
-        number_of_frames: of the recording, at least 1.
-        frames_per_second: of the frames that are drawn; None keeps counting frames.
+        axes: the axes whose horizontal axis is set.
+        number_of_frames: frames of the recording, at least 1.
+        frames_per_second: frame rate of the drawn frames; None: the axis is in frames.
 
     Raises:
         ValueError: the rate isn't a finite number above 0.

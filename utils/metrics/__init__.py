@@ -1,4 +1,4 @@
-"""Metrics of an embedding and of predicted progress, one a file."""
+"""Metrics of an embedding and of predicted progress, one per file."""
 
 from utils.metrics.enclosed_area_error import enclosed_area_error
 from utils.metrics.kendalls_tau import kendalls_tau

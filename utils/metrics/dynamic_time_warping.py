@@ -19,25 +19,25 @@ def dynamic_time_warping_path(cost: np.ndarray) -> np.ndarray:
         cost: (N, M) finite, N and M at least 1.
 
     Returns:
-        (K, 2) int64 pairs of indices along the path, max(N, M) <= K < N + M; where steps cost the same, the
-        diagonal one comes first.
+        (K, 2) int64 pairs of indices along the path, max(N, M) <= K < N + M. Of steps with equal costs, the diagonal
+        one is preferred.
     """
     return path_through_rows(cost, cost.shape)
 
 
 def path_through_rows(rows: Iterable[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
-    """`dynamic_time_warping_path` of costs that are never held all at once.
+    """`dynamic_time_warping_path` for costs that are given row by row, so that they are never all in memory.
 
-    Within a row, the way comes from above at some column k <= j and then goes right, so that
+    Within a row, the path comes from above at some column k <= j and then goes right, so
 
         R[i, j] = C[j] + min_{k <= j} (above[k] - C[k - 1]),   above[k] = min(R[i - 1, k - 1], R[i - 1, k])
 
-    with C the running sum of the row's costs: a running minimum instead of a loop over columns. Where many costs
-    are summed, rounding may take one of two ways that cost the same for the dearer.
+    with C the running sum of the row's costs: a running minimum instead of a loop over columns. After many summed
+    costs, rounding errors may decide between two paths of equal cost.
 
     Args:
-        rows: N times the (M,) costs of a row, finite.
-        shape: (N, M). N M bytes are held, the step into each cell: 100 MB for two sequences of 10,000.
+        rows: the N rows of the costs, (M,) each, finite.
+        shape: (N, M). The step into each cell is stored, N M bytes: 100 MB for two sequences of 10,000 frames.
     """
     step = np.empty(shape, dtype=np.int8)
     before = np.full(shape[1] + 1, np.inf)  # the row before, with a cell before the first

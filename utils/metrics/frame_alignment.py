@@ -12,11 +12,11 @@ from utils.metrics.nearest_neighbours import nearest_neighbours
 
 NEAREST, TIME_WARPING = "nearest", "time_warping"
 METHODS = (NEAREST, TIME_WARPING)
-MOST_CELLS = 1 << 20  # of distances held at once
+MOST_CELLS = 1 << 20  # distances in memory at once
 
 
 class FrameAlignment(NamedTuple):
-    """For each frame of the first recording the frame of the second that belongs to it.
+    """For each frame of the first recording, the frame of the second that is aligned with it.
 
     Attributes:
         indices: (N,) int64, index of the frame of the second recording.
@@ -28,12 +28,13 @@ class FrameAlignment(NamedTuple):
 
 
 def align_frames(first: np.ndarray, second: np.ndarray, method: str = NEAREST) -> FrameAlignment:
-    """Frame of the second recording for each frame of the first.
+    """Aligns each frame of the first recording with a frame of the second.
 
-    `nearest` takes the nearest neighbour of each frame for itself. That is what EAE, KT and KTW judge; it can follow
-    steps that come in another order, and jumps. `time_warping` takes the frames on the monotone path with the least
-    sum of distances from both first to both last frames (Sakoe and Chiba, 1978; `dynamic_time_warping_path`), of
-    several on the path the nearest. The result never goes back, and is wrong where the order of steps differs.
+    `nearest` finds the nearest neighbour of each frame separately; EAE, KT and KTW evaluate this alignment. It works
+    for steps in another order, but it can jump. `time_warping` finds the monotone path from both first to both last
+    frames with the smallest sum of distances (Sakoe and Chiba, 1978; `dynamic_time_warping_path`). If the path has
+    several frames for one frame, the nearest is taken. This alignment never goes back, and it is wrong for steps in
+    another order.
 
     Memory besides the embeddings: a block of distances (some 50 MB); for time warping also N M bytes, 100 MB for two
     recordings of 10,000 frames, which then take some 5 s on one core.
@@ -62,18 +63,18 @@ def align_frames(first: np.ndarray, second: np.ndarray, method: str = NEAREST) -
     distances = np.concatenate(
         [_distances(first[rows], second, columns) for rows, columns in np.array_split(path.T, len(path) // 4096 + 1, 1)]
     )
-    # By frame of the first recording, the nearest of its cells on the path, of equally near ones the first.
+    # For each frame of the first recording, the nearest of its cells on the path; of equal distances the first.
     best = np.lexsort((distances, path[:, 0]))[np.searchsorted(path[:, 0], np.arange(len(first)))]
     return FrameAlignment(path[best, 1], distances[best])
 
 
 def _distances(first: np.ndarray, second: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    """Euclidean distance of each frame from its own frame of the other recording, (N,) float64."""
+    """Euclidean distance of each frame from its aligned frame in the other recording, (N,) float64."""
     return np.linalg.norm(first.astype(np.float64) - second[indices], axis=1)
 
 
 def _distance_rows(first: np.ndarray, second: np.ndarray) -> Iterator[np.ndarray]:
-    """The rows of the (N, M) Euclidean distances, in double precision, a block of them computed at once."""
+    """The rows of the (N, M) Euclidean distances in double precision, computed in blocks of rows."""
     # |a - b|^2 is expanded into inner products, which loses digits far from the origin.
     origin = second.mean(axis=0, dtype=np.float64)
     second = second - origin

@@ -1,7 +1,7 @@
-"""Intervals of a mean over few recordings: what another draw of test recordings could have given.
+"""Confidence intervals of a mean over few recordings: the range of means that other test recordings could give.
 
-All are Student's t intervals: an estimated standard error, degrees of freedom, no random numbers. Which method was
-chosen, and against what, is measured by `python -m benchmarks.interval_coverage`.
+All are Student's t intervals, from an estimated standard error and degrees of freedom, without random numbers.
+`python -m benchmarks.interval_coverage` compares them with the methods that were not chosen.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ import numpy as np
 from scipy.special import stdtrit
 
 LEVEL = 0.95
-# Two recordings give a t interval of 6.4 times the distance between them on either side of their mean. That is wider
-# than the range of most metrics, and nothing about skewness can be seen from two.
+# With two recordings, the t interval extends 6.4 times their distance to both sides of the mean. That is wider than
+# the range of most metrics, and two values show nothing about skewness.
 FEWEST_RECORDINGS = 3
 
 
 class Interval(NamedTuple):
-    """A mean, its interval, and what is needed to combine it with others.
+    """A mean, its interval, and the values that are needed to combine it with others.
 
     Attributes:
-        mean: NaN if there is no figure.
+        mean: NaN if there is no value.
         low, high: bounds; NaN if there is no interval.
-        standard_error: of the mean; NaN if it can't be estimated.
-        degrees_of_freedom: of that estimate.
-        skewness: of the mean as an estimator: that of the figures over sqrt(n).
+        standard_error: standard error of the mean; NaN if it can't be estimated.
+        degrees_of_freedom: degrees of freedom of the standard error.
+        skewness: skewness of the mean as an estimator: that of the values divided by sqrt(n).
     """
 
     mean: float
@@ -39,28 +39,30 @@ class Interval(NamedTuple):
 
     @property
     def exists(self) -> bool:
-        """Whether there is an interval, and not the mean alone."""
+        """Whether there is an interval, not only a mean."""
         return not math.isnan(self.low)
 
     def clipped(self, lowest: float = -math.inf, highest: float = math.inf) -> Interval:
-        """The interval cut to the range of its metric, such as [0, 1]; it covers the true mean no less often."""
+        """The interval, limited to the range of its metric, such as [0, 1]; its coverage stays the same."""
         if not self.exists:
             return self
         return self._replace(low=max(self.low, lowest), high=min(self.high, highest))
 
 
 def mean_interval(values: np.ndarray, level: float = LEVEL) -> Interval:
-    """Mean over recordings, with Student's t interval made longer on the side of the long tail.
+    """Mean over recordings, with Student's t interval extended on the side of the long tail.
 
         mean -+ t s / sqrt(n),  and on the side of the skewness g:  + |g| (1 + 2 t^2) / (6 sqrt(n)) * s / sqrt(n)
 
     with t the quantile of n - 1 degrees of freedom. The second term is the first-order correction of the
     t statistic's quantile for skewness (Johnson, "Modified t tests and confidence intervals for asymmetrical
     populations", JASA 1978; Hall, "On the removal of skewness by transformation", 1992), with the quantile of t in
-    place of the normal one, and used to widen alone: to shorten the other side costs coverage at few recordings.
-    Figures that lie symmetrically about their mean get exactly `scipy.stats.ttest_1samp`'s interval.
+    place of the normal one. It is only used to extend the interval: shortening the other side would reduce coverage
+    for few recordings. For values that are symmetric about their mean, the interval is that of
+    `scipy.stats.ttest_1samp`.
 
-    Share of intervals that held the true mean, at n = 3, 5, 7, 10, 20 (40,000 draws each; plain t, then this one):
+    Coverage (share of intervals that contain the true mean) at n = 3, 5, 7, 10, 20 (40,000 draws each; plain t, then
+    this interval):
 
         normal                              .952 .952 .950 .951 .949    .967 .963 .961 .959 .956
         |normal|, skewness 1.0              .920 .920 .928 .933 .940    .947 .945 .950 .954 .958
@@ -74,11 +76,11 @@ def mean_interval(values: np.ndarray, level: float = LEVEL) -> Interval:
     of OpenPack, differences of two of them -.3 to .4. Beyond a skewness of about 2 the interval is too short.
 
     Args:
-        values: (n,) a figure for each recording, or the difference of two runs on it; NaN where there is none.
+        values: (n,) a value for each recording, or the difference of two runs on it; NaN if there is none.
         level: share of intervals that shall hold the true mean.
 
     Returns:
-        The interval; none for fewer than FEWEST_RECORDINGS figures.
+        The interval; there is none for fewer than FEWEST_RECORDINGS values.
     """
     values = np.asarray(values, dtype=np.float64)
     values = values[~np.isnan(values)]
@@ -89,7 +91,7 @@ def mean_interval(values: np.ndarray, level: float = LEVEL) -> Interval:
     deviations = values - mean
     variance = float(deviations @ deviations) / (count - 1)
     skewness = 0.0
-    # Equal figures have a variance of rounding alone, whose skewness means nothing.
+    # The variance of equal values is only rounding error, and its skewness has no meaning.
     if count >= 3 and variance > (np.finfo(np.float64).eps * abs(mean)) ** 2 * count:
         third_moment = float((deviations * deviations * deviations).sum()) * count / ((count - 1) * (count - 2))
         skewness = third_moment / variance**1.5
@@ -107,33 +109,33 @@ def pair_mean_interval(matrix: np.ndarray, level: float = LEVEL) -> Interval:
 
         mean -+ t sqrt((n - 1) / n sum_k (mean without recording k - mean of those)^2),  n - 1 degrees of freedom
 
-    A recording takes part in 2 (n - 1) pairs, first in one half of them and second in the other, so that the pairs
-    are far from independent; to leave a recording out is to leave out all of its pairs. On average the jackknife's
-    variance of such a mean is too large, never too small (Efron and Stein, "The jackknife estimate of variance",
-    Annals of Statistics 1981): with no missing pair it counts what is peculiar to a pair 2 (n - 1) / (n - 2) fold,
-    and what belongs to a recording once. Nothing is added for skewness: sums over two recordings and over pairs have
-    little, and the jackknife's surplus makes up for it.
+    A recording is in 2 (n - 1) pairs, in half of them first and in the other half second. So the pairs are not
+    independent, and leaving out a recording means leaving out all its pairs. On average, the jackknife's variance of
+    such a mean is too large, never too small (Efron and Stein, "The jackknife estimate of variance", Annals of
+    Statistics 1981): without missing pairs, the variance of the noise of single pairs counts 2 (n - 1) / (n - 2)
+    times, that of the effects of recordings once. There is no correction for skewness: sums over two recordings and
+    over pairs have little skewness, and the surplus of the jackknife compensates for it.
 
-    Coverage at n = 3, 5, 7, 10, 20, figures made of an effect of either recording and of noise of each ordered pair,
-    each with the same variance (8,000 draws each; then with .9 of the variance in the noise):
+    Coverage at n = 3, 5, 7, 10, 20, for values that are the sum of an effect of each recording and the noise of each
+    ordered pair, all with the same variance (8,000 draws each; then with .9 of the variance in the noise):
 
         normal                              .968 .959 .955 .957 .954    .985 .987 .985 .981 .975
         |normal|, skewness 1.0              .966 .955 .951 .948 .948    .979 .986 .982 .982 .974
         lognormal, sigma .5, skewness 1.8   .962 .948 .948 .945 .946    .982 .978 .981 .980 .974
         lognormal, sigma .75, skewness 3.3  .951 .940 .938 .935 .930    .972 .973 .974 .976 .968
 
-    EAE and KTW of raw features on the 50 recordings of 50 Salads' accelerometers lie between the two, KT there and all
-    three on OpenPack near the second. Taking off what is counted too often makes intervals shorter by a tenth
-    but covers .92 to .95 in the first.
+    For raw features, EAE and KTW on the 50 recordings of 50 Salads' accelerometers are between these two cases; KT
+    there, and all three metrics on OpenPack, are near the second. Subtracting the surplus makes the intervals a tenth
+    shorter, but their coverage in the first case is only .92 to .95.
 
     Args:
         matrix: (n, n), row = first recording, column = second; for two runs the difference of their matrices.
-            The diagonal doesn't count; NaN where a pair has no figure.
+            The diagonal is ignored; NaN if a pair has no value.
         level: share of intervals that shall hold the true mean.
 
     Returns:
-        The interval; none for fewer than FEWEST_RECORDINGS recordings with figures, nor where all figures belong
-        to pairs with one and the same recording.
+        The interval; there is none for fewer than FEWEST_RECORDINGS recordings with values, or if all values belong
+        to pairs with the same recording.
 
     Raises:
         ValueError: the matrix isn't square.
@@ -149,7 +151,7 @@ def pair_mean_interval(matrix: np.ndarray, level: float = LEVEL) -> Interval:
     if not number:
         return _without_error(math.nan)
     mean = float(matrix[exists].mean())
-    # Relative to the mean, so that large figures lose no digits.
+    # Relative to the mean, so that large values lose no digits.
     deviations = np.where(exists, matrix - mean, 0.0)
     left = number - numbers[taking_part]
     if count < FEWEST_RECORDINGS or not left.all():
@@ -166,10 +168,10 @@ def interval_over_tasks(intervals: Sequence[Interval], level: float = LEVEL) -> 
         standard error^2 = sum_k error_k^2 / K^2,   degrees of freedom = (sum error_k^2)^2 / sum (error_k^4 / df_k)
 
     (Welch, "The generalization of Student's problem when several different population variances are involved",
-    Biometrika 1947; Satterthwaite, 1946). The third cumulants of the means add up likewise, so that the interval is
-    made longer as in `mean_interval`. Two recordings a task suffice. A task with a single one has no error: then
-    there is no interval over recordings, and `mean_interval` of the tasks' means answers another question, what
-    other tasks would have given.
+    Biometrika 1947; Satterthwaite, 1946). The third cumulants of the means are added in the same way, and the interval
+    is extended as in `mean_interval`. Two recordings per task are enough. For a task with one recording the standard
+    error is unknown; then there is no interval over recordings. `mean_interval` of the tasks' means answers another
+    question: the range of means that other tasks could give.
 
     Coverage (20,000 draws; K tasks, recordings and standard deviation of each):
 
@@ -184,8 +186,8 @@ def interval_over_tasks(intervals: Sequence[Interval], level: float = LEVEL) -> 
         K = 3, n = 20 each                   .953     .957        .956          .949
 
     Args:
-        intervals: one a task, of `mean_interval` or `pair_mean_interval`; tasks without a mean are the caller's to
-            leave out.
+        intervals: one per task, from `mean_interval` or `pair_mean_interval`; the caller must leave out tasks without
+            a mean.
         level: share of intervals that shall hold the true mean.
 
     Raises:
@@ -202,32 +204,32 @@ def interval_over_tasks(intervals: Sequence[Interval], level: float = LEVEL) -> 
 def mean_interval_of_runs(values: np.ndarray, level: float = LEVEL) -> Interval:
     """Mean over runs (seeds) and over recordings, for other runs and other recordings at once.
 
-        standard error^2 = error^2 of the mean over recordings of what each has on average over runs
-                         + error^2 of the mean over runs of what each has on average over recordings
+        standard error^2 = error^2 of the mean over recordings, each recording averaged over runs
+                         + error^2 of the mean over runs, each run averaged over recordings
 
-    with Satterthwaite's degrees of freedom. What is peculiar to one run on one recording is in both terms, so that
-    the interval is too long rather than too short. `mean_interval(values.mean(axis=0))` takes the runs as given and
-    says nothing of others.
+    with Satterthwaite's degrees of freedom. The noise of one run on one recording is in both terms, so the interval
+    is rather too long than too short. `mean_interval(values.mean(axis=0))` treats the runs as fixed and says nothing
+    about other runs.
 
-    Coverage of the mean of all runs, at (runs, recordings) = (3, 5), (3, 10), (5, 10), where the variance between runs
-    is .3 of that between recordings, and that of what is peculiar to both likewise (4,000 draws; the interval over
-    recordings alone, then this one):
+    Coverage of the mean of all runs, at (runs, recordings) = (3, 5), (3, 10), (5, 10). The variance between runs is .3
+    of that between recordings, and so is the variance of the noise of each run on each recording (4,000 draws; the
+    interval over recordings alone, then this interval):
 
         normal                              .934 .879 .911    .974 .963 .964
         |normal|, skewness 1.0              .924 .886 .919    .965 .960 .968
         lognormal, sigma .5, skewness 1.8   .922 .858 .892    .968 .962 .961
 
     Args:
-        values: (k, n) a figure for each run and recording, or (k, n, n) for each run and ordered pair; differences
-            of two sets of runs likewise, paired by recording. NaN where there is none: a recording or pair must
-            have a figure in all runs or in none.
+        values: (k, n) a value for each run and recording, or (k, n, n) for each run and ordered pair; or differences
+            of two sets of runs, paired by recording. NaN if there is no value: a recording or pair must have a value
+            in all runs or in none.
         level: share of intervals that shall hold the true mean.
 
     Returns:
-        The interval. Of a single run it is that over recordings, and says nothing of other runs.
+        The interval. For a single run it is the interval over recordings, and says nothing about other runs.
 
     Raises:
-        ValueError: the shape is another, or a figure is missing in some of the runs alone.
+        ValueError: another shape, or a value that is missing in some of the runs only.
     """
     values = np.asarray(values, dtype=np.float64)
     if values.ndim not in (2, 3) or not len(values):
@@ -294,7 +296,7 @@ def _combined(mean: float, parts: Sequence[Interval], weight: float, level: floa
     if math.isnan(variance):
         return _without_error(mean)
     spread = sum(v**2 / part.degrees_of_freedom for v, part in zip(variances, parts, strict=True))
-    # Without any spread all that counts is that the interval has no length.
+    # Without any spread the interval has length zero, and the degrees of freedom don't matter.
     freedom = variance**2 / spread if spread > 0 else sum(part.degrees_of_freedom for part in parts)
     third_cumulant = sum(part.skewness * part.standard_error**3 for part in parts)
     skewness = third_cumulant / variance**1.5 if variance > 0 else 0.0

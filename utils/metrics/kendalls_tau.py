@@ -13,15 +13,15 @@ def kendalls_tau(neighbours: np.ndarray) -> float | np.ndarray:
 
         tau-b = (concordant - discordant) / sqrt(P (P - ties in neighbours)),  P = N (N - 1) / 2
 
-    where time has no ties. Meant for videos that show the same actions in the same order; see
-    `kendalls_tau_in_the_wild` for the others.
+    because time has no ties. It is for videos that show the same actions in the same order; see
+    `kendalls_tau_in_the_wild` for other videos.
 
     Args:
-        neighbours: (N,) int >= 0, nearest neighbour in V of every frame of U; or (B, N), several of them.
+        neighbours: (N,) int >= 0, nearest neighbour in V of every frame of U; or (B, N) for several embeddings.
 
     Returns:
         1 for the same order, -1 for the reverse, 0 if all neighbours are one frame; NaN for fewer than two
-        frames. For several, (B,) float64.
+        frames. For (B, N): (B,) float64.
     """
     several = np.atleast_2d(neighbours)
     tau = np.array([_tau(row) for row in several])
@@ -32,5 +32,5 @@ def _tau(neighbours: np.ndarray) -> float:
     if len(neighbours) < 2:
         return math.nan
     if (neighbours == neighbours[0]).all():
-        return 0.0  # tau-b is 0 / 0 here; a collapsed embedding tells nothing about order
+        return 0.0  # tau-b is 0 / 0 here; a collapsed embedding contains no order
     return float(kendalltau(np.arange(len(neighbours)), neighbours).statistic)

@@ -10,11 +10,11 @@ import numpy as np
 from utils.metrics.ordered_counts import count_smaller_before
 from utils.metrics.valid_alignment import ValidAlignment
 
-MOST_PAIRS = 1 << 20  # listed at once
+MOST_PAIRS = 1 << 20  # pairs in memory at once
 
 
 def kendalls_tau_in_the_wild(neighbours: np.ndarray, alignment: ValidAlignment) -> float | np.ndarray:
-    """Kendall's tau over alignable frames, judged against the order that the true alignment allows.
+    """Kendall's tau over alignable frames, compared with the orders that the true alignment allows.
 
         KTW = (concordant - discordant) / (A (A - 1) / 2)
 
@@ -25,12 +25,12 @@ def kendalls_tau_in_the_wild(neighbours: np.ndarray, alignment: ValidAlignment) 
     one side only is neither.
 
     Args:
-        neighbours: (N,) int, nearest neighbour in V of every frame of U; or (B, N), several of them.
+        neighbours: (N,) int, nearest neighbour in V of every frame of U; or (B, N) for several embeddings.
         alignment: true alignment of U with V.
 
     Returns:
         1 for any valid alignment, -1 for the reverse of videos without repeats and ties; NaN for fewer than
-        two alignable frames. For several, (B,) float64.
+        two alignable frames. For (B, N): (B,) float64.
     """
     several, count = np.atleast_2d(neighbours), len(alignment.alignable)
     tau = np.full(len(several), math.nan)
@@ -42,11 +42,11 @@ def kendalls_tau_in_the_wild(neighbours: np.ndarray, alignment: ValidAlignment) 
 
 
 def _strictly_ordered(found: np.ndarray, alignment: ValidAlignment) -> np.ndarray:
-    """Concordant minus discordant pairs among those with two different neighbours, (B,).
+    """Concordant minus discordant pairs, among the pairs with two different neighbours, (B,).
 
-    In the order of their neighbours, the frames before the first of those with the same neighbour as a frame
-    are the ones found strictly earlier. The pair is concordant if the earlier one can lie before the latest
-    place of the later one, and discordant if even its earliest place lies behind.
+    Frames are sorted by their neighbours, so the frames found strictly earlier than a frame come before the first
+    frame with the same neighbour. A pair is concordant if the earlier frame's first valid position is before the
+    later frame's last valid position. It is discordant if it is after it.
     """
     order = np.argsort(found, axis=1, kind="stable")
     found = np.take_along_axis(found, order, axis=1)
@@ -64,10 +64,10 @@ def _strictly_ordered(found: np.ndarray, alignment: ValidAlignment) -> np.ndarra
 
 
 def _true_ties(found: np.ndarray, alignment: ValidAlignment) -> np.ndarray:
-    """Number of pairs with one and the same neighbour which a valid alignment puts on one frame too, (B,).
+    """Number of pairs with the same neighbour for which a valid alignment also has the same frame, (B,).
 
     A frame of V belongs to one occurrence of one action, so two frames can share a valid aligned frame only in
-    the same column of `position`. A pair that shares several is counted by the first.
+    the same column of `position`. A pair that shares several frames is counted at the first one.
     """
     number, frames_of_other = len(found), len(alignment.alignable_other)
     ties = np.zeros(number, dtype=np.int64)

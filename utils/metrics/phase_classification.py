@@ -1,4 +1,4 @@
-"""Phase classification (PC): how well a linear classifier tells actions apart from one frame's embedding."""
+"""Phase classification (PC): accuracy of a linear classifier of actions from the embedding of one frame."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 from utils.metrics.squared_hinge import fit_linear_machines
 
 FRACTIONS = (0.1, 0.5, 1.0)
-# Bounds memory and time; the 40 training recordings of 50 Salads have 37,548 frames of action.
+# Limits memory and time; the 40 training recordings of 50 Salads have 37,548 action frames.
 MAXIMUM_TRAINING_FRAMES = 100_000
 
 
 def labelled_videos(number_of_videos: int, fraction: float) -> np.ndarray:
     """Indices of the training videos with labels: `fraction` of them, half a video being one, at least one, evenly
     spread."""
-    # To round first undoes what floating point lacks to a half: .29 of 50 is 14.499999999999998.
+    # The first rounding removes floating-point errors: .29 * 50 is 14.499999999999998.
     count = max(1, math.floor(round(fraction * number_of_videos, 9) + 0.5))
     return np.arange(count) * number_of_videos // count
 
@@ -32,22 +32,22 @@ def phase_classification(
 ) -> np.ndarray:
     """Accuracy on test frames of a linear SVM fitted on training frames (TCC, CVPR 2019, section 4.1).
 
-    The labels of a share of the training *videos* are used, because that is what annotators are paid for and
-    frames of a labelled video are near-copies of each other. Frames of background (label -1) take no part:
-    background isn't a phase. At most `maximum_training_frames` frames, evenly spaced over the labelled
-    videos, are fitted, and standardise the features. Fewer frames are no cheap stand-in for all: with 2,000, 8,000 and
-    16,000 of the 37,548 of 50 Salads the accuracy differed by up to .046, .026 and .013 from that with all.
+    The labels of a share of the training *videos* are used, not of the frames: annotators label whole videos, and
+    frames of one video are very similar. Background frames (label -1) are not used, because background isn't a phase.
+    At most `maximum_training_frames` frames, evenly spaced over the labelled videos, are fitted, and the features are
+    standardised over these frames. Fewer frames give other results: with 2,000, 8,000 and 16,000 of the 37,548 frames
+    of 50 Salads, the accuracy differed by up to .046, .026 and .013 from that with all frames.
 
     Args:
         train_embeddings: (T_i, D) each.
         train_labels: (T_i,) int each; -1 is background.
         test_embeddings, test_labels: the same for the test videos.
         fraction: share of training videos with labels, in (0, 1].
-        maximum_training_frames: cap on the cost.
+        maximum_training_frames: most frames to fit; limits the time.
 
     Returns:
         (number of test videos,) float64, share of correct frames in [0, 1]; NaN for a video without action
-        frames. A label that no labelled training video shows counts as wrong.
+        frames. A frame whose label is in no labelled training video counts as wrong.
 
     Raises:
         ValueError: the labelled training videos have no action frame.
@@ -60,7 +60,7 @@ def phase_classification(
     count = min(len(kept), maximum_training_frames)
     kept = kept[np.arange(count) * len(kept) // count]
     labels = labels[kept]
-    # Only the frames that are kept are copied; their numbers increase, so that each video's are a stretch of them.
+    # Only the kept frames are copied. Their indices increase, so those of one video are consecutive.
     starts = np.cumsum([0, *(len(train_labels[i]) for i in chosen[:-1])])
     stretches = np.split(kept, np.searchsorted(kept, starts[1:]))
     frames = np.concatenate(
@@ -70,7 +70,7 @@ def phase_classification(
     spread[spread == 0] = 1.0
     frames = (frames - mean) / spread
 
-    # With a single label there is nothing to tell apart, and its machine answers it always.
+    # If there is a single label, its machine always predicts it.
     classes, weights = fit_linear_machines(frames, labels)
 
     def predict(embedding: np.ndarray) -> np.ndarray:
@@ -82,11 +82,11 @@ def phase_classification(
 def majority_class(
     train_labels: Sequence[np.ndarray], test_labels: Sequence[np.ndarray], fraction: float = 1.0
 ) -> np.ndarray:
-    """Accuracy of always answering the most frequent action of the labelled training videos, per test video.
+    """Accuracy, for each test video, of always predicting the most frequent action of the labelled training videos.
 
     Args:
         train_labels, test_labels: as in `phase_classification`.
-        fraction: share of training videos with labels, the same ones as there.
+        fraction: share of training videos with labels; the same videos as in `phase_classification`.
     """
     labels = np.concatenate([train_labels[i] for i in labelled_videos(len(train_labels), fraction)])
     labels = labels[labels >= 0]

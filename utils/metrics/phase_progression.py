@@ -1,4 +1,4 @@
-"""Phase progression (PHP): how well a linear regression reads progress from the embedding of one frame."""
+"""Phase progression (PHP): how well a linear regression predicts progress from the embedding of one frame."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 def fit_linear_regression(
     frames: Sequence[np.ndarray], targets: Sequence[np.ndarray]
 ) -> tuple[np.ndarray, float]:
-    """Least squares with intercept over the frames of all videos, the solution of least norm.
+    """Least squares with intercept over the frames of all videos; the solution with the smallest norm.
 
-    Solved by the D x D covariance, gathered video by video, so that the frames are never stacked. Directions
-    with less than 1e-10 of the largest variance are left out: a collapsed embedding has many.
+    It is solved with the D x D covariance, summed video by video, so that the frames are never concatenated.
+    Directions with less than 1e-10 of the largest variance are left out; a collapsed embedding has many of them.
 
     Args:
         frames: (T_i, D) each.
@@ -54,8 +54,8 @@ def phase_progression(
         test_embeddings, test_progress: the same for the test videos.
 
     Returns:
-        (number of test videos,) float64, at most 1 and negative where the mean would have been better; NaN
-        for a video of constant truth (no action), which has no R^2.
+        (number of test videos,) float64, at most 1, and negative if the mean would be better; NaN for a video of
+        constant true progress (no action), which has no R^2.
     """
     weights, intercept = fit_linear_regression(train_embeddings, train_progress)
     return np.array(

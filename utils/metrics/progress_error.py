@@ -13,7 +13,7 @@ def progress_error(prediction: np.ndarray, truth: np.ndarray, counted: np.ndarra
     Args:
         prediction: (T,) progress in [0, 1].
         truth: (T,) progress in [0, 1].
-        counted: (T,) bool, frames to count; by default all. Action level leaves background out.
+        counted: (T,) bool, frames to count; by default all. At action level, background is not counted.
 
     Returns:
         The error in [0, 1]; NaN if no frame is counted.

@@ -1,7 +1,7 @@
-"""Metrics as the programs released with TCC, LAV and CARL define them, for figures to lay beside published ones.
+"""Metrics as defined in the programs released with TCC, LAV and CARL, for comparison with published values.
 
-Ours are asked other questions (several actions, repeats, background, a mean over recordings with an interval), so that
-figures of one column can't be compared with those of the other:
+Ours measure other things (several actions, repeats, background, a mean over recordings with an interval), so values
+of one column can't be compared with those of the other:
 
     metric      ours                                        published
     KT          all frames; 0 if all neighbours are one     every 2nd or 5th frame of both recordings; a pair of
@@ -14,7 +14,7 @@ figures of one column can't be compared with those of the other:
                 every action has an equal share; mean R^2   each phase but the last, of (t - last frame of the
                 over recordings                             phase) / T; R^2 over the frames of all recordings at once,
                                                             mean over phases
-    AP@K        utils/metrics/retrieval.py, which names what differs
+    AP@K        utils/metrics/retrieval.py, which lists the differences
     EAE, KTW    those of GTCC (utils/metrics/)              -
     OPE         mean over recordings                        GTCC: mean over frames
 
@@ -45,10 +45,10 @@ def published_kendalls_tau(embeddings: Sequence[np.ndarray], stride: int = 5) ->
 
     Args:
         embeddings: (T_i, D) of each recording, at least two.
-        stride: 2 or 5 in print.
+        stride: 2 or 5 in the publications.
 
     Returns:
-        Mean over ordered pairs in [-1, 1]; NaN if none has a figure.
+        Mean over ordered pairs in [-1, 1]; NaN if none has a value.
     """
     strided = [frames[::stride] for frames in embeddings]
     figures = []
@@ -67,15 +67,15 @@ def published_phase_classification(
     test_labels: Sequence[np.ndarray],
     fraction: float = 1.0,
 ) -> float:
-    """Accuracy of a support vector machine with a radial kernel over the frames of all test recordings at once.
+    """Accuracy of a support vector machine with a radial kernel, over the frames of all test recordings together.
 
-    The machine's cost grows with the square of the number of training frames: meant for some ten thousand.
+    The time grows with the square of the number of training frames; it is suitable for some ten thousand frames.
 
     Args:
         train_embeddings: (T_i, D) of each training recording.
         train_labels: (T_i,) int each.
         test_embeddings, test_labels: the same of the test recordings.
-        fraction: of the training recordings the first int(fraction n) are used, at least one.
+        fraction: the first int(fraction n) of the n training recordings are used, at least one.
 
     Returns:
         Share of correct frames in [0, 1].
@@ -106,11 +106,11 @@ def published_phase_progression(
         test_embeddings, test_labels: the same of the test recordings.
 
     Returns:
-        At most 1, negative where the mean would have been better.
+        At most 1; negative if the mean would be better.
 
     Raises:
-        ValueError: there is one phase alone, or a recording doesn't show all phases but the last: the metric asks for
-            recordings of the same phases in the same order.
+        ValueError: there is only one phase, or a recording lacks a phase other than the last: the metric needs
+            recordings with the same phases in the same order.
     """
     phases = 1 + max(int(labels.max()) for labels in [*train_labels, *test_labels])
     if phases < 2:

@@ -9,7 +9,7 @@ import numpy as np
 
 NUMBERS = (5, 10, 15)
 LONGEST_BLOCK = 1024
-MOST_CELLS = 1 << 22  # of distances held at once
+MOST_CELLS = 1 << 22  # distances in memory at once
 
 
 def frame_retrieval(
@@ -18,15 +18,15 @@ def frame_retrieval(
     numbers: Sequence[int] = NUMBERS,
     ranked: bool = False,
 ) -> np.ndarray:
-    """AP@K: share of the K nearest frames of all other recordings that show the action of the frame asked for.
+    """AP@K: share of the K nearest frames of all other recordings that show the action of the query frame.
 
         AP@K of a recording = mean over its frames t of #{k <= K: label of the k-th nearest = label of t} / K
 
     by Euclidean distance. It is called an average precision (LAV, CVPR 2021, and after it VAVA and CARL, CVPR 2022;
-    K = 5, 10, 15) and is a mean over frames of the precision at K. Frames of background (label -1) take no part,
-    neither asked for nor found. An action that no other recording shows counts as found nowhere.
+    K = 5, 10, 15) and is a mean over frames of the precision at K. Background frames (label -1) are neither queries
+    nor results. For an action that no other recording shows, the precision is 0.
 
-    Definitions differ between released programs, and so do the figures:
+    The released programs use different definitions, and so their values differ:
 
         this function, and CARL's   K nearest frames of all other recordings; the share with the same label. CARL takes
                                     every 5th frame of both (Pouring; every 2nd for Penn Action), this one all.
@@ -39,12 +39,12 @@ def frame_retrieval(
     Args:
         embeddings: (T_i, D) of each test recording.
         labels: (T_i,) int of each; -1 is background.
-        numbers: K, at least 1 each. With fewer frames to be found than K, all of them are.
-        ranked: average precision in order of distance instead of the share.
+        numbers: values of K, at least 1 each. If there are fewer than K frames, all are found.
+        ranked: average precision in order of distance, instead of the share.
 
     Returns:
-        (len(numbers), recordings) float64 in [0, 1]; NaN for a recording without action frames, or where no other has
-        any. Of equally near frames any may count.
+        (len(numbers), recordings) float64 in [0, 1]; NaN for a recording without action frames, or if no other
+        recording has any. Of equally near frames, any may be taken.
 
     Raises:
         ValueError: there is no K, one is below 1, or embeddings and labels don't fit.
@@ -104,7 +104,7 @@ def nearest_of_others(
             nearest = np.empty((len(frames), 0), dtype=frames.dtype), np.empty((len(frames), 0), dtype=np.int64)
             for j in others:
                 distance = frames @ (-2 * embeddings[j]).T
-                distance += squares[j]  # the frame's own |a|^2 changes nothing in its order
+                distance += squares[j]  # the query's own |a|^2 doesn't change the order
                 nearest = _nearer(*nearest, distance, labels[j], number)
             order = nearest[0].argsort(axis=1, kind="stable")
             same = np.take_along_axis(nearest[1], order, axis=1) == own[start : start + block, None]
@@ -113,7 +113,7 @@ def nearest_of_others(
 
 
 def retrieval_by_chance(labels: Sequence[np.ndarray]) -> np.ndarray:
-    """What `frame_retrieval` gives on average if the frames found are drawn at random, for each recording.
+    """The expected `frame_retrieval` of each recording if the frames found are drawn at random.
 
     Args:
         labels: (T_i,) int of each recording; -1 is background.
@@ -141,21 +141,21 @@ def shares_of_others(labels: Sequence[np.ndarray]) -> list[np.ndarray]:
 def _nearer(
     found: np.ndarray, found_label: np.ndarray, distance: np.ndarray, label: np.ndarray, number: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The nearest frames of those found so far and of one more recording.
+    """The nearest frames among those found so far and those of one more recording.
 
     Args:
-        found, found_label: (B, at most number) distances and labels of the nearest so far, in no order.
+        found, found_label: (B, at most number) distances and labels of the nearest frames so far, unordered.
         distance: (B, T) to the frames of one more recording.
-        label: (T,) its labels.
-        number: how many to keep.
+        label: (T,) labels of this recording.
+        number: how many frames to keep.
 
     Returns:
-        `found` and `found_label` anew.
+        The new `found` and `found_label`.
     """
     if found.shape[1] < number:
         more, more_label = distance, np.broadcast_to(label, distance.shape)
     else:
-        # Few are nearer than the furthest so far. To look for them is many times faster than to order them all.
+        # Few frames are nearer than the furthest so far. Searching for them is many times faster than sorting all.
         row, column = np.nonzero(distance < found.max(axis=1, keepdims=True))
         count = np.bincount(row, minlength=len(found))
         place = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)

@@ -1,28 +1,28 @@
-"""A linear support vector machine with the squared hinge loss, one machine a class, solved exactly."""
+"""A linear support vector machine with the squared hinge loss, one machine per class, solved exactly."""
 
 from __future__ import annotations
 
 import numpy as np
 
 MOST_STEPS = {np.dtype(np.float64): 200, np.dtype(np.float32): 50}
-MOST_VALUES = 1 << 24  # of all Hessians at once
+MOST_VALUES = 1 << 24  # values of all Hessians in memory at once
 SUFFICIENT_DECREASE = 1e-4
 LEAST_SHARE = 1e-10
-# Of the gradient, as a share of that at w = 0.
+# Of the gradient's norm, as a share of that at w = 0.
 PRECISION = {np.dtype(np.float64): 1e-10, np.dtype(np.float32): 1e-5}
 
 
 def fit_linear_machines(frames: np.ndarray, labels: np.ndarray, cost: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """One linear machine a class against all others.
+    """One linear machine per class against all others.
 
         min_w 1/2 |w|^2 + cost * sum_i max(0, 1 - y_i w.x_i)^2,   y_i = 1 for the class, -1 for the others
 
     with x_i the frame and a constant 1, whose weight (the intercept) is regularised like the others. The loss
-    is a quadratic wherever the set of frames with a positive hinge stays the same, so that Newton's method with
-    a line search ends at the minimum after a few steps; of the Hessian only what has changed is computed.
+    is quadratic as long as the set of frames with a positive hinge doesn't change, so Newton's method with a line
+    search reaches the minimum after a few steps. In each step only the change of the Hessian is computed.
 
-    Frames in single precision are solved in single precision, which takes half the time; where that doesn't come near
-    enough to the minimum, anew in double.
+    Frames in single precision are solved in single precision, which takes half the time. If the result isn't near
+    enough to the minimum, the problem is solved again in double precision.
 
     Args:
         frames: (N, D), standardised.
@@ -54,8 +54,8 @@ def fit_linear_machines(frames: np.ndarray, labels: np.ndarray, cost: float = 1.
 def _minimise(
     inputs: np.ndarray, signs: np.ndarray, cost: float, first_hessian: np.ndarray
 ) -> tuple[np.ndarray, bool]:
-    """Newton's method from w = 0, of which the Hessian is given, for k machines in step: (D + 1, k), and whether all
-    are as near to the minimum as PRECISION says."""
+    """Newton's method for k machines at once, from w = 0 with the given Hessian: (D + 1, k), and whether all of them
+    are as near to the minimum as PRECISION demands."""
     number = signs.shape[1]
     final, near = np.zeros((inputs.shape[1], number), dtype=inputs.dtype), np.zeros(number, dtype=bool)
     hessians = np.repeat(first_hessian[None], number, axis=0)
@@ -72,7 +72,7 @@ def _minimise(
         gradient = weights - 2 * cost * inputs.T @ np.where(hinged, signs - outputs, 0.0)
         final[:, running] = weights
         near[running] = np.abs(gradient).max(axis=0) <= enough
-        # A share of 0: what is left to gain drowns in rounding.
+        # A step size of 0: the remaining improvement is smaller than the rounding error.
         going_on = (share > 0) & ~near[running]
         if not going_on.any():
             break
@@ -94,7 +94,7 @@ def _line_search(
     cost: float,
     gradient: np.ndarray,
 ) -> np.ndarray:
-    """The share of each machine's step to go, (k,): 1 halved until the objective falls enough, or 0."""
+    """Step size of each machine, (k,): 1, halved until the objective decreases enough, or 0."""
 
     def objective(share: np.ndarray) -> np.ndarray:
         hinge = np.maximum(1 - signs * (outputs + share * output_step), 0)
@@ -111,7 +111,7 @@ def _line_search(
 def _update_hessian(
     hessian: np.ndarray, inputs: np.ndarray, before: np.ndarray, hinged: np.ndarray, cost: float
 ) -> None:
-    """From the frames with a positive hinge before to those now, in place, by the shorter of two ways."""
+    """Updates the Hessian in place for the new set of frames with a positive hinge, by the cheaper of two ways."""
     come, gone = inputs[hinged & ~before], inputs[before & ~hinged]
     if len(come) + len(gone) < np.count_nonzero(hinged):
         hessian += 2 * cost * (come.T @ come)

@@ -1,7 +1,7 @@
-"""The table of metrics: what each one is called, means, needs, and which way is better.
+"""The table of metrics: the name, meaning, inputs and better direction of each.
 
 The evaluation, its tables, the report and comparisons read everything about a metric from here. A new metric is a
-function in a file of its own and an entry. Code outside this repository makes a table of its own and hands it to
+function in a new file and an entry here. Code outside this repository makes its own table and passes it to
 `evaluate_task`, `evaluate_checkpoint`, `results_table`, `comparison_table` or `write_reports`:
 
     mine = Metric("MAP", "MAP", "higher", "share of ...", Needs.PAIRS, my_function, "shares no action")
@@ -34,12 +34,13 @@ from utils.metrics.valid_alignment import ValidAlignment
 
 
 class Needs(Enum):
-    """What a metric is computed from, and so what its `measure` is called with.
+    """The inputs of a metric, with which its `measure` is called.
 
-    PAIRS: the nearest neighbours of an ordered pair of videos, (B, N) int, one row a variant, and the pair's
+    PAIRS: the nearest neighbours of an ordered pair of videos, (B, N) int, one row per variant, and the pair's
         `ValidAlignment`; gives (B,).
     VIDEO_ONLINE and so on: predicted progress of one video (T,), the truth (T,), and which frames count, (T,) bool or
-        None for all; gives a number. Online uses the frames so far; offline is told where the video or action ends.
+        None for all; gives a number. Online uses only the frames so far; offline also knows where the video or action
+        ends.
     LABELS, REGRESSION: frames of the training videos, (T_i, D) each, their labels or true progress, (T_i,) each, and
         both of the n test videos; gives (n,).
     RETRIEVAL: for each frame of action of one video, whether its nearest frames in all others show the same action,
@@ -47,7 +48,7 @@ class Needs(Enum):
     PUBLISHED: what LABELS needs, with background as a label of its own, -1; gives one number for all test videos at
         once.
 
-    NaN stands for a figure that doesn't exist.
+    NaN means that there is no value.
     """
 
     VIDEO_ONLINE = "progress over the video, online"
@@ -62,12 +63,12 @@ class Needs(Enum):
 
     @property
     def is_progress(self) -> bool:
-        """Whether predicted progress is judged, and not the embedding itself."""
+        """Whether the metric evaluates predicted progress, not the embedding itself."""
         return self in (Needs.VIDEO_ONLINE, Needs.ACTION_ONLINE) or self.knows_the_end
 
     @property
     def is_inside_actions(self) -> bool:
-        """Whether progress begins anew with each action."""
+        """Whether progress begins again at 0 in each action."""
         return self in (Needs.ACTION_ONLINE, Needs.ACTION_OFFLINE)
 
     @property
@@ -81,17 +82,17 @@ class Metric:
     """One metric.
 
     Attributes:
-        name: of its CSV file, and in `metrics.json`.
-        title: its head in a table.
-        better: which figures are better.
-        meaning: what it says, for a reader of a report.
-        needs: what it is computed from.
-        measure: computes it; see `Needs`.
-        missing: why a video may have no figure.
-        lowest, highest: the range of a figure; intervals are cut to it.
-        of_frames: of a metric of progress: the mean is over all frames of all videos, and not over videos.
-        share_of_labels: of a metric that needs LABELS: of how many training videos the labels are used.
-        beside: the metric stands in a second table, because another one says nearly the same.
+        name: name of its CSV file, and in `metrics.json`.
+        title: its title in a table.
+        better: which values are better, 'lower' or 'higher'.
+        meaning: explanation for the reader of a report.
+        needs: its inputs.
+        measure: the function that computes it; see `Needs`.
+        missing: why a video may have no value.
+        lowest, highest: the range of its values; intervals are limited to it.
+        of_frames: for a metric of progress: the mean is over all frames of all videos, not over videos.
+        share_of_labels: for a metric that needs LABELS: the share of training videos whose labels are used, in (0, 1].
+        beside: the metric is in a second table, because another one measures nearly the same.
     """
 
     name: str
@@ -132,7 +133,7 @@ def metric_table(*metrics: Metric) -> Mapping[str, Metric]:
 
 
 def metrics_that_need(needs: Needs, metrics: Mapping[str, Metric]) -> list[Metric]:
-    """Those of a table that are computed from something."""
+    """The metrics of a table that have certain inputs."""
     return [metric for metric in metrics.values() if metric.needs is needs]
 
 

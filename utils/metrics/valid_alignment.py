@@ -1,4 +1,4 @@
-"""Which frames of one video each frame of another is truly aligned with, from their annotations."""
+"""The true alignment of the frames of two videos, from their annotations."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class ValidAlignment:
     Attributes:
         alignable: (A,) int64, indices of the alignable frames of U, increasing.
         position: (A, S) int64, valid aligned frame of V in each occurrence of the frame's action, in order of
-            time; S is that of the action with most occurrences, and -1 stands where `valid` is False.
-        valid: (A, S) bool, whether the action of the frame occurs so often in V.
-        alignable_other: (M,) bool, frames of V that lie in an action U contains too.
+            time; S is the largest number of occurrences of an action; -1 if `valid` is False.
+        valid: (A, S) bool, whether the frame's action has an occurrence of this number in V.
+        alignable_other: (M,) bool, frames of V in an action that U contains too.
     """
 
     alignable: np.ndarray
@@ -43,7 +43,7 @@ class ValidAlignment:
 
     @cached_property
     def counted_before(self) -> np.ndarray:
-        """(M + 1,) int64, how many of the frames of `alignable_other` come before each frame of V."""
+        """(M + 1,) int64, number of frames of `alignable_other` before each frame of V."""
         return np.concatenate([[0], np.cumsum(self.alignable_other)])
 
 
@@ -51,7 +51,7 @@ def valid_alignment(time_dict: Mapping, other: Mapping) -> ValidAlignment:
     """True alignment of one video with another (alignment in the wild of GTCC, CVPR 2024, section 4).
 
     Frame k (from 0) of a segment of n frames corresponds to frame round(k (m - 1) / (n - 1)) of a segment of
-    m frames, halves upwards; the single frame of a segment of one corresponds to the middle.
+    m frames, halves upwards; the frame of a segment of one frame corresponds to the middle.
 
     Args:
         time_dict: annotation of U, background labelled 'SIL'.
@@ -71,7 +71,7 @@ def valid_alignment(time_dict: Mapping, other: Mapping) -> ValidAlignment:
     segment = segment[alignable]
     occurrence, valid = _occurrences(label, other_label)
     occurrence, valid = occurrence[segment], valid[segment]
-    # Integer arithmetic, so that the rounding of halves doesn't hang on the last bit of a quotient.
+    # Integer arithmetic, so that the rounding of halves doesn't depend on floating-point errors.
     within, steps = alignable - start[segment], length[segment] - 1
     within, steps = np.where(steps > 0, within, 1), np.where(steps > 0, steps, 2)
     offset = (2 * within[:, None] * (other_length[occurrence] - 1) + steps[:, None]) // (2 * steps[:, None])
@@ -82,8 +82,8 @@ def valid_alignment(time_dict: Mapping, other: Mapping) -> ValidAlignment:
 
 
 def _occurrences(label: np.ndarray, other_label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each segment of U, the segments of V with its label in order of time: (segments of U, S) and whether
-    there are so many."""
+    """For each segment of U, the segments of V with the same label in order of time: (segments of U, S), and whether
+    each of them exists."""
     same = (label[:, None] == other_label) & (label[:, None] >= 0)
     number = same.sum(axis=1, keepdims=True)
     most = max(1, int(number.max(initial=0)))
