@@ -1,4 +1,4 @@
-"""Steps of LAV, VAVA and path length to be timed by `benchmarks.losses`, beside tslearn and POT."""
+"""Training steps of LAV, VAVA and path length for `benchmarks.losses`, with tslearn and POT for comparison."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ Step = Callable[[], None]
 
 
 def random_walks(length: int, number: int = 2, scale: float = 0.1) -> list[Tensor]:
-    """Embeddings (length, 128) that walk randomly, a batch of two videos as a network would give them."""
+    """Random-walk embeddings (length, 128) of a batch of two videos."""
     generator = torch.Generator().manual_seed(0)
     walks = [(scale * torch.randn(length, WIDTH, generator=generator)).cumsum(0) for _ in range(number)]
     return [walk.requires_grad_() for walk in walks]

@@ -1,4 +1,4 @@
-"""Whether memory stays bounded when the data doesn't: thousands of videos checked and read, and their cost.
+"""Memory and time for a large data set: checks and reads thousands of videos.
 
     python -m benchmarks.big_data
     python -m benchmarks.big_data --videos 20 --frames 33000 --max-frames 2000
@@ -57,7 +57,7 @@ def write_sparse_dataset(folder: Path, videos: int, frames: int, width: int, fea
 
 
 def peak_gigabytes() -> str:
-    """The most resident memory so far, of this process and of the largest of its children."""
+    """Peak resident memory so far in GB, of this process and of the largest of its children."""
     own, children = (
         resource.getrusage(who).ru_maxrss / 2**20 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )

@@ -1,7 +1,7 @@
-"""What to time of TCC, GTCC and the mixture fit: steps of forward and backward pass on random walks.
+"""Cases of `benchmarks.losses` for TCC, GTCC and the mixture fit: forward and backward passes on random walks.
 
-Beside them the two things the project replaces: TCC as plain autograd, which keeps every N x M tensor, and
-the mixture fit as one L-BFGS an anchor.
+For comparison, the two implementations that the project replaces: TCC with plain autograd, which keeps every N x M
+tensor, and the mixture fit with one L-BFGS run per anchor.
 """
 
 import functools

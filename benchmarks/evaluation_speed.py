@@ -1,10 +1,10 @@
-"""How long all that eval.py computes for a task takes after embedding: metrics, intervals, read-outs, baselines.
+"""Time of an evaluation of one task after embedding: metrics, intervals, read-outs, baselines.
 
     python -m benchmarks.evaluation_speed [--test 10] [--train 40] [--frames 1000]
 
-10 test videos and 40 training videos of 1000 frames, each embedded by the trained and the untrained networks, beside
-raw features. The whole is timed in as many threads as torch uses (OMP_NUM_THREADS), then each part for itself in one
-thread.
+10 test videos and 40 training videos of 1000 frames, each embedded by the trained and the untrained networks, and the
+raw features. The whole evaluation is timed with torch's number of threads (OMP_NUM_THREADS), then each part separately
+with one thread.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from utils.tensorops import get_trueprogress, get_trueprogress_per_action
 def random_video(
     rng: np.random.Generator, untrained: int, frames: int = 1000, width: int = 128, raw_width: int = 128
 ) -> EmbeddedVideo:
-    """A random walk for an embedding, 20 segments of 12 actions and background."""
+    """A random-walk embedding, with 20 segments of 12 actions and background."""
     starts = np.concatenate([[0], np.sort(rng.choice(np.arange(1, frames), 19, replace=False))])
     ends = np.concatenate([starts[1:] - 1, [frames - 1]])
     steps = ["SIL" if k % 4 == 3 else f"action {rng.integers(12)}" for k in range(20)]
@@ -58,7 +58,7 @@ def random_video(
 
 
 def seconds(work: Callable[[], object], repeats: int) -> tuple[float, float]:
-    """Shortest of some runs: seconds by the clock, and seconds of processors."""
+    """Shortest of some runs: seconds of wall time, and seconds of processor time."""
     durations = []
     for _ in range(repeats):
         begin, begin_processor = time.perf_counter(), time.process_time()
@@ -70,7 +70,7 @@ def seconds(work: Callable[[], object], repeats: int) -> tuple[float, float]:
 def parts_of_evaluation(
     train: list[EmbeddedVideo], test: list[EmbeddedVideo]
 ) -> dict[str, Callable[[], object]]:
-    """The parts of `evaluate_task`, each to be run for itself."""
+    """The parts of `evaluate_task`, each to be run separately."""
     parts: dict[str, Callable[[], object]] = {}
     statistics = task_statistics(train)
     for network, readouts in training_readouts(train).items():

@@ -4,8 +4,8 @@
     python -m benchmarks.extreme_learning_rates --factors 1 100 10000 --steps 200
 
 Trains the demo's network on a small synthetic data set, each loss alone with the progress loss beside it, for
-a number of steps at multiples of the default learning rate. Prints how it went; exits with 1 if a weight was
-not finite at the end.
+a number of steps at multiples of the default learning rate. Prints the results; exits with 1 if a weight is not
+finite at the end.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ DEMO = str(Path(__file__).parents[1] / "configs" / "demo.py")
 class Outcome:
     """How a training ended.
 
-    steps: steps done, the skipped ones among them. bad_steps: those skipped. weights_finite: whether all weights
-    are. last_loss: mean training loss of the last epoch. largest_weight: by absolute value.
+    steps: steps done, including skipped ones. bad_steps: skipped steps. weights_finite: whether all weights are
+    finite. last_loss: mean training loss of the last epoch. largest_weight: largest absolute value of a weight.
     """
 
     steps: int
@@ -52,10 +52,10 @@ def train_steps(data_root: Path, output: Path, loss: str, factor: float, steps: 
 
     Args:
         data_root: holds `synthetic/`.
-        output: where the dump of a bad step goes.
+        output: folder for the dump of a bad step.
         loss: name of the one alignment loss.
-        factor: of the default learning rate.
-        steps: of training; a run that diverges earlier ends there.
+        factor: multiple of the default learning rate.
+        steps: training steps; a run that diverges earlier ends there.
     """
     config = read_command_line([
         "train", "--config", DEMO, f"--config.DATASET_PATH={data_root}",

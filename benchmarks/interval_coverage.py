@@ -1,10 +1,10 @@
-"""How often intervals of each method hold the true mean, and how long they are, at few recordings.
+"""Coverage and length of confidence intervals of several methods, for few recordings.
 
     python -m benchmarks.interval_coverage [--draws 2000] [--seed 0]
 
 For a mean over recordings, over ordered pairs of recordings, over tasks, and over runs: the methods of
-`utils.metrics.intervals`, last in each table, beside those that were tried and not chosen. Each cell is the share of
-95 % intervals that held the true mean, and their mean length in standard deviations of a figure.
+`utils.metrics.intervals`, last in each table, and those that were tried and not chosen. Each cell is the share of
+95 % intervals that contain the true mean, and their mean length in standard deviations of a value.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
 
 def lognormal(sigma: float) -> Draw:
-    """Lognormal figures, shifted and scaled to mean 0 and standard deviation 1."""
+    """Lognormal values, shifted and scaled to mean 0 and standard deviation 1."""
     mean, variance = math.exp(sigma**2 / 2), math.expm1(sigma**2) * math.exp(sigma**2)
     return lambda rng, shape: (rng.lognormal(0, sigma, shape) - mean) / math.sqrt(variance)
 
@@ -48,7 +48,7 @@ def beta(a: float, b: float) -> Draw:
 
 
 def absolute_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Absolute values of normal figures, shifted and scaled likewise."""
+    """Absolute values of normal values, shifted and scaled likewise."""
     return (np.abs(rng.normal(size=shape)) - math.sqrt(2 / math.pi)) / math.sqrt(1 - 2 / math.pi)
 
 
@@ -139,7 +139,7 @@ def bootstrap_t(values: np.ndarray) -> Bounds:
 
 
 def one_by_one(method: Callable[[np.ndarray], Interval]) -> Callable[[np.ndarray], Bounds]:
-    """A method for one sample as one for many."""
+    """Applies a method for one sample to many samples."""
 
     def bounds(samples: np.ndarray) -> Bounds:
         intervals = [method(sample) for sample in samples]
@@ -149,13 +149,13 @@ def one_by_one(method: Callable[[np.ndarray], Interval]) -> Callable[[np.ndarray
 
 
 def row_means(matrices: np.ndarray) -> np.ndarray:
-    """What a recording has on average over the pairs that it begins, (draws, n)."""
+    """The mean of each recording over the pairs in which it is first, (draws, n)."""
     count = matrices.shape[1]
     return np.where(np.eye(count, dtype=bool), 0.0, matrices).sum(axis=2) / (count - 1)
 
 
 def percentile_of_pairs(matrices: np.ndarray) -> Bounds:
-    """The percentile bootstrap over recordings, a pair drawn as often as its first times its second."""
+    """The percentile bootstrap over recordings; a pair counts as often as its first times its second is drawn."""
     count = matrices.shape[1]
     matrices = np.where(np.eye(count, dtype=bool), 0.0, matrices)
     draws = np.random.default_rng(0).integers(count, size=(RESAMPLES, count))
@@ -168,7 +168,7 @@ def percentile_of_pairs(matrices: np.ndarray) -> Bounds:
 
 
 def moments_of_pairs(matrices: np.ndarray) -> Bounds:
-    """t interval by the variances of a two-way analysis: of recordings, and of what is peculiar to a pair."""
+    """t interval from the variances of a two-way analysis: of recordings, and of the noise of single pairs."""
     count = matrices.shape[1]
     apart = ~np.eye(count, dtype=bool)
     both = (matrices + matrices.transpose(0, 2, 1)) / 2 * apart
@@ -192,7 +192,7 @@ def draw_pairs(draw: Draw, rng: np.random.Generator, draws: int, count: int, noi
 
 
 def over_tasks(samples: list[np.ndarray], longer: bool = True) -> Interval:
-    """The interval over tasks of one figure a recording, with or without the correction for skewness."""
+    """The interval over tasks with one value per recording, with or without the correction for skewness."""
     of_tasks = [mean_interval(values) for values in samples]
     return interval_over_tasks(of_tasks if longer else [i._replace(skewness=0.0) for i in of_tasks])
 

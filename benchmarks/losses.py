@@ -4,9 +4,9 @@ dimensions.
     python -m benchmarks.losses
     python -m benchmarks.losses --lengths 100 1000 --losses LAV VAVA --threads 1
 
-Each figure is measured in a process of its own: the median over repeated steps after a warm-up, the spread
-from the 10th to the 90th percentile, and by how much the step raised the peak of the process's memory. Where
-the authors' released code was measured (2-core CPU, 2 threads), its time over ours is given too.
+Each case is measured in a separate process: the median over repeated steps after a warm-up, the spread from the 10th to
+the 90th percentile, and the increase of the process's peak memory by the step. If the authors' released code was
+measured (2-core CPU, 2 threads), its time over ours is given too.
 """
 
 import argparse

@@ -3,7 +3,7 @@
     python -m benchmarks.results --dataset-path DATA_ROOT --experiments salads50_accel --losses GTCC tcc \
         --progress on off --seeds 0 1 2 --write docs/results.md
 
-A run that is there already is not trained again, so that a table can be extended.
+An existing run is not trained again, so that a table can be extended.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def figures_of(metric: str, results: Sequence[Result]) -> dict[str, Result]:
 
 
 def spread(values: Sequence[float]) -> str:
-    """Mean over seeds with the least and the largest."""
+    """Mean over seeds, with the smallest and the largest value."""
     text = f"{mean(values):.3f}"
     return text if len(values) == 1 else f"{text} ({min(values):.3f} to {max(values):.3f})"
 

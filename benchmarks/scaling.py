@@ -1,4 +1,4 @@
-"""What more processes gain: seconds an epoch, and the bytes of gradients that a step exchanges.
+"""The speed-up with several processes: seconds per epoch, and the bytes of gradients that a step exchanges.
 
     python -m benchmarks.scaling
     python -m benchmarks.scaling --processes 1 2 1 2 1 2

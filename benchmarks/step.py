@@ -6,7 +6,7 @@
 
 A step is what training does for a batch: forward, loss with the progress term, backward, clipping, fused Adam.
 Two videos of T frames, 2048 features, embeddings of 128; the median over steps after a warm-up, with the spread
-from the 10th to the 90th percentile. Beside it, where its time goes: the network alone and the loss alone.
+from the 10th to the 90th percentile. Also the times of its parts: the network alone and the loss alone.
 The authors' released code takes 1420 ms at T = 200 with 2 heads and about 2400 ms at T = 1000 with 16.
 """
 
@@ -32,7 +32,7 @@ ORIGINAL_MS = {(200, 2): 1420, (1000, 16): 2400}
 
 
 class TwoVideos(torch.utils.data.Dataset):
-    """One task of two random videos, with what the training loop asks of a data set."""
+    """One task of two random videos, with the attributes of a data set that the training loop needs."""
 
     def __init__(self, number_of_frames: int):
         third = number_of_frames // 3
@@ -62,7 +62,7 @@ def build_training(
     number_of_frames: int, heads: int, loss: str, folder: Path, precision: str = "float32",
     attention: Sequence[int] | None = None,
 ) -> AlignmentTraining:
-    """A training as the command sets it up, default settings but for what is given."""
+    """A training with the default settings, except the given ones."""
     config = get_generic_config()
     config.PRECISION = precision
     config.LOSS_TYPE = {name: name == loss for name in config.LOSS_TYPE}
@@ -80,7 +80,7 @@ def build_training(
 
 
 def milliseconds(step: Callable[[], object], seconds: float) -> list[float]:
-    """Times of the step, at least five, after two that do not count."""
+    """Times of the step, at least five, after two that are not counted."""
     step(), step()
     times: list[float] = []
     until = time.perf_counter() + seconds

@@ -18,7 +18,7 @@ from utils.errors import FAILED
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("factor", [100, 1e6])
 def test_weights_stay_finite_at_extreme_learning_rates(data_root, tmp_path, loss, factor):
-    """Twelve steps at a hundred times the default learning rate, and at one that no training survives."""
+    """Twelve steps at a hundred times the default learning rate, and at one at which every training diverges."""
     result = train_steps(data_root, tmp_path, loss, factor, steps=12)
     assert result.weights_finite
     assert result.steps == 12
@@ -43,7 +43,7 @@ def test_bad_steps_are_skipped_and_the_last_one_is_dumped(data_root, tmp_path, m
         return loss
 
     monkeypatch.setattr(loop, "get_loss_function", every_other_is_bad)
-    # A good step between two bad ones starts the count anew.
+    # A good step between two bad ones resets the count.
     settings = ["--config.NUM_EPOCHS=2", "--config.MAX_BAD_STEPS=2"]
     assert multitask_train.main(["train", *training_arguments(data_root, tmp_path, *settings)]) == 0
     folder = tmp_path / "demo" / "run-001" / "ckpt"

@@ -1,4 +1,4 @@
-"""What lies around a training changes under it: its features, the place where compiled code is kept."""
+"""Files change during training: its features, and the folder of compiled code."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ def own_data(data_root, tmp_path):
 
 @pytest.mark.parametrize("change", ["truncated", "rewritten", "removed"])
 @pytest.mark.parametrize("workers", [0, 1])
-def test_features_extracted_anew_during_a_training_stop_it(
+def test_features_that_change_during_training_stop_it(
     own_data, tmp_path, monkeypatch, caplog, change, workers
 ):
     """One clear error that names the file, after the epochs that are done are saved."""

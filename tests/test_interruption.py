@@ -43,7 +43,7 @@ def test_a_stop_during_validation_comes_after_its_batch_and_resumes_bit_identica
     run = tmp_path / "stopped" / "demo" / "run-001"
     checkpoint = load_checkpoint(run / "ckpt" / "last.pt")
     state = checkpoint["training_state"]
-    # Two validation batches an epoch: the epoch's steps are done, and its validation is done anew.
+    # Two validation batches per epoch: the epoch's steps are done, and its validation is repeated.
     assert (state["epoch"], len(state["history"])) == ((batch - 1) // 2,) * 2
     assert state["batch"] > 0
     assert state["totals"]["counts"]["total_loss"] == state["batch"]

@@ -117,7 +117,7 @@ class Shared(Clock):
 
 
 class SharedFrames(Clock):
-    """Starts anew, but what it counts then belongs to all its states."""
+    """Each start gives a new state, but all states share one counter."""
 
     def start(self):
         self.frames = 0

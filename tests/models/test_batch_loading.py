@@ -74,7 +74,7 @@ def small_training(data_root, tmp_path, *overrides):
 
 
 def test_a_loading_process_needs_no_shared_memory(data_root, tmp_path, monkeypatch):
-    """Where it is full, torch fails in a thread of the loading process, and the training would wait for ever."""
+    """If it is full, torch fails in a thread of the loading process, and training would never stop waiting."""
 
     def full(tensor):
         raise OSError(28, "unable to allocate shared memory")

@@ -1,7 +1,7 @@
-"""From the times of a file to frames of the features: units, rates, numbering and ends, in one place.
+"""Converts the times of a file to frames of the features: units, rates, numbering and ends, in one place.
 
 A boundary at t seconds becomes the nearest boundary between two frames of the features, halves up: frame i lasts from
-i / rate to (i + 1) / rate. So a segment has the frames that lie in it by more than half, whatever its format.
+i / rate to (i + 1) / rate. So a segment has the frames of which more than half is inside it, for any format.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def nearest(value: Fraction) -> int:
 
 
 def rows_per_unit(convention: Convention, frame_rate: Fraction | None) -> Fraction:
-    """How many frames of features one unit of the file's times is.
+    """The number of feature frames per unit of the file's times.
 
     Args:
         convention: how the file counts.
@@ -39,13 +39,13 @@ def rows_per_unit(convention: Convention, frame_rate: Fraction | None) -> Fracti
 
 
 def frames_of(segment: Segment, convention: Convention, scale: Fraction, offset: Fraction | None) -> FrameSegment:
-    """A segment on the frames of the features.
+    """Converts a segment to frames of the features.
 
     Args:
-        segment: as the file has it.
+        segment: the segment in times of the file.
         convention: how the file counts.
-        scale: as `rows_per_unit` gives it.
-        offset: the frame number, or the time, of the features' first frame; None: that of the recording's beginning.
+        scale: the result of `rows_per_unit`.
+        offset: the frame number or time in the file of the features' first frame; None: the recording's beginning.
     """
     origin = offset if offset is not None else Fraction(convention.first_frame if convention.unit == FRAMES else 0)
     start, end = segment.start - origin, segment.end
@@ -60,7 +60,7 @@ def frames_of(segment: Segment, convention: Convention, scale: Fraction, offset:
 
 
 def segment_problems(recording: Recording) -> list[str]:
-    """What no recording can have, whatever the rules: a negative time, an end before its start, a fractional frame."""
+    """Problems under any rules: a negative time, an end before its start, a fractional frame."""
     problems = []
     for segment in recording.segments:
         here = f"{place(recording.file, recording.task, recording.name)}{segment.where}: "

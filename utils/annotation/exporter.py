@@ -1,10 +1,10 @@
-"""Steps and progress made into files of annotation tools, to be corrected there and imported again.
+"""Exports steps and progress as files of annotation tools, to correct them there and import them again.
 
     python -m utils.annotation.exporter data/tea/tea.json corrected --format elan --frame-rate 10
     python -m utils.annotation.exporter output/tea/predictions corrected --format lerobot --frame-rate 30
 
-SOURCE is an annotation of this project (NAME.json), or a folder of <recording>.csv as predict.py writes them; with
---progress, the progress of such a folder is added to the steps of an annotation.
+SOURCE is an annotation of this project (NAME.json), or a folder of files <recording>.csv of predict.py. With
+--progress, the progress in such a folder is added to the steps of an annotation.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--video-rate", type=_rate, metavar="R", help="frames/s of the videos; by default the same")
     parser.add_argument("--progress", type=Path, metavar="FOLDER", help="predictions whose progress is added")
     parser.add_argument("--task", nargs="+", default=(), metavar="TASK", help="only these tasks of an annotation")
-    parser.add_argument("--media-suffix", default=".mp4", help="of the media files; by default .mp4")
-    parser.add_argument("--model", default="", help="what made the steps, for formats that say so")
+    parser.add_argument("--media-suffix", default=".mp4", help="suffix of the media files; by default .mp4")
+    parser.add_argument("--model", default="", help="name of the model that made the steps, for formats that store it")
     return parser
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exports, and says which files were written."""
+    """Exports, and prints which files were written."""
     given = _parser().parse_args(arguments)
     write = exporter_of(given.format)
     if given.source.is_dir():

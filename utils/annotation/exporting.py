@@ -1,4 +1,4 @@
-"""What is exported: the steps of an annotation, of predictions, or both with their progress, as `Outline`s."""
+"""The data to export, as `Outline`s: steps of an annotation or of predictions, with progress if it is known."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""Annotations of other programs and public data sets, made into this project's files.
+"""Imports annotations of other programs and public data sets: writes this project's files.
 
     python -m utils.annotation.importer SOURCE data/tea --format elan --tier Steps --features data/tea/features \\
         --frame-rate 10 --unlabelled background
 
-SOURCE is a file or a folder. Written are OUT/NAME.json, OUT/split.json where the source has a split, and a
-configuration file; NAME is the name of OUT. First it prints what it understood. Whatever is missing, doubtful or
-contradictory is an error that names the option which settles it; nothing is written then. docs/importing.md shows
-every format.
+SOURCE is a file or a folder. The command writes OUT/NAME.json, OUT/split.json if the source has a split, and a
+configuration file; NAME is the name of OUT. First it prints how it interprets the source. Missing, doubtful or
+contradictory information is an error that names the option to give; then nothing is written. docs/importing.md
+shows every format.
 """
 
 from __future__ import annotations
@@ -77,29 +77,29 @@ def _parser() -> argparse.ArgumentParser:
         "--config", type=Path, metavar="FILE", help="configuration file to write; by default OUT/NAME.py"
     )
 
-    group = parser.add_argument_group("what is where in the source")
+    group = parser.add_argument_group("content of the source")
     group.add_argument("--columns", type=_columns, default={}, metavar="video=..,label=..,start=..,end=..")
     group.add_argument("--no-header", action="store_true", help="a table's columns are called 1, 2, 3, ...")
-    group.add_argument("--unit", choices=UNITS, default="", help="of the times of a table; clock: hh:mm:ss.mmm")
+    group.add_argument("--unit", choices=UNITS, default="", help="unit of the times of a table; clock: hh:mm:ss.mmm")
     group.add_argument("--tier", default="", help="tier, or control of the annotation tool, that holds the steps")
-    group.add_argument("--level", default="", help="of nested steps")
-    group.add_argument("--subject", default="", help="whose behaviour (BORIS)")
-    group.add_argument("--name-by", default="", help="what names a recording, where a format has two ways")
+    group.add_argument("--level", default="", help="level of nested steps")
+    group.add_argument("--subject", default="", help="only the behaviour of this subject (BORIS)")
+    group.add_argument("--name-by", default="", help="how recordings are named, if a format has two ways")
     group.add_argument(
         "--name-pattern", type=_pattern, metavar="REGEX",
-        help="finds a recording's name in what the source calls it",
+        help="regular expression; its one group is the recording's name in the name that the source gives",
     )  # fmt: skip
     group.add_argument(
         "--lerobot-features", metavar="COLUMN", help="column of a LeRobot set to write as features, observation.state"
     )
     group.add_argument("--splits", type=Path, metavar="FILE", help='JSON {"train": [...], "test": [...]} of recordings')
     group.add_argument("--split", type=_count, metavar="N", help="number of the split")
-    group.add_argument("--encoding", help="of text files; by default UTF-8")
+    group.add_argument("--encoding", help="encoding of text files; by default UTF-8")
 
     group = parser.add_argument_group("how its times are counted")
     group.add_argument("--frame-rate", type=_rate, metavar="R", help="frames/s of the features: 25, 29.97, 30000/1001")
     group.add_argument("--annotation-rate", type=_rate, metavar="R", help="frames/s of the annotation's frame numbers")
-    group.add_argument("--ends", choices=(EXCLUSIVE, INCLUSIVE), help="of frame numbers; by default the format's")
+    group.add_argument("--ends", choices=(EXCLUSIVE, INCLUSIVE), help="how segments end; by default the format's")
     group.add_argument(
         "--first-frame", type=int, choices=(0, 1), help="number of a first frame; by default the format's"
     )
@@ -107,37 +107,40 @@ def _parser() -> argparse.ArgumentParser:
         "--offset", metavar="VALUE|FILE", help="frame or time of the annotation where the features begin"
     )
     group.add_argument(
-        "--features", type=Path, metavar="FOLDER", help="of <recording>.npy; their headers give the lengths"
+        "--features", type=Path, metavar="FOLDER", help="folder of <recording>.npy; their headers give the lengths"
     )
-    group.add_argument("--feature-layout", choices=("frames_first", "features_first"), help="by default found out")
+    group.add_argument("--feature-layout", choices=("frames_first", "features_first"), help="by default detected")
     group.add_argument("--length", metavar="last|VALUE|FILE", help="last: recordings end with their last segment")
     group.add_argument("--only-with-features", action="store_true", help="leave out recordings without a feature file")
 
     group = parser.add_argument_group("tasks and labels")
-    group.add_argument("--task", default="", help="of recordings whose source names none; by default NAME")
-    group.add_argument("--task-pattern", type=_pattern, metavar="REGEX", help="finds it in a recording's name")
-    group.add_argument("--rename", type=Path, metavar="FILE", help="old,new labels, one pair a line; may merge")
+    group.add_argument("--task", default="", help="task of recordings for which the source names none; by default NAME")
+    group.add_argument(
+        "--task-pattern", type=_pattern, metavar="REGEX", help="its one group is the task in a recording's name"
+    )
+    group.add_argument("--rename", type=Path, metavar="FILE", help="old,new labels, one pair per line; may merge")
     group.add_argument(
         "--names", type=Path, metavar="FILE", help="names of labels that are numbers, 'number name' lines"
     )
-    group.add_argument("--number-labels", action="store_true", help="take labels that are numbers as they are")
+    group.add_argument("--number-labels", action="store_true", help="keep labels that are numbers")
     group.add_argument("--drop", nargs="+", default=(), metavar="LABEL", help="leave these segments out")
     group.add_argument("--background", nargs="+", default=(), metavar="LABEL", help="labels that mean background")
 
-    group = parser.add_argument_group("what does not cover each frame once")
+    group = parser.add_argument_group("frames that are not covered exactly once")
     group.add_argument("--overlap", choices=OVERLAP_RULES, default="refuse", help="of segments")
     group.add_argument("--unlabelled", choices=UNLABELLED_RULES, default="refuse", help="lead-in, gaps and tail")
     group.add_argument("--outside", choices=OUTSIDE_RULES, default="refuse", help="before or after the recording")
     group.add_argument("--without-end", choices=WITHOUT_END_RULES, default="refuse", help="point events")
     group.add_argument("--minimum-length", type=_count, default=0, metavar="FRAMES", help="drop shorter segments")
     group.add_argument(
-        "--tolerance", type=_count, default=2, metavar="FRAMES", help="by which the last end may miss; 2"
+        "--tolerance", type=_count, default=2, metavar="FRAMES",
+        help="allowed between the last segment's end and the recording's end; by default 2",
     )
     return parser
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Imports, prints what was understood, and writes."""
+    """Imports, prints the interpretation, and writes the files."""
     given = _parser().parse_args(arguments)
     if not given.output.resolve().name:
         raise ConfigError(f"the output is {str(given.output)!r}; expected <DATASET_PATH>/<DATASET_NAME>")
@@ -163,7 +166,7 @@ def main(arguments: Sequence[str]) -> int:
             raise ConfigError("--lerobot-features writes the features of --format lerobot; expected no --features")
         import_annotation(
             given.source, given.format, name, options
-        )  # so that nothing is written where it can't be read
+        )  # checked first, so that no file is written that can't be read
         options = replace(options, features=given.output / "features")
         write_features(given.source, options.features, given.lerobot_features)
     imported = import_annotation(given.source, given.format, name, options)

@@ -1,8 +1,8 @@
-"""From another program's annotation to this project's files: the whole way, see `import_annotation`.
+"""Converts another program's annotation to recordings with one label per frame; see `import_annotation`.
 
     file -> reader -> recordings with exact times -> labels -> frames -> each frame covered once -> NAME.json
 
-Every problem of all files is gathered before anything is written.
+All problems of all files are collected before anything is written.
 """
 
 from __future__ import annotations
@@ -37,28 +37,28 @@ from utils.errors import DataError, place
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What a user declares about an annotation; nothing of it is guessed.
+    """The user's declarations about an annotation; nothing of it is guessed.
 
     Attributes:
-        read: what the reader needs.
+        read: options of the reader.
         frame_rate: frames/s of the features; None: the annotation's frame numbers are rows of the features.
-        annotation_rate: frames/s that the annotation's frame numbers count, where the format doesn't say.
-        ends, first_frame: in place of the format's convention; None keeps it.
-        offset: number or time of the features' first frame within the annotation, or a file of one each recording.
+        annotation_rate: frames/s of the annotation's frame numbers, if the format doesn't say.
+        ends, first_frame: replace the format's convention; None keeps it.
+        offset: number or time of the features' first frame in the annotation, or a file with one for each recording.
         features: folder of `<recording>.npy`, whose headers give the lengths.
-        feature_layout: 'frames_first', 'features_first', or None to find it out.
-        length: LAST, one length, or a file of one each recording, where neither features nor source give it.
+        feature_layout: 'frames_first', 'features_first', or None to detect it.
+        length: LAST, one length, or a file with one for each recording, if neither features nor source give it.
         only_with_features: leave out recordings without a feature file; otherwise they are problems.
-        task: of recordings whose source names none; '' takes the name of the output.
-        task_pattern: a regular expression whose one group finds the task in a recording's name.
-        name_pattern: a regular expression whose one group finds a recording's name in what its source calls it; ''
-            takes the name of the file.
-        splits: a JSON file of the recordings' names in each split; None keeps what the source says.
-        rename, names: files of new labels, and of the names of labels that are numbers.
-        number_labels: take labels that are numbers as they are.
+        task: task of recordings for which the source names none; '': the name of the output.
+        task_pattern: a regular expression; its one group is the task in a recording's name.
+        name_pattern: a regular expression; its one group is the recording's name in the name that the source gives;
+            '': the name of the file.
+        splits: a JSON file with the recordings' names in each split; None: the split of the source.
+        rename, names: files with new labels, and with names for labels that are numbers.
+        number_labels: keep labels that are numbers.
         drop: labels whose segments are left out.
         background: labels that mean background.
-        rules: what is done with overlaps, gaps and the like.
+        rules: what to do with overlaps, gaps and the like.
     """
 
     read: ReadOptions = field(default_factory=ReadOptions)
@@ -85,17 +85,17 @@ class ImportOptions:
 
 @dataclass(frozen=True)
 class Imported:
-    """What was understood of an annotation.
+    """The result of reading an annotation.
 
     Attributes:
         recordings: as they were read, with tasks, final names and labels.
         timelines: the frames of each, in the same order.
-        conventions: the ways in which the files count, as they were taken.
-        features: what the headers of the features say, or None.
-        dropped: segments left out by their labels.
-        without_features: recordings left out for want of features.
+        conventions: the conventions of the files (units, ends, first frame), as interpreted.
+        features: lengths and layout from the headers of the features, or None.
+        dropped: number of segments left out because of their labels.
+        without_features: recordings left out because they have no features.
         unused_features: feature files without an annotation.
-        notes: what a user should know, a sentence each.
+        notes: one sentence for everything that a user should know.
     """
 
     recordings: Sequence[Recording]
@@ -109,12 +109,12 @@ class Imported:
 
     @property
     def changes(self) -> Counter[str]:
-        """What was done to all recordings together."""
+        """The number of changes of each kind, over all recordings."""
         return sum((timeline.changes for timeline in self.timelines), Counter())
 
 
 def import_annotation(source: Path, format_name: str, default_task: str, options: ImportOptions) -> Imported:
-    """Reads an annotation and lays it on frames; writes nothing.
+    """Reads an annotation and converts it to frames; writes nothing.
 
     Args:
         source: a file or a folder in the named format.
@@ -204,7 +204,7 @@ def _named(recording: Recording, options: ImportOptions, default_task: str, prob
 def _labelled(
     recordings: list[Recording], options: ImportOptions, problems: list[str]
 ) -> tuple[list[Recording], int, list[str]]:
-    """The recordings with their final labels, how many segments were dropped by label, and what looks like a slip."""
+    """The recordings with their final labels, the number of dropped segments, and notes on possible mistakes."""
     notes: list[str] = []
     if options.names is not None:
         names = label_rules.read_number_names(options.names, problems, options.read.encoding)
@@ -227,7 +227,7 @@ def _labelled(
 
 
 def _with_splits(recordings: list[Recording], path: Path, notes: list[str], problems: list[str]) -> list[Recording]:
-    """The recordings with the split in which a file lists them."""
+    """The recordings, with the split of the list that names them in the file."""
     content = read_object(path, problems)
     homes: dict[str, str] = {}
     for key, names in content.content.items() if content is not None else ():
@@ -308,7 +308,7 @@ def _timelines(
 
 
 def _values(text: str | None, what: str, unit: str, problems: list[str]) -> Mapping[str, Fraction] | Fraction:
-    """One value for all, or one each recording from a file."""
+    """One value for all recordings, or one for each recording from a file."""
     if text is None:
         return {}
     if Path(text).is_file():

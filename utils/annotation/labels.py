@@ -1,7 +1,7 @@
-"""Labels: numbers that get names, renaming and merging, what means background, and what looks like a slip.
+"""Labels: names for numbers, renaming and merging, background, and possible mistakes.
 
-Only what the user declares is background (and 'SIL' and 'background', which the project always takes for it). A label
-that the default settings would take for background although nobody said so here is refused.
+Background are only the labels that the user declares, and 'SIL' and 'background', which always mean background. A label
+that the default settings would treat as background, but which was not declared, is an error.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from utils.data.segments import ALWAYS_BACKGROUND, BACKGROUND_LABELS
 from utils.errors import DataError, nearest_name, place, shown
 
 NUMBER = re.compile(r"[+-]?\d{1,18}")
-# What programs and data sets call the absence of an action, without case, spaces and punctuation.
+# Names of "no action" in programs and data sets, in lower case, without spaces and punctuation.
 BACKGROUND_LIKE = frozenset((
     "bg", "bkg", "background", "none", "null", "nil", "na", "nan", "sil", "silence", "idle", "noaction", "nolabel",
     "nothing", "unlabeled", "unlabelled", "unannotated", "other", "others", "ignore", "void", "rest", "transition",
@@ -56,8 +56,8 @@ def read_pairs(path: Path, problems: list[str], encoding: str | None = None) -> 
 def read_number_names(path: Path, problems: list[str], encoding: str | None = None) -> dict[str, str]:
     """The names of labels that are numbers, by number: lines 'number name' or 'name number'.
 
-    mapping.txt of the MS-TCN layout has the number first; files of other programs have it last, or a comma or a tab
-    between the two. Which it is, the file as a whole must show.
+    mapping.txt of the MS-TCN layout has the number first; files of other programs have it last, or with a comma or a
+    tab between number and name. The file as a whole must show which it is.
     """
     text = read_text(path, problems, encoding)
     lines = [
@@ -84,7 +84,7 @@ def read_number_names(path: Path, problems: list[str], encoding: str | None = No
 def with_names(
     recordings: Sequence[Recording], names: Mapping[str, str], where: Path, problems: list[str]
 ) -> list[Recording]:
-    """The recordings with the names of their numbers for labels; other labels stay."""
+    """The recordings, with names instead of numbers as labels; other labels stay."""
     unknown: dict[str, str] = {}
     result = []
     for recording in recordings:
@@ -102,7 +102,7 @@ def with_names(
 
 
 def renamed(recordings: Sequence[Recording], pairs: Mapping[str, str]) -> list[Recording]:
-    """The recordings with other labels where `pairs` gives one."""
+    """The recordings, with the labels that `pairs` gives; other labels stay."""
     return [
         replace(
             recording,
@@ -115,7 +115,7 @@ def renamed(recordings: Sequence[Recording], pairs: Mapping[str, str]) -> list[R
 
 
 def without_labels(recordings: Sequence[Recording], labels: Iterable[str]) -> tuple[list[Recording], int]:
-    """The recordings without the segments of some labels, and how many those were."""
+    """The recordings without the segments of some labels, and the number of these segments."""
     unwanted = frozenset(labels)
     result = [
         replace(recording, segments=[segment for segment in recording.segments if segment.label not in unwanted])
@@ -126,11 +126,11 @@ def without_labels(recordings: Sequence[Recording], labels: Iterable[str]) -> tu
 
 
 def label_problems(labels: Iterable[str], background: Iterable[str], keep_numbers: bool) -> list[str]:
-    """Why the labels can't be taken as they are.
+    """Problems of the labels.
 
     Args:
-        labels: all that occur.
-        background: those declared to be background.
+        labels: all labels that occur.
+        background: labels declared as background.
         keep_numbers: whether labels may be numbers.
     """
     labels, background = set(labels), set(background)
@@ -157,7 +157,7 @@ def label_problems(labels: Iterable[str], background: Iterable[str], keep_number
 
 
 def label_notes(labels: Iterable[str], background: Iterable[str]) -> list[str]:
-    """What looks like a slip but may be meant: a sentence each."""
+    """One sentence for each possible mistake in the labels."""
     actions = set(labels) - set(background) - ALWAYS_BACKGROUND
     notes = [
         f"{label!r} is taken as an action; if it means background: --background {label!r}"

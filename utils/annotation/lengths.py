@@ -1,4 +1,4 @@
-"""How many frames each recording has: from its feature file's header, from the source, or as declared."""
+"""The number of frames of each recording: from its feature file's header, from the source, or as declared."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ FRAMES_FIRST, FEATURES_FIRST = "frames_first", "features_first"
 
 
 class FeatureLengths(NamedTuple):
-    """What the headers of a folder of feature files say.
+    """Lengths and layout from the headers of a folder of feature files.
 
     Attributes:
-        frames: frames by the name of the recording.
+        frames: name of a recording -> number of frames.
         layout: 'frames_first' or 'features_first'.
-        width: of all files, or None where it differs.
+        width: width of all files, or None if it differs.
     """
 
     frames: dict[str, int]
@@ -32,14 +32,14 @@ class FeatureLengths(NamedTuple):
 
 
 def read_feature_lengths(folder: Path, layout: str | None, problems: list[str]) -> FeatureLengths:
-    """Frames of each `.npy` of a folder, by the headers alone.
+    """Number of frames of each `.npy` of a folder, from the headers alone.
 
-    Which axis is time, the files as a whole show: features have one width, recordings have many lengths. Where they
-    don't, frames come first unless `layout` says otherwise.
+    The files together show which axis is time: all features have the same width, but recordings have different lengths.
+    If they don't show it, frames are the first axis, unless `layout` says otherwise.
 
     Args:
-        folder: holds `<recording>.npy`, of two axes, or of four (maps, frames first).
-        layout: FRAMES_FIRST, FEATURES_FIRST, or None to find it out.
+        folder: folder of `<recording>.npy`, with two axes, or four (maps, frames first).
+        layout: FRAMES_FIRST, FEATURES_FIRST, or None to detect it.
         problems: what is wrong is appended here.
     """
     if not folder.is_dir():
@@ -69,12 +69,12 @@ def read_feature_lengths(folder: Path, layout: str | None, problems: list[str]) 
 
 
 def read_values(path: Path, what: str, unit: str, problems: list[str]) -> dict[str, Fraction]:
-    """A number for each recording, from a table with the columns `recording` and the one asked for.
+    """A number for each recording, from a table with the columns `recording` and `what`.
 
     Args:
         path: a CSV or TSV file.
         what: name of the second column, 'length' or 'offset'.
-        unit: of the annotation's times; text such as 00:01:30 is taken for seconds.
+        unit: unit of the annotation's times; text such as 00:01:30 is converted to seconds.
         problems: what is wrong is appended here.
     """
     values: dict[str, Fraction] = {}

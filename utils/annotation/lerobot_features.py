@@ -1,4 +1,4 @@
-"""Features out of a LeRobot data set: one column of its frames, such as observation.state, a file an episode."""
+"""Features from a LeRobot data set: one column of its frames, such as observation.state, one file per episode."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def write_features(source: Path, folder: Path, column: str) -> list[Path]:
 
     Args:
         source: the data set, which holds data/**/*.parquet.
-        folder: where the files go.
-        column: the column to take, a number or a list of numbers a frame.
+        folder: folder to write to.
+        column: the column to write; one number or a list of numbers per frame.
 
     Raises:
         DataError: no such column, or not numbers; names the file.
@@ -33,7 +33,7 @@ def write_features(source: Path, folder: Path, column: str) -> list[Path]:
 
 
 def episode_features(source: Path, column: str) -> Iterator[tuple[int, np.ndarray]]:
-    """Episode by episode: its number and its (T, D) features, reading no more than one file at a time."""
+    """Yields the number and the (T, D) features of each episode; one file is in memory at a time."""
     pyarrow = import_extra("pyarrow", "lerobot", "LeRobot")
     parquet = import_extra("pyarrow.parquet", "lerobot", "LeRobot")
 

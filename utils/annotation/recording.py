@@ -1,7 +1,7 @@
-"""What a reader hands over: recordings with their segments in the times of the file, exact, and how the file counts.
+"""The result of a reader: recordings with their segments in exact times of the file, and the file's convention.
 
-Nothing is rounded here. A time is a `Fraction`: a frame number as the file writes it, or seconds. What it means, a
-`Convention` says; `utils.annotation.conversion` makes frames of it, once for all formats.
+Nothing is rounded here. A time is a `Fraction`: a frame number as in the file, or seconds. A `Convention` says what it
+means; `utils.annotation.conversion` converts it to frames, once for all formats.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ class Convention(NamedTuple):
 
     Attributes:
         unit: 'frames' or 'seconds'.
-        ends: 'exclusive': a segment ends where the next may begin; 'inclusive': its end is its last frame; '' where
-            only the user can know.
+        ends: 'exclusive': the end is the start of a following segment; 'inclusive': the end is the segment's last
+            frame; '' if only the user can know.
         first_frame: number of the recording's first frame, 0 or 1.
-        frame_rate: frames/s that the frame numbers count, where the format or the file says so.
+        frame_rate: frames/s of the frame numbers, if the format or the file gives it.
     """
 
     unit: str
@@ -42,12 +42,12 @@ class Convention(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """One segment as the file has it.
+    """One segment in the times of the file.
 
     Attributes:
         label: the action.
         start: its beginning, in the unit of the file.
-        end: its end, or None where the file gives none, as of a point event.
+        end: its end, or None if the file gives none, as for a point event.
         where: its place in the file, for messages: 'line 3', 'annotation a12'.
     """
 
@@ -59,17 +59,17 @@ class Segment(NamedTuple):
 
 @dataclass(frozen=True)
 class Recording:
-    """What a file says of one recording.
+    """One recording of a file.
 
     Args:
-        name: of the recording, as the file has it; folders and the suffix of a video are taken off later.
+        name: name of the recording in the file; folders and the suffix of a video are removed later.
         segments: in any order.
         convention: how the file counts.
-        file: where it stands.
-        task: which task it shows, or None where the file doesn't say.
-        length: frames, or seconds, of the whole recording, where the file knows it.
+        file: the file.
+        task: its task, or None if the file doesn't say.
+        length: frames or seconds of the whole recording, if the file gives it.
         split: 'train', 'val' or 'test', or None.
-        notes: what the reader left out or decided, a sentence each.
+        notes: one sentence for everything that the reader left out or decided.
     """
 
     name: str
@@ -83,7 +83,7 @@ class Recording:
 
 
 def plain(number: Fraction) -> str:
-    """A number as a person writes it: '25', '29.97', or '30000/1001'."""
+    """A number as text: '25', '29.97', or '30000/1001'."""
     if number.denominator == 1:
         return str(number.numerator)
     rounded = f"{float(number):.6f}".rstrip("0")

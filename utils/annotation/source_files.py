@@ -1,6 +1,6 @@
-"""Reading the files of other programs: text, tables, JSON and XML; what is wrong is gathered, with file and line.
+"""Reads files of other programs: text, tables, JSON and XML; problems are collected, with file and line.
 
-Nothing of a file is ever executed, and nothing in it can make reading it dear: XML that declares entities is refused,
+Nothing in a file is executed, and no file can make reading very slow or large: XML that declares entities is refused,
 numbers have a largest size, and text is decoded strictly.
 """
 
@@ -36,8 +36,8 @@ class Row(NamedTuple):
 def source_paths(source: Path, suffixes: Sequence[str], problems: list[str]) -> list[Path]:
     """The file itself, or the files of a folder that end in one of the suffixes, in the order of their names.
 
-    Hidden files, such as '._x.csv', which some systems lay beside others, are passed over. A missing source and a
-    folder without such files are problems.
+    Hidden files, such as '._x.csv', which some systems add, are skipped. A missing source and a folder without such
+    files are problems.
     """
     if not source.exists():
         problems.append(f"{place(source)}no such file or folder")
@@ -55,7 +55,7 @@ def source_paths(source: Path, suffixes: Sequence[str], problems: list[str]) -> 
 
 
 def read_text(path: Path, problems: list[str], encoding: str | None = None) -> str | None:
-    """The text of a file, or None where it can't be read, which is a problem then.
+    """The text of a file; if it can't be read, None and a problem.
 
     UTF-8, with or without a byte order mark, or UTF-16 with one, unless another encoding is given.
     """
@@ -90,13 +90,13 @@ def read_lines(path: Path, problems: list[str], encoding: str | None = None) -> 
 
 
 def delimiter_of(line: str) -> str:
-    """What separates the columns of a table, by its first line: a tab, a semicolon or a comma."""
+    """The separator of a table's columns, found in its first line: a tab, a semicolon or a comma."""
     counts = {character: line.count(character) for character in "\t;,"}
     return max(counts, key=counts.__getitem__) if any(counts.values()) else ","
 
 
 def split_table(text: str, delimiter: str) -> Iterable[tuple[int, list[str]]]:
-    """The rows of a table as (line number, cells); blank rows are passed over.
+    """The rows of a table as (line number, cells); blank rows are skipped.
 
     Raises:
         DataError: a quote that isn't closed, or a cell of more than 100,000 characters.
@@ -150,10 +150,10 @@ def read_table(
 
 
 def read_json(path: Path, problems: list[str]) -> Any:
-    """What a JSON file holds, or None where it can't be read.
+    """The content of a JSON file, or None if it can't be read.
 
-    A number with a point is given as its text, so that nothing of it is rounded; NaN too, for it to be refused as a
-    time and ignored elsewhere.
+    A number with a decimal point is returned as text, so that it isn't rounded. NaN is text too: it is refused as a
+    time, and ignored elsewhere.
     """
     text = read_text(path, problems)
     return None if text is None else parse_json(text, str(place(path)), problems)
@@ -177,10 +177,10 @@ def parse_json(text: str, where: str, problems: list[str]) -> Any:
 
 
 def read_xml(path: Path, problems: list[str]) -> ElementTree.Element | None:
-    """The outermost element of an XML file, or None where it can't be read.
+    """The outermost element of an XML file, or None if it can't be read.
 
-    A file with a document type declaration is refused before anything of it is expanded: it is where entities that
-    grow without bound, or that name other files, are declared, and no annotation tool writes one.
+    A file with a document type declaration is refused before anything in it is expanded: it can declare entities that
+    grow without limit or name other files. No annotation tool writes such a declaration.
     """
 
     def refuse(*_: object) -> None:
@@ -202,12 +202,12 @@ def read_xml(path: Path, problems: list[str]) -> ElementTree.Element | None:
 
 
 class Fields:
-    """Values of a JSON object of another program, asked for one at a time; what is missing is a problem.
+    """Typed look-ups in a JSON object of another program; a missing value is a problem.
 
     Args:
-        content: the object, or whatever stands in its place.
+        content: the object, or another value in its place.
         where: the beginning of a problem's sentence.
-        problems: they are appended here.
+        problems: problems are appended here.
     """
 
     def __init__(self, content: Any, where: str, problems: list[str]):
@@ -227,26 +227,26 @@ class Fields:
         return kind()
 
     def text(self, key: str) -> str:
-        """Text, '' where it is missing."""
+        """Text; '' if it is missing."""
         return self._typed(key, str, "text")
 
     def items(self, key: str) -> list:
-        """A list, empty where it is missing."""
+        """A list; empty if it is missing."""
         return self._typed(key, list, "a list")
 
     def mapping(self, key: str) -> dict:
-        """An object, empty where it is missing."""
+        """An object; empty if it is missing."""
         return self._typed(key, dict, "an object")
 
 
 def read_object(path: Path, problems: list[str]) -> Fields | None:
-    """The JSON object that a file holds, or None where it can't be read."""
+    """The JSON object in a file, or None if it can't be read."""
     content = read_json(path, problems)
     return None if content is None else Fields(content, place(path), problems)
 
 
 def raise_problems(problems: Sequence[str]) -> None:
-    """Ends with all of them, where there are any.
+    """Raises an error with all problems, if there are any.
 
     Raises:
         DataError: there are problems.

@@ -1,7 +1,7 @@
-"""Segments of any kind laid on frames, so that each frame is covered exactly once; what is changed for it is counted.
+"""Converts any segments to frames, so that each frame is covered exactly once; all changes are counted.
 
-Pure: whole numbers in, whole numbers out. Nothing is decided silently: what isn't covered, covered twice or beyond the
-recording is an error unless a rule for it was given, and every change that a rule makes is in the result's `changes`.
+Only whole numbers are used. Nothing is decided silently: a frame that is not covered, covered twice or outside the
+recording is an error, unless a rule for it was given. Every change that a rule makes is in the result's `changes`.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ WITHOUT_END_RULES = ("refuse", "drop", "next")
 
 @dataclass(frozen=True)
 class Rules:
-    """What is done with what doesn't cover each frame once.
+    """Rules for frames that are not covered exactly once.
 
     Attributes:
-        overlap: of two different labels. 'cut': a segment ends where the next one begins. 'first', 'last': the one that
-            began first (last) has the frames, and the other what is left before and after. 'longest': the longer one
-            has them. 'split': they are shared equally, in the order of the starts. Overlapping segments of one label
-            become one under any rule but 'refuse'.
+        overlap: for two different labels. 'cut': a segment ends where the next one begins. 'first', 'last': the segment
+            that began first (last) gets the common frames, the other one keeps its frames before and after. 'longest':
+            the longer one gets them. 'split': each gets half of them, in the order of the starts. Overlapping segments
+            of one label become one, under any rule except 'refuse'.
         unlabelled: frames before the first segment, between two and after the last become 'background'.
-        outside: what is before the recording's first frame or after its last is 'cut' off.
-        without_end: of a segment without an end: 'drop' it, or let it last until the 'next' one begins.
-        minimum_length: shorter segments are taken away, in frames; 0 keeps all and refuses those without a frame.
-        tolerance: frames by which the last segment may miss the recording's end, either way; it is moved there.
+        outside: frames before the recording's first frame or after its last are 'cut' off.
+        without_end: a segment without an end: 'drop' it, or let it last until the 'next' one begins.
+        minimum_length: in frames; shorter segments are dropped. 0 keeps all and refuses segments without a frame.
+        tolerance: most frames between the last segment's end and the recording's end; the end is then moved there.
     """
 
     overlap: str = "refuse"
@@ -69,13 +69,13 @@ class Piece(NamedTuple):
 
 
 class Trouble(NamedTuple):
-    """Something that no rule was given for.
+    """A problem for which no rule was given.
 
     Attributes:
         kind: 'overlap', 'lead-in', 'gap', 'tail', 'before', 'beyond', 'short', 'endless', 'reversed'
             or 'empty'.
-        frames: how many it concerns.
-        words: a sentence about it.
+        frames: number of frames concerned.
+        words: a sentence that describes it.
     """
 
     kind: str
@@ -88,13 +88,13 @@ class Timeline:
     """One recording's frames.
 
     Attributes:
-        pieces: in order, touching, from frame 0 to `length`; whole only where there is no trouble.
-        length: frames.
-        changes: how much of what was done: see `utils.annotation.understood`.
-        gone: segments of which no frame is left, a phrase each.
-        troubles: what no rule was given for.
+        pieces: in order, without gaps, from frame 0 to `length`; complete only if there are no troubles.
+        length: number of frames.
+        changes: number of changes of each kind; see `utils.annotation.understood`.
+        gone: a phrase for each segment of which no frame is left.
+        troubles: problems for which no rule was given.
         answered: overlaps and frames without a label for which there was a rule.
-        reach: the frame after the last one that the annotation names, be it beyond the recording.
+        reach: the frame after the last one that the annotation names, which may be beyond the recording.
     """
 
     pieces: list[Piece]
@@ -142,7 +142,7 @@ def _named(segment: FrameSegment) -> str:
 def _give_ends(
     segments: Sequence[FrameSegment], length: int | None, rules: Rules, timeline: Timeline
 ) -> list[FrameSegment]:
-    """The segments in order of their starts, each with an end after its start or at it."""
+    """The segments in order of their starts; each end is at or after its start."""
     starts = sorted({segment.start for segment in segments})
     following = dict(pairwise(starts))
     result = []
@@ -171,7 +171,7 @@ def _give_ends(
 
 
 def _within(segments: list[FrameSegment], length: int, rules: Rules, timeline: Timeline) -> list[FrameSegment]:
-    """The segments without what lies before frame 0 or after the last frame."""
+    """The segments without their frames before frame 0 and after the last frame."""
     result = []
     for segment in segments:
         before, beyond = max(0, min(segment.end, 0) - segment.start), max(0, segment.end - max(length, segment.start))
@@ -244,7 +244,7 @@ def _without_overlaps(segments: list[FrameSegment], rules: Rules, timeline: Time
 
 
 def _join_same_label(segments: list[FrameSegment], timeline: Timeline) -> list[FrameSegment]:
-    """Overlapping segments of one label as one: nothing is lost by it but their number."""
+    """Joins overlapping segments of one label."""
     joined: list[FrameSegment] = []
     latest: dict[str, int] = {}
     for segment in segments:
@@ -259,7 +259,7 @@ def _join_same_label(segments: list[FrameSegment], timeline: Timeline) -> list[F
 
 
 def _owners(segments: list[FrameSegment], rule: str) -> list[tuple[int, int, int]]:
-    """Which segment has which frames: (index, start, end) in order, those of one segment that touch as one."""
+    """The frames of each segment: (index, start, end) in order; adjacent parts of one segment are joined."""
     ends = [segment.end for segment in segments]
     if rule == "cut":
         for index, (_, after) in enumerate(pairwise(segments)):
@@ -295,7 +295,7 @@ def _owners(segments: list[FrameSegment], rule: str) -> list[tuple[int, int, int
 
 
 def _filled(pieces: list[Piece], length: int, rules: Rules, timeline: Timeline, background: str) -> list[Piece]:
-    """Every frame from 0 to `length` covered; background that touches background is one piece."""
+    """Covers every frame from 0 to `length`; adjacent background pieces are joined."""
     if pieces and 0 < length - pieces[-1].end <= rules.tolerance:
         pieces = [*pieces[:-1], pieces[-1]._replace(end=length)]
         timeline.changes["ends moved to the recording's"] += 1
@@ -324,6 +324,6 @@ def _filled(pieces: list[Piece], length: int, rules: Rules, timeline: Timeline, 
         add(piece)
         covered = piece.end
     if timeline.troubles and not pieces:
-        return result  # what is uncovered follows from the troubles that are there already
+        return result  # the uncovered frames are a consequence of the troubles found before
     fill("tail", covered, length)
     return result

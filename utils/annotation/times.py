@@ -1,4 +1,4 @@
-"""Times and rates as files write them, taken exactly: `Fraction`, never a float that would be rounded twice."""
+"""Exact times and rates of files, as `Fraction`; a float would be rounded twice."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def exact_number(value: Any) -> Fraction:
     """The number that a cell, or a value of JSON, holds.
 
     Args:
-        value: text, or a whole number; a float is taken as it is printed.
+        value: text, or a whole number; of a float, the printed decimal number is used.
 
     Raises:
-        DataError: it isn't a finite decimal number of a size that a time can have.
+        DataError: it isn't a finite decimal number, or too large for a time.
     """
     if isinstance(value, Fraction):
         number = value
@@ -39,7 +39,7 @@ def exact_number(value: Any) -> Fraction:
 
 
 def clock_time(text: Any) -> Fraction:
-    """Seconds of 'hh:mm:ss.mmm', 'mm:ss' or the like; a comma may stand for the point.
+    """Seconds of 'hh:mm:ss.mmm', 'mm:ss' or the like; the decimal sign may be a comma.
 
     Raises:
         DataError: it isn't such a time.
@@ -62,7 +62,7 @@ def parse_time(value: Any, unit: str) -> Fraction:
         unit: one of UNITS.
 
     Raises:
-        DataError: it isn't such a time; says what it looks like.
+        DataError: it isn't such a time; the message says what it looks like.
     """
     if unit == "clock":
         return clock_time(value)
@@ -75,7 +75,7 @@ def parse_time(value: Any, unit: str) -> Fraction:
 
 
 def unit_of(unit: str) -> str:
-    """What `parse_time` gives for a unit: 'frames' or 'seconds'."""
+    """The unit of `parse_time`'s result for a unit: 'frames' or 'seconds'."""
     return FRAMES if unit == "frames" else SECONDS
 
 

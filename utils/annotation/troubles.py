@@ -1,4 +1,4 @@
-"""What no rule was given for, said once for all recordings, with the rule that would answer it and a likely cause."""
+"""Messages for problems without a rule: one for each kind, with the option to give and a likely cause."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ MEANING = {
 
 
 def explain_troubles(recordings: Sequence[Recording], timelines: Sequence[Timeline]) -> list[str]:
-    """One sentence a kind of trouble: how often, in how many recordings, the first of them, and what to say.
+    """One sentence per kind of trouble: how often, in how many recordings, examples, and the option to give.
 
     Args:
-        recordings: as they were read.
-        timelines: of each, in the same order.
+        recordings: the recordings as read.
+        timelines: their timelines, in the same order.
     """
     found: dict[str, list[tuple[Recording, Trouble]]] = defaultdict(list)
     for recording, timeline in zip(recordings, timelines, strict=False):
@@ -51,7 +51,7 @@ def explain_troubles(recordings: Sequence[Recording], timelines: Sequence[Timeli
 
 
 def suspicions(recordings: Sequence[Recording], timelines: Sequence[Timeline]) -> list[str]:
-    """Where a rule answered what looks like a convention that was taken wrongly: a sentence each."""
+    """One sentence for each case in which a rule was applied, but a wrong convention is the likely cause."""
     found: dict[str, list[tuple[Recording, Trouble]]] = defaultdict(list)
     for recording, timeline in zip(recordings, timelines, strict=True):
         for trouble in timeline.answered:
@@ -75,7 +75,7 @@ def _explained(kind: str, cases: list[tuple[Recording, Trouble]], timelines: Seq
 
 
 def _likely_cause(kind: str, cases: list[tuple[Recording, Trouble]], timelines: Sequence[Timeline]) -> str:
-    """What may be wrong, or '' where nothing points to it."""
+    """A likely cause, or '' if there is no hint of one."""
     convention = cases[0][0].convention
     in_frames = convention.unit == FRAMES
     single = all(trouble.frames == 1 for _, trouble in cases)
@@ -88,7 +88,7 @@ def _likely_cause(kind: str, cases: list[tuple[Recording, Trouble]], timelines: 
     if kind == "lead-in" and single and in_frames and convention.first_frame == 0 and len(cases) == len(timelines):
         return "every recording begins with one frame without a label: are frames counted from 1? --first-frame 1"
     if kind in ("beyond", "tail"):
-        # What the annotation covers against what there is, where it is the same for all recordings.
+        # Frames that the annotation covers, divided by the frames of the features, if equal for all recordings.
         covered = [timeline.length and timeline.reach / timeline.length for timeline in timelines]
         if len(covered) > 1 and min(covered) > 0 and max(covered) < 1.05 * min(covered) and not 0.8 < covered[0] < 1.25:
             return (

@@ -1,4 +1,4 @@
-"""What the importer understood, for a person to check: conventions, recordings, labels, and all that was changed."""
+"""The importer's summary, for the user to check: conventions, recordings, labels, and all changes."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _labels(imported: Imported, background: set[str]) -> list[str]:
 
 
 def _changes(imported: Imported, options: ImportOptions) -> list[str]:
-    """What was changed, how often, and in which recordings."""
+    """The changes, how often each was made, and in which recordings."""
     rows: list[list[str]] = []
     named: list[str] = []
 

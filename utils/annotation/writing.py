@@ -1,8 +1,8 @@
-"""The files that an import leaves: the annotation, the split, and a configuration ready to run.
+"""Writes the files of an import: the annotation, the split, and a configuration for training.
 
-In the annotation every frame is in a segment, also those of the background, so that each segment ends where the next
-one begins. That is the half-open form, [start, end) but for a video's last end, which is its last frame; with all
-boundaries touching, no reader can take it for another.
+In the annotation every frame is in a segment, background frames too, so that each segment ends where the next one
+begins. This is the half-open form, [start, end), except that a video's last end is its last frame. Without gaps, it
+can't be confused with another form.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def split_of(imported: Imported) -> dict[str, list[str]] | None:
 
 
 def settings_of(imported: Imported, output: Path, options: ImportOptions) -> dict[str, Any]:
-    """The settings that load the data set, those that differ from the defaults, in the order of the default file."""
+    """The settings for loading the data set that differ from the defaults, in the order of the default file."""
     name = output.resolve().name
     root = output.parent if output.name == name else output.resolve().parent
     settings: dict[str, Any] = {"EXPERIMENTNAME": name, "DATASET_NAME": name, "DATASET_PATH": str(root)}
@@ -81,7 +81,7 @@ def settings_of(imported: Imported, output: Path, options: ImportOptions) -> dic
 
 
 def config_text(name: str, source: Path, path: Path, settings: Mapping[str, Any]) -> str:
-    """A configuration file, as an experiment of one's own would have it."""
+    """The text of a configuration file."""
     lines = "\n".join(f"    CONFIG.{key} = {value!r}" for key, value in settings.items())
     plain = {ord(character): None for character in "\"\\\n\r"}
     return _CONFIG.format(
@@ -93,17 +93,17 @@ def write_import(imported: Imported, source: Path, output: Path, config: Path, o
     """Writes the three files, each whole or not at all.
 
     Args:
-        imported: what was understood.
-        source: where from, for the configuration's first line.
+        imported: the result of the import.
+        source: its source, for the configuration's first line.
         output: `<DATASET_PATH>/<DATASET_NAME>`.
-        config: the configuration file; one that is there already and differs is kept.
-        options: what was declared.
+        config: the configuration file; an existing, different file is kept.
+        options: the user's declarations.
 
     Returns:
         A sentence for each file.
 
     Raises:
-        DataError: a split.json from another import would count, since none is written now.
+        DataError: there is a split.json from another import, which would be used, because this import writes none.
     """
     name = output.resolve().name
     annotation_path, split_path = output / f"{name}.json", output / "split.json"
@@ -118,7 +118,7 @@ def write_import(imported: Imported, source: Path, output: Path, config: Path, o
     said.insert(0, f"wrote {annotation_path}")
     text = config_text(name, source, config, settings_of(imported, output, options))
     if config.exists() and config.read_text(encoding="utf-8", errors="replace") != text:
-        said.append(f"kept {config}, which is there already; remove it to have it written anew")
+        said.append(f"kept {config}, which exists already; remove it to have a new one written")
     else:
         write_text(config, text)
         said.append(f"wrote {config}")

@@ -98,7 +98,7 @@ def test_changed_bytes_load_as_they_were_or_not_at_all(tmp_path_factory, whole, 
 @fuzzing
 @given(st.data())
 def test_changed_entries_of_the_archive(tmp_path_factory, whole, data):
-    """Checksums are made anew, as by someone who unpacks, edits and packs."""
+    """Checksums are computed again, as when someone unpacks, edits and packs the archive."""
     path = tmp_path_factory.getbasetemp() / "entries.pt"
     with zipfile.ZipFile(whole) as archive:
         entries = [(name, archive.read(name)) for name in archive.namelist()]

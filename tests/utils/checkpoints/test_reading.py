@@ -57,7 +57,7 @@ def test_gives_what_torch_gives(tmp_path):
 
 
 def rewritten(path, edit):
-    """The archive with each record changed by `edit(name, content)` and its checksums made anew."""
+    """The archive with each record changed by `edit(name, content)`, and with new checksums."""
     other = path.with_name("edited.pt")
     with zipfile.ZipFile(path) as source, zipfile.ZipFile(other, "w") as target:
         for name in source.namelist():

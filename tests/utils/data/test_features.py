@@ -347,7 +347,7 @@ def test_damaged_and_hostile_files_are_one_clear_error(tmp_path, content):
 
 
 def test_what_is_no_file_is_refused_at_once(tmp_path):
-    os.mkfifo(tmp_path / "pipe.npy")  # opening it would wait for a writer for ever
+    os.mkfifo(tmp_path / "pipe.npy")  # opening it would wait for a writer without end
     (tmp_path / "folder.npy").mkdir()
     for name in ("pipe.npy", "folder.npy"):
         with pytest.raises(DataError, match="not a regular file"):

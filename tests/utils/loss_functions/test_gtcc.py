@@ -200,7 +200,7 @@ def test_keep_probability_lies_between_its_floor_and_one():
     keep = gtcc._keep_probability(own, dropout, 0.9**3)
     assert keep.min() > 0.9**3
     assert keep.max() < 1
-    # The larger u . c, the sooner a frame is dropped; c's bias shifts all frames alike.
+    # The larger u . c, the sooner a frame is dropped; c's bias shifts all frames equally.
     assert torch.equal((own @ dropout[:-1]).argsort(), keep.argsort(descending=True))
     dropout[-1] += 5
     assert torch.equal(gtcc._keep_probability(own, dropout, 0.9**3), keep)

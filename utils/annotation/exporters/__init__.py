@@ -1,7 +1,7 @@
-"""The formats that can be written: each is one small file beside this one, and a line in the table.
+"""The formats that can be written: each is one small file in this folder, and a line in the table.
 
 An exporter is a function `write(outlines, folder, options)` that writes files and returns their paths. Boundaries lie
-between two frames, as the importer puts them, so that steps which are exported and imported again are the same.
+between two frames, as in the importer, so that steps that are exported and imported again are the same.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from utils.annotation.timeline import Piece
 from utils.errors import DataError, shown
 from utils.registry import choice_of, code_of
 
-MOST_FRAMES_A_SECOND = 1000  # from here on, a millisecond no longer tells two frames apart
+MOST_FRAMES_A_SECOND = 1000  # at higher rates, two frames can begin in the same millisecond
 
 
 @dataclass(frozen=True)
 class Outline:
-    """What is known of one recording's frames.
+    """The frames of one recording: steps and progress.
 
     Attributes:
-        name: of the recording.
-        pieces: its steps, touching, from the first frame to the last; empty where only progress is known.
-        length: frames.
-        progress: of each frame, 0 to 1, or None.
+        name: name of the recording.
+        pieces: its steps, without gaps, from the first frame to the last; empty if only progress is known.
+        length: number of frames.
+        progress: progress of each frame, 0 to 1, or None.
     """
 
     name: str
@@ -39,13 +39,13 @@ class Outline:
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What a format needs to know.
+    """Options of a format.
 
     Attributes:
         frame_rate: frames/s of the recordings' features.
         video_rate: frames/s of the videos, for formats that count their frames.
         media_suffix: '.mp4' or the like: the media file of a recording is its name with it.
-        model: what made the steps, for formats that say so.
+        model: name of the model that made the steps, for formats that store it.
     """
 
     frame_rate: Fraction
@@ -54,7 +54,7 @@ class ExportOptions:
     model: str = ""
 
     def milliseconds(self, frame: int) -> int:
-        """When a frame begins, to the nearest millisecond.
+        """The time at which a frame begins, to the nearest millisecond.
 
         Raises:
             DataError: milliseconds can't tell the frames apart.
@@ -65,7 +65,7 @@ class ExportOptions:
 
 
 class Exporter(NamedTuple):
-    """A format that can be written: where its function is, as `module:name`, and what it is in words."""
+    """A format that can be written: its function, as `module:name`, and a description."""
 
     code: str
     words: str
@@ -93,7 +93,7 @@ def exporter_of(name: str) -> Write:
 
 
 def require_steps(outlines: Sequence[Outline]) -> None:
-    """Refuses recordings without steps, and labels that a text format would not give back as they are.
+    """Refuses recordings without steps, and labels that a text format would change.
 
     Raises:
         DataError: naming the recording.
@@ -107,7 +107,7 @@ def require_steps(outlines: Sequence[Outline]) -> None:
 
 
 def tenths(progress: Sequence[float]) -> list[Piece]:
-    """Progress as stretches of frames: '0 %', '10 %', ..., each while progress is in that tenth; '100 %' at 1."""
+    """Progress as segments '0 %', '10 %', ..., each while progress is in that tenth; '100 %' at 1."""
     pieces: list[Piece] = []
     for frame, value in enumerate(progress):
         label = f"{min(max(int(value * 10 + 1e-9), 0), 10) * 10} %"

@@ -1,7 +1,7 @@
 """BORIS: one project `steps.boris` with an observation a recording, and `<recording>.tsv` for "Paste events".
 
-Each step is a state event: it occurs twice, once where it begins and once where it ends. The columns that BORIS pastes
-are time in seconds, subject, behaviour, modifier and comment, with tabs between.
+Each step is a state event with two lines, one for its beginning and one for its end. The columns that BORIS pastes are
+time in seconds, subject, behaviour, modifier and comment, separated by tabs.
 """
 
 from __future__ import annotations

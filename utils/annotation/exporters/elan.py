@@ -39,7 +39,7 @@ def _document(media: str, tiers: dict[str, Sequence[Piece]], options: ExportOpti
         header, "MEDIA_DESCRIPTOR", MEDIA_URL=media, MIME_TYPE="video/mp4", RELATIVE_MEDIA_URL=f"./{media}"
     )
     order = ElementTree.SubElement(root, "TIME_ORDER")
-    # Slots of its own for each annotation: whoever moves a boundary in ELAN moves no other annotation with it.
+    # Separate time slots for each annotation, so that moving a boundary in ELAN moves no other annotation.
     edges = [
         (frame, tier, number, side)
         for tier, pieces in tiers.items()

@@ -1,4 +1,4 @@
-"""WebVTT: `<recording>.vtt`, a cue a step, and `<recording>.progress.vtt`, a cue a tenth of progress."""
+"""WebVTT: `<recording>.vtt` with a cue per step, and `<recording>.progress.vtt` with a cue per tenth of progress."""
 
 from __future__ import annotations
 

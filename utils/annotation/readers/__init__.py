@@ -1,9 +1,9 @@
-"""The formats that can be read: each is one small file beside this one, and a line in the table.
+"""The formats that can be read: each is one small file in this folder, and a line in the table.
 
-A reader is a function `read(source, options, problems)` that returns `Recording`s. It knows the form of its format and
-nothing else: times stay exact and as the file counts them, and what is wrong is appended to `problems`, with file and
-line. Units, ends, overlaps and gaps are dealt with once, after it. Its docstring says what its format's conventions
-are and where that is known from. Readers are imported when they are asked for.
+A reader is a function `read(source, options, problems)` that returns `Recording`s. It only parses its format: times
+stay exact and as in the file, and problems are appended to `problems`, with file and line. Units, ends, overlaps and
+gaps are handled later, once for all formats. The reader's docstring gives the conventions of its format and their
+source. A reader is imported when it is needed.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from utils.registry import choice_of, code_of
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What a user may have to say for a file to be understood; each reader uses some of it.
+    """Options of the readers; each reader uses some of them.
 
     Attributes:
-        columns: names of columns by what they hold: 'video', 'label', 'start', 'end', 'task', 'split', 'length'.
-        unit: of the times of a list of segments, one of `times.UNITS`; '' where it wasn't said.
-        tier: name of a tier, of a label track or of a control of an annotation tool; '' where there is one only.
-        level: which level of nested steps; '' for the format's own choice.
-        subject: whose behaviour, of BORIS; '' for everybody's.
-        name_by: what names a recording, where a format has two ways; '' for the format's own choice.
+        columns: names of columns by their content: 'video', 'label', 'start', 'end', 'task', 'split', 'length'.
+        unit: unit of the times of a list of segments, one of `times.UNITS`; '' if it wasn't given.
+        tier: name of a tier, of a label track or of a control of an annotation tool; '' if there is only one.
+        level: level of nested steps; '': the format's default.
+        subject: subject whose behaviour is read (BORIS); '': all subjects.
+        name_by: how recordings are named, if a format has two ways; '': the format's default.
         header: whether the first line of a table names its columns; if not, they are called 1, 2, ...
-        split: number of a split, where a format has several.
-        encoding: of text files; None means UTF-8.
+        split: number of a split, if a format has several.
+        encoding: encoding of text files; None means UTF-8.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -48,8 +48,8 @@ class Reader(NamedTuple):
     """A format that can be read.
 
     Attributes:
-        code: where its function is, as `module:name`.
-        words: what it is, for `--help`.
+        code: its function, as `module:name`.
+        words: its description, for `--help`.
     """
 
     code: str
@@ -68,8 +68,8 @@ READERS: dict[str, Reader] = {
     "via": Reader(f"{_HERE}.via:read", "VIA 3, CSV"),
     "label_studio": Reader(f"{_HERE}.label_studio:read", "Label Studio, JSON"),
     "cvat": Reader(f"{_HERE}.cvat:read", "CVAT for video or for images 1.1, XML"),
-    "mstcn": Reader(f"{_HERE}.mstcn:read", "the layout of MS-TCN: groundTruth/, a label a frame"),
-    "label_arrays": Reader(f"{_HERE}.label_arrays:read", "a .npy a recording: a label's number, or one-hot, a frame"),
+    "mstcn": Reader(f"{_HERE}.mstcn:read", "the layout of MS-TCN: groundTruth/, a label per frame"),
+    "label_arrays": Reader(f"{_HERE}.label_arrays:read", "a .npy per recording: number or one-hot label of each frame"),
     "breakfast_coarse": Reader(f"{_HERE}.breakfast_coarse:read", "Breakfast, lines such as '1-30 SIL'"),
     "cholec80": Reader(f"{_HERE}.cholec80:read", "Cholec80 phases, lines 'Frame Phase'"),
     "jigsaws": Reader(f"{_HERE}.jigsaws:read", "JIGSAWS transcriptions, lines 'start end gesture'"),
@@ -83,7 +83,7 @@ READERS: dict[str, Reader] = {
     "assembly101": Reader(f"{_HERE}.assembly101:read", "Assembly101, coarse labels"),
     "ikea_asm": Reader(f"{_HERE}.ikea_asm:read", "IKEA ASM, gt_segments.json"),
     "lerobot": Reader(f"{_HERE}.lerobot:read", "LeRobot version 3, sub-tasks of the episodes (needs pyarrow)"),
-    "unlabelled": Reader(f"{_HERE}.unlabelled:read", "nothing but features: each recording is one segment"),
+    "unlabelled": Reader(f"{_HERE}.unlabelled:read", "only features: each recording is one segment"),
 }
 
 Read = Callable[[Path, ReadOptions, list[str]], list[Recording]]

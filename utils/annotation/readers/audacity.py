@@ -1,7 +1,7 @@
 """Audacity: an exported label track, `.txt`.
 
 Lines 'start<TAB>end<TAB>label' in seconds, ends exclusive; a point label has start = end. A line that begins with a
-backslash holds the frequencies of the label above it and is passed over. Decimals may be written with a comma, by the
+backslash holds the frequencies of the label above it and is skipped. The decimal sign may be a comma, depending on the
 language of the system. Source: the Audacity manual, "Importing and Exporting Labels".
 """
 

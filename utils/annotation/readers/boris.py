@@ -1,9 +1,9 @@
 """BORIS: a `.boris` project, JSON.
 
 `observations` holds events [time, subject, behaviour, modifiers, comment, ...] in seconds. A state event (by
-`behaviors_conf`) occurs twice, once where it begins and once where it ends, paired for each subject, behaviour and
-modifiers in the order of time; a point event has no end. Times include the observation's `time offset`, which is taken
-off again. Ends are exclusive. Several media files of one player follow each other on one timeline; such an observation
+`behaviors_conf`) has two entries, for its beginning and its end, which are paired for each subject, behaviour and
+modifiers in the order of time; a point event has no end. Times include the observation's `time offset`, which is
+subtracted. Ends are exclusive. Several media files of one player follow each other on one timeline; such an observation
 is one recording. Source: the project files in the tests of BORIS (versions 7 to 9) and its writing of events.
 """
 

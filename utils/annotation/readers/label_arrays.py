@@ -1,4 +1,4 @@
-"""Labels as arrays: a folder of `<recording>.npy`, a label a frame.
+"""Labels as arrays: a folder of `<recording>.npy`, one label per frame.
 
 Either (T,) of numbers, or (T, C) with one label a frame set, one-hot; the label is its number then. Frames from 0, ends
 exclusive; the array's length is the recording's. Names come by --names FILE. Source: issues of programs that read

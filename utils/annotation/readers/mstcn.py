@@ -1,6 +1,6 @@
 """The layout of MS-TCN: `groundTruth/<video>` or `<video>.txt`, one label a line, one line a frame of the features.
 
-Successive frames of one label are one segment: where an action is done twice in a row, a label a frame can't tell.
+Successive frames with one label are one segment: labels of frames don't show whether an action was done twice in a row.
 Frames from 0, ends exclusive; the number of lines is the recording's length. Labels that are numbers get their names
 from `mapping.txt`, 'number name' or 'name number', if there is one. Videos in folders of their own within groundTruth,
 or several such layouts side by side, are tasks named by the folder. Lines of `splits/train.split1.bundle` and the like
@@ -76,7 +76,7 @@ def _read_layout(root: Path, options: ReadOptions, problems: list[str]) -> list[
 
 
 def _check_names(mapping: Path, known: Collection[str], found: Mapping[Path, list[str]], problems: list[str]) -> None:
-    """Every label must be in mapping.txt, if there is one, so that a slip doesn't become an action of its own."""
+    """Every label must be in mapping.txt, if there is one, so that a mistyped label doesn't become a new action."""
     first: dict[str, Path] = {}
     for path, labels in found.items():
         for label in labels if known else ():

@@ -1,7 +1,7 @@
 """WebVTT (`.vtt`) and SubRip (`.srt`): a cue a segment, its text the label.
 
 Times are [hh:]mm:ss.ttt (WebVTT) or hh:mm:ss,mmm (SubRip), ends exclusive. NOTE, STYLE and REGION blocks, cue
-identifiers and settings, and tags within the text are passed over. Source: the WebVTT recommendation of the W3C.
+identifiers and settings, and tags within the text are skipped. Source: the WebVTT recommendation of the W3C.
 """
 
 from __future__ import annotations

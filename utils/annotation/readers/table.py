@@ -1,10 +1,10 @@
 """A list of segments, one a row: CSV, TSV, JSON lines or a JSON list of objects.
 
 Columns are those named by --columns, or called video, label, start, end, task, split; without a header, 1, 2, 3, ...
-(--no-header). Without a column of videos each file is one recording, named like it. `duration` may take the place of
-`end`; an empty end is none. The unit of the times must be said (--unit): whole numbers may be frames, seconds or
-milliseconds, and nothing in a file tells which. Nor does it tell whether the end of frame numbers is a segment's last
-frame (--ends).
+(--no-header). Without a column of videos, each file is one recording with the file's name. A column `duration` may
+replace `end`; an empty cell means no end. The unit of the times must be given (--unit), because a file doesn't show
+whether whole numbers are frames, seconds or milliseconds. It doesn't show either whether an end in frame numbers is the
+segment's last frame (--ends).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Nothing but features: a folder of `<recording>.npy`, each recording one segment.
+"""Only features: a folder of `<recording>.npy`, each recording one segment.
 
-Training needs no labels: alignment and the progress of a whole recording are learnt without. Metrics that compare
-actions say nothing then. The source is the folder of the features; give it as --features too.
+Training needs no labels: alignment and the progress of a whole recording are learnt without them. Metrics that compare
+actions have no meaning then. The source is the folder of the features; give it as --features too.
 """
 
 from __future__ import annotations
