@@ -131,7 +131,7 @@ def test_the_lists_given_are_not_changed():
         (["a", "b"], [0, 3], [5, 9], 1, "frames up to 4 belong to an earlier segment"),
         (["a", "b", "c"], [0, 5, 2], [5, 9, 4], 2, "frames up to 8 belong to an earlier segment"),
         (["a", "b"], [0, 9], [9, 4], 1, "before its start 9"),
-        (["a", "b", "c"], [0, 4, 4], [4, 4, 9], 1, "no frame"),
+        (["a", "b", "c"], [0, 4, 4], [4, 4, 9], 1, "an empty segment in a video"),
         (["a", "b"], [0, -1], [4, 9], 1, "whole frame number >= 0"),
         (["a", "b"], [0, 4.5], [4.5, 9], 1, "whole frame number"),
         (["a", "b"], [0, float("nan")], [4, 9], 1, "whole frame number"),
