@@ -98,7 +98,7 @@ def test_the_split_is_the_one_asked_for_or_the_first(tmp_path):
     (source / "splits").rmdir()
     assert convert_mstcn(source, tmp_path / "none").split is None
     assert not (tmp_path / "none" / "split.json").exists()
-    with pytest.raises(DataError, match="left from another conversion"):
+    with pytest.raises(DataError, match="left over from another conversion"):
         convert_mstcn(source, tmp_path / "third")
 
 
