@@ -89,7 +89,7 @@ def exporter_of(name: str) -> Write:
     Raises:
         ConfigError: there is no such format.
     """
-    return code_of(choice_of(EXPORTERS, name, "--format").code)
+    return code_of(choice_of(EXPORTERS, name, "--format"))
 
 
 def require_steps(outlines: Sequence[Outline]) -> None:

@@ -95,4 +95,4 @@ def reader_of(name: str) -> Read:
     Raises:
         ConfigError: there is no such format.
     """
-    return code_of(choice_of(READERS, name, "--format").code)
+    return code_of(choice_of(READERS, name, "--format"))
