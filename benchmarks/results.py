@@ -1,42 +1,69 @@
-"""Trains and evaluates experiments over losses, the progress term and seeds, and writes the tables of docs/results.md.
+"""Trains and evaluates experiments over losses and seeds, and writes the tables of docs/results.md.
 
-    python -m benchmarks.results --dataset-path DATA_ROOT --experiments salads50_accel --losses GTCC tcc \
-        --progress on off --seeds 0 1 2 --write docs/results.md
+    python -m benchmarks.results --dataset-path DATA_ROOT --experiments salads50_accel openpack salads50 \
+        --losses GTCC tcc LAV VAVA --seeds 0 1 2 --write docs/results.md
 
-An existing run is not trained again, so that a table can be extended.
+Which setting of a loss is shown (progress term on or off, which of the two best checkpoints) is chosen on the
+validation recordings; the test recordings give the figures. A run or an evaluation that is there already is not made
+again, so that a table can be extended and an interrupted command goes on.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
+from typing import NamedTuple
+
+from tqdm import tqdm
 
 import multitask_train
-from utils.evaluation.checkpoint import EvaluationRequest, evaluate_checkpoint, evaluation_folder, stored_results
+from utils.evaluation.checkpoint import (
+    EvaluationRequest,
+    evaluate_checkpoint,
+    evaluation_folder,
+    fingerprints_of_figures,
+    stored_results,
+)
+from utils.evaluation.differences import BEATS, NOT_SHOWN, WORSE
+from utils.evaluation.group_comparison import GroupFigure, compare_groups
 from utils.evaluation.results import ALL_TASKS, Result
-from utils.evaluation.variants import CLOCK
+from utils.evaluation.variants import VARIANTS, Kind
 from utils.files import write_text
-from utils.metrics.table import METRICS
-from utils.prediction.embedding import TRAINED, UNTRAINED
+from utils.metrics.table import METRICS, Metric
+from utils.prediction.embedding import RAW, TRAINED, UNTRAINED
 from utils.registry import LOSSES
-from utils.report.page import write_reports
-from utils.training.reproducibility import choose_device
 
-PROGRESS, ALIGNMENT = METRICS["OPE_video_online"], METRICS["KTW"]
 CHECKPOINTS = ("combined", "alignment")
+# The metric by which a table is headed, and by which the setting of each loss is chosen on validation recordings.
+CHOOSING = {"Progress": METRICS["OPE_video_online"], "Alignment": METRICS["KTW"]}
+BESIDE = {"Progress": ("OPE_action_online",), "Alignment": ("EAE", "PC_100")}
+BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 
-# Name of a metric -> variant -> its figure.
-Figures = dict[str, dict[str, Result]]
+
+class Setting(NamedTuple):
+    """What is chosen on validation recordings."""
+
+    loss: str
+    progress: str
+    checkpoint: str
 
 
-def run_experiment(
-    experiment: str, loss: str, progress: bool, seed: int, options: argparse.Namespace
-) -> dict[str, Figures]:
-    """Trains and evaluates one setting; returns each checkpoint's figures."""
-    name = f"{experiment}-{loss}-progress_{'on' if progress else 'off'}-seed{seed}"
+@dataclass(frozen=True)
+class Seeds:
+    """The evaluations of one setting: the figures of each seed, on validation and on test recordings."""
+
+    val: Sequence[Sequence[Result]]
+    test: Sequence[Sequence[Result]]
+
+
+def train(experiment: str, loss: str, progress: str, seed: int, options: argparse.Namespace) -> Path:
+    """The folder of a run, which is trained unless it is there."""
+    name = f"{experiment}-{loss}-progress_{progress}-seed{seed}"
     arguments = [
         "multitask_train.py",
         f"--config=configs/{experiment}.py",
@@ -44,67 +71,165 @@ def run_experiment(
         f"--config.OUTPUT_FOLDER={options.output}",
         f"--config.EXPERIMENTNAME={name}",
         f"--config.SEED={seed}",
-        f"--config.PROGRESS_LOSS.enabled={str(progress).lower()}",
+        f"--config.PROGRESS_LOSS.enabled={str(progress == 'on').lower()}",
         *(f"--config.LOSS_TYPE.{other}={str(other == loss).lower()}" for other in LOSSES),
         *options.override,
         "--resume=auto",
     ]
     multitask_train.main(arguments)
-    run = max((Path(options.output) / name).glob("run-*"))
-    figures = {}
-    for kind in CHECKPOINTS:
-        path = run / "ckpt" / f"best_model_{kind}.pt"
-        request = EvaluationRequest(classify=False, device=str(choose_device("auto")))
-        folder = evaluation_folder(path)
-        results = stored_results(path, request, folder)
-        if results is None:
-            results = evaluate_checkpoint(path, request, folder)
-            write_reports(folder)
-        figures[kind] = {metric.name: figures_of(metric.name, results) for metric in (PROGRESS, ALIGNMENT)}
-    return figures
+    return max((Path(options.output) / name).glob("run-*"))
 
 
-def figures_of(metric: str, results: Sequence[Result]) -> dict[str, Result]:
-    """A metric of every variant, over tasks."""
-    return {r.variant: r for r in results if (r.metric, r.task) == (metric, ALL_TASKS) and r.mean is not None}
+def evaluate(run: Path, kind: str, split: str) -> list[Result]:
+    """The figures of a run's checkpoint: those on disk, if an evaluation would give them now."""
+    path = run / "ckpt" / f"best_model_{kind}.pt"
+    request = EvaluationRequest(split=split, classify=split == "test", figures=0)
+    folder = evaluation_folder(path, split)
+    fingerprint = fingerprints_of_figures([path], request)[path]
+    return stored_results(path, request, folder, fingerprint) or evaluate_checkpoint(path, request, folder)
 
 
-def spread(values: Sequence[float]) -> str:
-    """Mean over seeds, with the smallest and the largest value."""
+def evaluate_settings(experiment: str, options: argparse.Namespace) -> dict[Setting, Seeds]:
+    """Every setting of an experiment, trained and evaluated."""
+    found = {}
+    combinations = [(loss, progress) for loss in options.losses for progress in options.progress]
+    for loss, progress in tqdm(combinations, desc=experiment, disable=None):
+        runs = [train(experiment, loss, progress, seed, options) for seed in options.seeds]
+        for kind in CHECKPOINTS:
+            by_split = ([evaluate(run, kind, split) for run in runs] for split in ("val", "test"))
+            found[Setting(loss, progress, kind)] = Seeds(*by_split)
+    return found
+
+
+def figure(results: Sequence[Result], metric: Metric, variant: str) -> float | None:
+    """A metric of a variant, over tasks."""
+    return next((r.mean for r in results if (r.metric, r.variant, r.task) == (metric.name, variant, ALL_TASKS)), None)
+
+
+def mean_figure(seeds: Sequence[Sequence[Result]], metric: Metric, variant: str = TRAINED) -> float:
+    return mean(value for results in seeds if (value := figure(results, metric, variant)) is not None)
+
+
+def choose(settings: Mapping[Setting, Seeds], loss: str, metric: Metric) -> Setting:
+    """The setting of a loss that is best on the validation recordings, by the mean over seeds."""
+    best = min if metric.better == "lower" else max
+    return best((s for s in settings if s.loss == loss), key=lambda setting: mean_figure(settings[setting].val, metric))
+
+
+def spread(seeds: Sequence[Sequence[Result]], metric: Metric, variant: str = TRAINED) -> str:
+    """Mean over seeds with the least and the largest, where they differ."""
+    values = [value for results in seeds if (value := figure(results, metric, variant)) is not None]
+    if not values:
+        return "–"
     text = f"{mean(values):.3f}"
-    return text if len(values) == 1 else f"{text} ({min(values):.3f} to {max(values):.3f})"
+    return text if max(values) - min(values) < 5e-4 else f"{text} ({min(values):.3f} to {max(values):.3f})"
 
 
-def losses_table(runs: Mapping[tuple[str, bool], list[dict[str, Figures]]]) -> list[str]:
-    """The trained network by loss and progress term: progress, then alignment."""
-    kinds = [f"best {kind} checkpoint" for kind in CHECKPOINTS]
-    lines = [
-        f"| loss | progress term | error, {kinds[0]} | error, {kinds[1]} | KTW, {kinds[0]} | KTW, {kinds[1]} |",
-        "|---|---|---|---|---|---|",
-    ]
+def best_naive(seeds: Sequence[Sequence[Result]], metric: Metric) -> str:
+    """The naive guess that is best on the test recordings, the hardest one to beat."""
+    naive = {r.variant for r in seeds[0] if r.metric == metric.name and VARIANTS[r.variant].kind is Kind.NAIVE}
+    best = min if metric.better == "lower" else max
+    return best(sorted(naive), key=lambda variant: mean_figure(seeds, metric, variant))
 
-    def row(loss: str, term: str, seeds: Sequence[dict[str, Figures]], variant: str) -> str:
-        cells = [
-            spread([seed[kind][metric.name][variant].mean for seed in seeds])
-            for metric in (PROGRESS, ALIGNMENT)
-            for kind in CHECKPOINTS
+
+def difference_from(seeds: Sequence[Sequence[Result]], metric: Metric, variant: str) -> GroupFigure:
+    """The trained network minus another variant, paired by seed and by recording or pair of recordings."""
+
+    def as_trained(name: str) -> list[list[Result]]:
+        return [
+            [replace(r, variant=TRAINED) for r in run if (r.metric, r.variant) == (metric.name, name)] for run in seeds
         ]
-        return f"| {loss} | {term} | {' | '.join(cells)} |"
 
-    for (loss, progress), seeds in runs.items():
-        lines.append(row(loss, "on" if progress else "off", seeds, TRAINED))
-    _, seeds = next(iter(runs.items()))
-    return [*lines, *(row(variant, "", seeds[:1], variant) for variant in (UNTRAINED, CLOCK))]
+    return compare_groups({"other": as_trained(variant), "own": as_trained(TRAINED)}, TRAINED)[-1]
 
 
-def variants_table(seeds: Sequence[dict[str, Figures]]) -> list[str]:
-    """Every read-out and baseline beside the trained network, for one setting."""
-    lines = ["| variant | error, mean over seeds | 95 % interval over videos, first seed |", "|---|---|---|"]
-    for variant, first in seeds[0]["combined"][PROGRESS.name].items():
-        figures = [seed["combined"][PROGRESS.name][variant] for seed in seeds]
-        interval = "none" if first.low is None else f"{first.low:.3f} to {first.high:.3f}"
-        lines.append(f"| {variant} | {spread([each.mean for each in figures])} | {interval} |")
+def verdict(difference: GroupFigure, metric: Metric) -> str:
+    """'-0.021 [-0.050, 0.008], not shown to beat', as of `utils.evaluation.differences`."""
+    interval = difference.difference
+    if interval is None:
+        return "–"
+    if not interval.exists:
+        return f"{interval.mean:+.3f}"
+    said = NOT_SHOWN
+    if not interval.low <= 0 <= interval.high:
+        said = BEATS if (interval.high < 0) == (metric.better == "lower") else WORSE
+    text = f"{interval.mean:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
+    return f"**{text}, {said}**" if said == BEATS else f"{text}, {said}"
+
+
+def main_table(settings: Mapping[Setting, Seeds], what: str, losses: Sequence[str]) -> list[str]:
+    """Each loss by the setting that validation chose: its figures, and its difference from what it competes with."""
+    metric, beside = CHOOSING[what], [METRICS[name] for name in BESIDE[what]]
+    any_seeds = next(iter(settings.values())).test
+    naive = best_naive(any_seeds, metric)
+    arrow = {"lower": "↓", "higher": "↑"}
+    heads = [f"{each.name} {arrow[each.better]}" for each in (metric, *beside)]
+    lines = [
+        f"| {' | '.join(['', 'chosen on validation', f'{metric.name}, validation', *heads])} | minus {naive} | "
+        "minus raw features | minus untrained network |",
+        "|" + "---|" * (len(heads) + 6),
+    ]
+    for loss in losses:
+        chosen = choose(settings, loss, metric)
+        seeds = settings[chosen]
+        cells = [
+            loss, f"progress term {chosen.progress}, best {chosen.checkpoint} checkpoint",
+            f"{mean_figure(seeds.val, metric):.3f}", *(spread(seeds.test, each) for each in (metric, *beside)),
+            *(verdict(difference_from(seeds.test, metric, other), metric) for other in (naive, RAW, UNTRAINED)),
+        ]  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    naive_rows = {naive} | {best_naive(any_seeds, each) for each in beside}
+    for variant in (UNTRAINED, RAW, *sorted(naive_rows)):
+        figures = [spread(any_seeds, each, variant) for each in (metric, *beside)]
+        lines.append(f"| {' | '.join([variant, '', '', *figures, '', '', ''])} |")
     return lines
+
+
+def all_settings_table(settings: Mapping[Setting, Seeds]) -> list[str]:
+    """Every setting, on validation and on test recordings."""
+    metrics = list(CHOOSING.values())
+    heads = [f"{metric.name}, {split}" for metric in metrics for split in ("validation", "test")]
+    lines = [f"| loss | progress term | checkpoint | {' | '.join(heads)} |", "|" + "---|" * (len(heads) + 3)]
+    for setting, seeds in settings.items():
+        cells = [spread(part, metric) for metric in metrics for part in (seeds.val, seeds.test)]
+        lines.append(f"| {' | '.join([*setting, *cells])} |")
+    return lines
+
+
+def readouts_table(settings: Mapping[Setting, Seeds], losses: Sequence[str]) -> list[str]:
+    """Progress by every read-out, of the trained network and of the raw features."""
+    metric = CHOOSING["Progress"]
+    chosen = {loss: settings[choose(settings, loss, metric)].test for loss in losses}
+    any_seeds = next(iter(chosen.values()))
+    heads = ["read-out", *losses, RAW, UNTRAINED]
+    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
+    for readout in (variant.readout or "path" for variant in VARIANTS.values() if variant.kind is Kind.TRAINED):
+        row = {
+            kind: next(v.name for v in VARIANTS.values() if v.kind is kind and (v.readout or "path") == readout)
+            for kind in (Kind.TRAINED, Kind.RAW, Kind.UNTRAINED)
+        }
+        cells = [
+            *(spread(seeds, metric, row[Kind.TRAINED]) for seeds in chosen.values()),
+            spread(any_seeds, metric, row[Kind.RAW]), spread(any_seeds, metric, row[Kind.UNTRAINED]),
+        ]  # fmt: skip
+        lines.append(f"| {readout} | {' | '.join(cells)} |")
+    return lines
+
+
+def experiment_tables(experiment: str, options: argparse.Namespace) -> list[str]:
+    settings = evaluate_settings(experiment, options)
+    lines = [f"## {experiment}", ""]
+    for what in CHOOSING:
+        lines += [f"### {what}", "", *main_table(settings, what, options.losses), ""]
+    lines += ["### Progress by read-out", "", *readouts_table(settings, options.losses), ""]
+    return [*lines, "### Every setting", "", *all_settings_table(settings), ""]
+
+
+def insert(page: Path, tables: str) -> None:
+    """Puts the tables between the two marks of a page, which is otherwise left as it is."""
+    before = page.read_text(encoding="utf-8") if page.is_file() else f"{BEGIN}\n{END}\n"
+    pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
+    write_text(page, pattern.sub(lambda _: f"{BEGIN}\n\n{tables}\n{END}", before))
 
 
 def main() -> None:
@@ -116,27 +241,13 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--override", nargs="*", default=[], help="further --config.KEY=VALUE")
     parser.add_argument("--output", default="output/results")
-    parser.add_argument("--write", type=Path, help="file to append the tables to")
+    parser.add_argument("--write", type=Path, help="page whose tables to replace")
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
-    lines = []
-    for experiment in options.experiments:
-        runs = {
-            (loss, progress == "on"): [
-                run_experiment(experiment, loss, progress == "on", seed, options) for seed in options.seeds
-            ]
-            for loss in options.losses
-            for progress in options.progress
-        }
-        (loss, progress), seeds = next(iter(runs.items()))
-        term = "with" if progress else "without"
-        lines += [f"## {experiment}", "", *losses_table(runs), ""]
-        lines += [f"{loss}, {term} the progress term, best combined checkpoint:", "", *variants_table(seeds), ""]
-    text = "\n".join(lines)
-    print(text)
+    tables = "\n".join(line for experiment in options.experiments for line in experiment_tables(experiment, options))
+    print(tables)
     if options.write:
-        before = options.write.read_text(encoding="utf-8") if options.write.is_file() else ""
-        write_text(options.write, f"{before}\n{text}".lstrip())
+        insert(options.write, tables)
 
 
 if __name__ == "__main__":
