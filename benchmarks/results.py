@@ -70,9 +70,9 @@ def figures_of(metric: str, results: Sequence[Result]) -> dict[str, Result]:
 
 
 def spread(values: Sequence[float]) -> str:
-    """Mean over seeds, with the smallest and the largest value."""
+    """Mean over seeds, with the smallest and the largest value; a figure that no seed changes has none."""
     text = f"{mean(values):.3f}"
-    return text if len(values) == 1 else f"{text} ({min(values):.3f} to {max(values):.3f})"
+    return text if min(values) == max(values) else f"{text} ({min(values):.3f} to {max(values):.3f})"
 
 
 def losses_table(runs: Mapping[tuple[str, bool], list[dict[str, Figures]]]) -> list[str]:
