@@ -1,10 +1,12 @@
 """The parts of an evaluation, on small videos with fake networks."""
 
 import errno
+import gc
 import json
 import shutil
 import signal
 import sys
+import weakref
 from dataclasses import dataclass, replace
 from itertools import combinations
 from types import SimpleNamespace
@@ -457,6 +459,22 @@ class TestEvaluateCheckpoint:
         results = evaluate_checkpoint(checkpoint, EvaluationRequest(figures=2), tmp_path)
         videos = {handle for result in results for handle in result.values}
         assert sorted(calls) == sorted(videos)
+
+    def test_the_embeddings_of_a_task_are_gone_when_the_next_is_embedded(self, checkpoint, tmp_path, monkeypatch):
+        embedded, alive = [], []
+
+        def observed(networks, dataset, indices, *rest, **more):
+            gc.collect()
+            alive.append(sum(reference() is not None for reference in embedded))
+            videos = embed_videos(networks, dataset, indices, *rest, **more)
+            embedded.extend(weakref.ref(tensor) for video in videos for tensor in video.embeddings.values())
+            return videos
+
+        monkeypatch.setattr("utils.evaluation.checkpoint.embed_videos", observed)
+        evaluate_checkpoint(checkpoint, EvaluationRequest(figures=1, classify=False), tmp_path)
+        assert len(alive) == 4, "training and test videos of two tasks"
+        assert alive[::2] == [0, 0]
+        assert not list(tmp_path.glob(".*")), "what waited on disk is gone"
 
     def test_one_task_and_the_validation_split(self, checkpoint, tmp_path):
         task = load_checkpoint(checkpoint)["tasks"][1]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -135,7 +134,8 @@ def evaluate_checkpoint(
         The figures of every task, then those of the mean of tasks.
 
     Raises:
-        DataError: the data can't be read or isn't of the checkpoint's width, or the split has no video.
+        DataError: the data can't be read or isn't of the checkpoint's width, the split has no video, or the network
+            was never trained on a task that is asked for.
         OSError: the folder can't be written to; said before anything is computed.
     """
     checkpoint = load_checkpoint(path)
@@ -201,9 +201,8 @@ def evaluate_embedded(
     results: list[Result] = []
     drawn: list[tuple] = []  # what the pictures are made from
     embedded: dict[str, TrainingVideos] = {}
-    with ExitStack() as stack:
-        # Embeddings wait on disk, so that memory doesn't grow with the number of tasks.
-        waiting = Path(stack.enter_context(TemporaryDirectory(prefix=".embeddings-", dir=folder)))
+    # Embeddings wait on disk, so that memory doesn't grow with the number of tasks.
+    with TemporaryDirectory(prefix=".embeddings-", dir=folder) as waiting:
         for task in tasks:
             train, chosen = embed(task)
             found, curves = evaluate_task_with_curves(
@@ -236,7 +235,7 @@ def evaluate_embedded(
     return results
 
 
-def _waiting(folder: Path, video: EmbeddedVideo, *networks: str) -> EmbeddedVideo:
+def _waiting(folder: str, video: EmbeddedVideo, *networks: str) -> EmbeddedVideo:
     """A video of which the embeddings of some networks lie in a folder and are read as they are used, and no more."""
     embeddings: dict[str, Tensor] = {}
     for network in networks:
