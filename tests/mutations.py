@@ -162,7 +162,7 @@ MUTATIONS = (
              'self.model.load_state_dict(checkpoint["model_state_dict"])', "pass", STOPPED),
     Mutation("a resumed run has fresh moments", RUN_CHECKPOINTS,
              'load_moments(checkpoint.get("optimizer_state_dict"), self.optimizer, self.model)', "pass", STOPPED),
-    Mutation("a resumed epoch begins anew", LOOP, "self.processes.share(batches, state.batch, repeat=True)",
+    Mutation("a resumed epoch begins again", LOOP, "self.processes.share(batches, state.batch, repeat=True)",
              "self.processes.share(batches, 0, repeat=True)", STOPPED),
     Mutation("a signal is not noticed", "utils/training/interruption.py", "self.signal_number = number", "pass",
              "tests/test_interruption.py::test_a_second_signal_acts_as_usual"),

@@ -141,7 +141,7 @@ class TestPrediction:
         correct_annotation(data, "train")
         after = progress(checkpoint, "--dataset-path", data)
         assert np.abs(np.subtract(after, before)).max() > 0.05
-        assert "they are made anew" in caplog.text
+        assert "they are made again" in caplog.text
         assert progress(checkpoint) == after
         evaluated("--checkpoint", checkpoint)
         assert progress(checkpoint) == after
@@ -157,7 +157,7 @@ class TestPrediction:
         evaluated("--checkpoint", checkpoint)
         change_feature(data, "train")
         assert progress(checkpoint, "--dataset-path", data) is not None
-        assert "of other features of the training and validation recordings; they are made anew" in caplog.text
+        assert "of other features of the training and validation recordings; they are made again" in caplog.text
 
     @pytest.mark.parametrize("entry", [{}, {"weights": "0" * 64}, {"fingerprint": "none"}])
     def test_an_old_file_is_refused_with_the_command_that_replaces_it(
@@ -242,7 +242,7 @@ class TestComparison:
         expected = metrics_file(paths[1]).read_bytes()
         shutil.copy(metrics_file(paths[0]), metrics_file(paths[1]))
         assert evaluated("--compare", *paths) == [paths[1]]
-        assert "figures of other weights and SEED; evaluated anew" in caplog.text
+        assert "figures of other weights and SEED; evaluated again" in caplog.text
         assert metrics_file(paths[1]).read_bytes() == expected
 
     @pytest.mark.parametrize("split", ["train", "test"])
@@ -251,7 +251,7 @@ class TestComparison:
         correct_annotation(data, split)
         assert evaluated("--checkpoint", paths[0]) == [paths[0]]
         assert evaluated("--compare", *paths) == [paths[1]]
-        assert f"segments of the {'training' if split == 'train' else 'test'} recordings; evaluated anew" in caplog.text
+        assert f"segments of the {'training' if split == 'train' else 'test'} recordings; evaluated again" in caplog.text
 
     @pytest.mark.parametrize("split", ["train", "test"])
     def test_features_changed_in_place(self, evaluated, data, paths, split):

@@ -62,7 +62,7 @@ def task_statistics(videos: Sequence[ProgressVideo]) -> TaskStatistics:
         videos: training videos of one task, at least one.
 
     Returns:
-        The statistics. Action lengths count frames; the path of an action starts anew at its first frame.
+        The statistics. Action lengths count frames; the path of an action starts again at its first frame.
 
     Raises:
         ValueError: there is no training video.
@@ -147,7 +147,7 @@ def offline_video_progress(video: ProgressVideo) -> dict[str, np.ndarray]:
 def online_action_progress(video: ProgressVideo, statistics: TaskStatistics) -> dict[str, np.ndarray]:
     """Progress inside each action from the frames since it began; the segment and its label are known.
 
-    As `online_video_progress`, with path and time starting anew at each boundary and means over the training
+    As `online_video_progress`, with path and time starting again at each boundary and means over the training
     instances of the label.
 
     Returns:

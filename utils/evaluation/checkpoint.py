@@ -348,13 +348,13 @@ def stored_results(
         if not request.is_answered_by(description.get("request")):
             return None
         if differences := Fingerprint.read(description.get("fingerprint")).differences(fingerprint):
-            logger.warning("%s: figures of other %s; evaluated anew", written, " and ".join(differences))
+            logger.warning("%s: figures of other %s; evaluated again", written, " and ".join(differences))
             return None
         results = read_results(description)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        logger.warning("%s can't be read, so %s is evaluated anew: %r", written, path, error)
+        logger.warning("%s can't be read, so %s is evaluated again: %r", written, path, error)
         return None
-    logger.info("%s: figures of %s, delete them to evaluate anew", written, _time_of(written))
+    logger.info("%s: figures of %s, delete them to evaluate again", written, _time_of(written))
     return [r for r in results if request.wants(METRICS[r.metric])]
 
 

@@ -175,5 +175,5 @@ def read_evaluation_folder(folder: Path, request: EvaluationRequest) -> StoredEv
         ))  # fmt: skip
         raise DataError(f"{path} is of {said}; expected {expected}")
     if fingerprint.metrics.get("version") != METRICS_VERSION:
-        raise DataError(f"{path} is of another version of the metrics; evaluate anew")
+        raise DataError(f"{path} is of another version of the metrics; evaluate again")
     return StoredEvaluation([r for r in results if request.wants(METRICS[r.metric])], fingerprint)

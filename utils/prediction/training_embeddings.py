@@ -87,7 +87,7 @@ def current_training_videos(
 ) -> dict[str, TrainingVideos] | None:
     """The training videos that a read-out needs, as the data are now.
 
-    Those beside the checkpoint are used if they were made from the same; else they are made anew and kept.
+    Those beside the checkpoint are used if they were made from the same; else they are made again and kept.
 
     Args:
         path, checkpoint: the file and its content.
@@ -110,11 +110,11 @@ def current_training_videos(
             tasks, made_from = _read(stored)
             differences = made_from.differences(fingerprint)
         except CheckpointError as error:
-            logger.warning("%s; the training videos are embedded anew", error)
+            logger.warning("%s; the training videos are embedded again", error)
         else:
             if not differences:
                 return tasks
-            logger.warning("%s holds embeddings of other %s; they are made anew", stored, " and ".join(differences))
+            logger.warning("%s holds embeddings of other %s; they are made again", stored, " and ".join(differences))
     tasks = embed_training_videos(path, checkpoint, data, device)
     try:
         logger.info("written %s", save_training_embeddings(path, tasks, fingerprint))
@@ -139,7 +139,7 @@ def keep_training_embeddings(
     Args:
         checkpoint_path, checkpoint: the file and its content.
         data: what was evaluated.
-        embedded: what has been embedded already; if a training task is missing, all are embedded anew.
+        embedded: what has been embedded already; if a training task is missing, all are embedded again.
         device: where to compute.
         places: DATASET_PATH and FEATURES_FOLDER, empty where they are those of the training.
     """

@@ -27,8 +27,8 @@ class AlignmentReadout:
     p the true progress of the training frames and m_t the least mean cost of a frame so far: a cell that
     lies `patience` average frames behind the best counts 1 / e. Time and memory per frame don't depend on t.
 
-    A thinned reference (every k-th frame) is matched with every k-th frame of the video, lest the limit of two
-    training frames a frame become one of 2 k; in between, progress stays as it is.
+    A thinned reference (every k-th frame) is matched with every k-th frame of the video; otherwise the limit of two
+    training frames per frame would become one of 2 k. In between, progress stays as it is.
 
     Args:
         reference: training videos of the task.

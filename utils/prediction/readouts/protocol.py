@@ -1,4 +1,4 @@
-"""What a read-out is: made once, started anew for every video, fed its embedding in order."""
+"""What a read-out is: made once, started again for every video, fed its embedding in order."""
 
 from __future__ import annotations
 
