@@ -251,7 +251,8 @@ class TestComparison:
         correct_annotation(data, split)
         assert evaluated("--checkpoint", paths[0]) == [paths[0]]
         assert evaluated("--compare", *paths) == [paths[1]]
-        assert f"segments of the {'training' if split == 'train' else 'test'} recordings; evaluated again" in caplog.text
+        named = "training" if split == "train" else "test"
+        assert f"segments of the {named} recordings; evaluated again" in caplog.text
 
     @pytest.mark.parametrize("split", ["train", "test"])
     def test_features_changed_in_place(self, evaluated, data, paths, split):

@@ -27,7 +27,7 @@ EPOCHS = [{"epoch": epoch, "train_total_loss": 1 / (epoch + 1), "val_total_loss"
 
 FIGURES = {
     plot_embedding_map: lambda path: plot_embedding_map(path, {"trained": [FIRST, SECOND]}, [TRUTH, TRUTH], "tea"),
-    plot_loss_curves: lambda path: plot_loss_curves(EPOCHS, path),
+    plot_loss_curves: lambda path: plot_loss_curves(EPOCHS, path, {"combined": "total_loss"}),
     plot_prediction: lambda path: plot_prediction(path, TRUTH, "recording"),
     plot_progress: lambda path: plot_progress(
         path, [ProgressPanel("whole video", TRUTH, TRUTH**2, 1 - TRUTH)], VIDEO, "tea"
