@@ -2,6 +2,7 @@
 
     python eval.py --checkpoint best_model_combined.pt
     python eval.py --checkpoint best_model_alignment.pt --folder output/demo/run-001 --split val
+    python eval.py --checkpoint best_model_combined.pt --video tea_07 --formats pdf svg
     python eval.py --checkpoint best_model_combined.pt --compare output/demo/run-001 output/demo/run-002
     python eval.py --checkpoint best_model_combined.pt --format latex --output table.tex \\
         --compare TCC=output/tcc/run-001,output/tcc/run-002 GTCC=output/gtcc/run-001,output/gtcc/run-002
@@ -9,8 +10,8 @@
 
 Writes to RUN/EVAL/<checkpoint>/ (with --task to a folder of its own): a CSV file a metric, metrics.json,
 progress+*.png, similarity+*.png, map+*.png, and report.html, which holds them all. RUN/report.html holds all
-evaluations of the run. --compare prints, and evaluates only those of which there are no figures yet, or figures of
-other weights, settings or data.
+evaluations of the run, its checkpoints side by side. --compare prints, and evaluates only those of which there are no
+figures yet, or figures of other weights, settings or data.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from utils.command import run_command
 from utils.errors import import_extra
 
 logger = logging.getLogger("eval")
+
+FORMATS = ("png", "pdf", "svg")  # what `utils.figures.saving` writes
 
 
 def argument_parser() -> argparse.ArgumentParser:
@@ -56,7 +59,18 @@ def argument_parser() -> argparse.ArgumentParser:
         "NAME=RUN,RUN,...; the first is the base",
     )
     parser.add_argument("--format", choices=("text", "csv", "latex"), default="text", help="of the comparison")
-    parser.add_argument("--figures", type=_count, default=2, help="videos a task to draw; 0 draws nothing")
+    parser.add_argument(
+        "--figures", type=_count, default=3, metavar="N",
+        help="recordings a task to draw, evenly spread from best to worst online error; by default 3: best, median and "
+        "worst; 0 draws none",
+    )
+    parser.add_argument(
+        "--video", action="append", default=[], metavar="NAME", help="draw this recording too; may be repeated"
+    )
+    parser.add_argument(
+        "--formats", nargs="+", choices=FORMATS, default=["png"],
+        help="of the pictures; a PNG is always written, for the report",
+    )
     parser.add_argument("--tsne", action="store_true", help="map the frames by t-SNE instead of PCA")
     parser.add_argument("--no-classifier", action="store_true", help="leave out PC")
     parser.add_argument(
@@ -121,6 +135,7 @@ def main(arguments: Sequence[str]) -> int:
     request = EvaluationRequest(
         options.split, tuple(options.task), options.dataset_path, not options.no_classifier, options.figures, device,
         "tsne" if options.tsne else "pca", options.features_folder, options.published_definitions,
+        tuple(options.video), tuple(options.formats),
     )
 
     def evaluate(path: Path, folder: Path) -> list[Result]:

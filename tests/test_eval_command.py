@@ -99,8 +99,9 @@ class TestFolders:
         contents = []
         for _ in range(2):
             assert command("--folder", run) == 0
-            contents.append((run / "EVAL" / "best_model_combined" / "metrics.json").read_bytes())
-        assert contents[0] == contents[1]
+            contents.append(json.loads((run / "EVAL" / "best_model_combined" / "metrics.json").read_text()))
+            del contents[-1]["run"]["date"]
+        assert json.dumps(contents[0]) == json.dumps(contents[1])
 
     def test_a_run_that_was_moved_is_evaluated_where_it_lies_now(self, command, run, tmp_path):
         moved = run.rename(tmp_path / "another run")
@@ -238,6 +239,22 @@ class TestEmbeddings:
         assert "gone is no folder" in caplog.text
 
 
+class TestPictures:
+    def test_a_video_by_name_and_other_formats(self, command, run):
+        config = load_checkpoint(run / "ckpt" / "best_model_combined.pt")["config"]
+        video = load_data(config).test.videos[-1]
+        assert command("--folder", run, "--video", video.handle, "--formats", "svg") == 0
+        folder = run / "EVAL" / "best_model_combined"
+        progress = sorted(path.name for path in folder.glob("progress+*"))
+        assert progress == [f"progress+{video.task}+{video.handle}.{suffix}" for suffix in ("png", "svg")]
+        assert video.handle in (folder / "report.html").read_text()
+
+    def test_validation_is_said_to_flatter(self, command, run, capsys):
+        assert command("--folder", run, "--split", "val") == 0
+        assert "chose the best checkpoints" in capsys.readouterr().out
+        assert "chose the best checkpoints" in (run / "EVAL" / "best_model_combined-val" / "report.html").read_text()
+
+
 class TestMistakes:
     def test_a_data_set_that_is_gone_is_one_line_with_the_option_that_helps(
         self, command, run, data_root, tmp_path, caplog
@@ -261,7 +278,15 @@ class TestMistakes:
         assert f"it was trained on {own!r}" in caplog.text
         assert not list((run / "EVAL").rglob("metrics.json"))
 
+    def test_a_misspelled_video(self, command, run, caplog, monkeypatch):
+        monkeypatch.setattr(checkpoint_evaluation, "embed_videos", None)  # it is said before anything is embedded
+        config = load_checkpoint(run / "ckpt" / "best_model_combined.pt")["config"]
+        handle = load_data(config).test.videos[0].handle
+        assert command("--folder", run, "--video", handle, "--video", f"{handle[:-1]}x{handle[-1]}") == BAD_INPUT
+        assert f"no such video; did you mean {handle!r}?" in caplog.text
+
     @pytest.mark.parametrize(("arguments", "message"), [
+        (["--formats", "gif"], "invalid choice"),
         (["--figures", "-1"], "-1 is negative"),
         (["--figures", "two"], "invalid"),
         (["--split", "train"], "invalid choice"),

@@ -3,12 +3,15 @@
 import errno
 import gc
 import json
+import math
 import shutil
 import signal
 import sys
 import weakref
 from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import combinations
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -31,9 +34,10 @@ from utils.evaluation.checkpoint import (
 from utils.evaluation.comparison import comparison_table, paired_differences
 from utils.evaluation.measured import Measured
 from utils.evaluation.notes import KNOWS_THE_END, Note, NoteKind
-from utils.evaluation.pictures import draw_task
+from utils.evaluation.pictures import DRAWN, draw_task, videos_to_draw
 from utils.evaluation.results import (
     ALL_TASKS,
+    Result,
     mean_over_tasks,
     read_results,
     save_results,
@@ -322,22 +326,93 @@ class TestComparison:
         assert "KT (higher)" in table
 
 
-def draw(folder, task, train, test):
-    _, curves = evaluate_task_with_curves(task, train, test, kept=2)
-    return draw_task(folder, task, test, curves, train[:1])
+def draw(folder, task, train, test, number=2, names=(), **options):
+    """Of embeddings of networks alone."""
+    train, test = (
+        [replace(v, embeddings={name: v.embeddings[name] for name in (TRAINED, UNTRAINED)}) for v in videos]
+        for videos in (train, test)
+    )
+    results, curves = evaluate_task_with_curves(task, train, test, kept=DRAWN)
+    drawn = videos_to_draw(test, curves, results, number, names)
+    return draw_task(folder, task, test, drawn, train[:1], **options)
 
 
-def test_pictures_are_drawn_for_the_first_videos_and_for_a_lone_one(tmp_path):
+def test_pictures_are_drawn_of_the_videos_by_their_error_and_of_a_lone_one(tmp_path):
     videos = embedded(perfect(5))
+    results, _ = evaluate_task_with_curves("make_tea", videos[:2], videos[2:])
+    errors = next(r.values for r in results if (r.metric, r.variant) == ("OPE_video_online", TRAINED))
+    best, _, worst = sorted(errors, key=errors.get)
     draw(tmp_path / "many", "make_tea", videos[:2], videos[2:])
-    assert sorted(path.name for path in (tmp_path / "many").iterdir()) == [
+    assert sorted(path.name for path in (tmp_path / "many").iterdir()) == sorted([
         "map+make_tea.png",
-        "progress+make_tea+video2.png",
-        "progress+make_tea+video3.png",
-        "similarity+make_tea+video2+video3.png",
-    ]
+        f"progress+make_tea+best+{best}.png",
+        f"progress+make_tea+worst+{worst}.png",
+        f"similarity+make_tea+{best}+{worst}.png",
+    ])
     draw(tmp_path / "lone", "tea", videos[:4], videos[4:])
-    assert (tmp_path / "lone" / "similarity+tea+video4+video0.png").is_file()
+    assert sorted(path.name for path in (tmp_path / "lone").iterdir()) == [
+        "map+tea.png", "progress+tea+video4.png", "similarity+tea+video4+video0.png",
+    ]
+
+
+def test_raw_features_that_are_kept_have_a_similarity_picture_of_their_own(tmp_path):
+    videos = [replace(v, embeddings={**v.embeddings, RAW: v.embeddings[TRAINED]}) for v in embedded(perfect(4))]
+    results, curves = evaluate_task_with_curves("tea", videos[:2], videos[2:], kept=DRAWN)
+    assert all(set(of_video) == {Needs.VIDEO_ONLINE, Needs.ACTION_ONLINE} for of_video in curves)
+    assert all(set(found) == set(DRAWN) for of_video in curves for found in of_video.values())
+    drawn = videos_to_draw(videos[2:], curves, results, 3)
+    pictures = draw_task(tmp_path, "tea", videos[2:], drawn, [])
+    assert [p.source for p in pictures if p.kind == "similarity"] == ["", RAW]
+    assert all((tmp_path / picture.file).is_file() for picture in pictures)
+
+
+class TestVideosToDraw:
+    def choose(self, errors, number, names=()):
+        """By handle, the role of each that is drawn; NaN is a video without an error."""
+        videos = embedded(perfect(len(errors)))
+        values = {v.handle: e for v, e in zip(videos, errors, strict=True) if e == e}
+        results = [Result("OPE_video_online", TRAINED, "tea", 0.5, None, None, len(values), (), values)]
+        drawn = videos_to_draw(videos, [{} for _ in videos], results, number, names)
+        return {videos[each.video].handle: each.role for each in drawn}
+
+    def test_the_best_the_median_and_the_worst(self):
+        roles = self.choose([0.3, 0.1, 0.5, 0.2, 0.4], 3)
+        assert roles == {"video1": "best", "video0": "median", "video2": "worst"}
+        assert list(roles) == ["video1", "video0", "video2"]
+
+    def test_other_numbers_are_spread_from_best_to_worst(self):
+        errors = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1]
+        assert self.choose(errors, 0) == {}
+        assert self.choose(errors, 1) == {"video4": "median"}
+        assert self.choose(errors, 2) == {"video8": "best", "video0": "worst"}
+        assert self.choose(errors, 5) == {
+            "video8": "best", "video6": "number-3", "video4": "median", "video2": "number-7", "video0": "worst",
+        }  # fmt: skip
+        assert len(self.choose(errors, 100)) == 9
+        assert self.choose([0.3], 3) == {"video0": ""}
+        assert self.choose([0.3, 0.1], 3) == {"video1": "best", "video0": "worst"}
+
+    def test_a_video_without_an_error_has_no_place_and_without_any_the_order_stays(self):
+        assert self.choose([0.3, math.nan, 0.1], 3) == {"video2": "best", "video0": "worst"}
+        assert self.choose([math.nan, math.nan], 3) == {"video0": "", "video1": ""}
+
+    def test_those_that_are_named_are_drawn_besides_and_once(self):
+        assert self.choose([0.3, 0.1, 0.2], 2, ["video2", "video1", "of another task"]) == {
+            "video1": "best", "video0": "worst", "video2": "",
+        }  # fmt: skip
+        assert self.choose([0.3, 0.1, 0.2], 0, ["video2"]) == {"video2": ""}
+
+
+def test_every_format_that_is_asked_for_lies_beside_the_png_and_goes_with_it(tmp_path):
+    videos = embedded(perfect(4))
+    pictures = draw(tmp_path, "tea", videos[:2], videos[2:], number=1, formats=("svg", "pdf"))
+    expected = {f"{Path(picture.file).stem}.{suffix}" for picture in pictures for suffix in ("png", "svg", "pdf")}
+    assert {path.name for path in tmp_path.iterdir()} == expected
+    assert {name for picture in pictures for name in (picture.file, *picture.other_files)} == expected
+    results = [Result("KT", TRAINED, "tea", 0.5, None, None, 1)]
+    save_results(tmp_path, results, {"pictures": [picture.as_description() for picture in pictures]})
+    save_results(tmp_path, results, {"pictures": []})
+    assert {path.name for path in tmp_path.iterdir()} == {"KT.csv", "metrics.json"}
 
 
 def test_tasks_that_differ_in_punctuation_alone_have_pictures_of_their_own(tmp_path):
@@ -389,6 +464,10 @@ def checkpoint(data_root, tmp_path_factory):
     config.DATASET_PATH, config.DATASET_NAME = str(data_root), "synthetic"
     config.OUTPUT_DIMENSIONALITY = 4
     config.BASEARCH.TEMPORAL_STACKING_ARCH.conv_num_channels = 8
+    config.GTCC_PARAMS.delta = 0.3
+    config.PROGRESS_LOSS = {
+        "enabled": True, "level": "action", "frames": "all", "lambda_curriculum": {"enabled": True},
+    }
     config = config.to_dict()
     data = load_data(config)
     network = build_model(config, data.feature_width, len(data.train.tasks))
@@ -411,7 +490,7 @@ class TestEvaluateCheckpoint:
         assert len(tasks) == 2
         for task in tasks:
             assert len(list(folder.glob(f"progress+{task}+*.png"))) == 1
-            assert len(list(folder.glob(f"similarity+{task}+*.png"))) == 1
+            assert len(list(folder.glob(f"similarity+{task}+*.png"))) == 2  # trained network, raw features
         assert {path.stem for path in folder.glob("*.csv")} == {"differences"} | {result.metric for result in results}
         assert all(result.mean is not None or result.note for result in results)
 
@@ -427,7 +506,8 @@ class TestEvaluateCheckpoint:
         monkeypatch.setitem(sys.modules, "sklearn.manifold", None)  # as where it isn't installed
         results = evaluate_checkpoint(checkpoint, EvaluationRequest(figures=1, map_method="tsne"), folder)
         assert results == whole
-        assert seen == [whole, whole], "the figures of all tasks are on disk before anything is drawn"
+        assert len(seen) >= 2
+        assert all(found == whole for found in seen), "the figures of all tasks are on disk before anything is drawn"
         content = json.loads((folder / "metrics.json").read_text())
         assert read_results(content) == whole
         assert {picture["kind"] for picture in content["pictures"]} == {"progress"}
@@ -475,6 +555,31 @@ class TestEvaluateCheckpoint:
         assert len(alive) == 4, "training and test videos of two tasks"
         assert alive[::2] == [0, 0]
         assert not list(tmp_path.glob(".*")), "what waited on disk is gone"
+
+    def test_metrics_json_says_what_was_run(self, checkpoint, tmp_path):
+        request = EvaluationRequest(figures=0, classify=False)
+        evaluate_checkpoint(checkpoint, request, tmp_path, date=datetime(2024, 2, 29, 12, 30))
+        content = json.loads((tmp_path / "metrics.json").read_text())
+        run = content["run"]
+        assert "note" not in content
+        assert run["losses"] == {"GTCC": {"delta": 0.3}}
+        assert run["progress_loss"] == {"level": "action", "frames": "all", "lambda": {"start": 0.0, "end": 1.0}}
+        assert (run["seed"], run["epochs"], run["causal"], run["crosstask"]) == (0, 50, False, True)
+        assert run["encoder"] == "temporal_stacking"
+        assert run["date"] == "2024-02-29 12:30"
+        assert set(run["recordings"]) == {"train", "val", "test"}
+        data = load_data(load_checkpoint(checkpoint)["config"])
+        assert sum(run["recordings"]["train"].values()) == len(data.train.videos)
+        assert set(run["recordings"]["train"]) == set(data.train.tasks)
+        digests = data.fingerprint()
+        assert all(digests[part].startswith(digest) and len(digest) == 12
+                   for part, digest in run["data_fingerprint"].items())
+        assert run["versions"]["torch"] == torch.__version__
+        assert run["versions"]["project"]
+
+    def test_validation_says_that_its_videos_chose_the_checkpoint(self, checkpoint, tmp_path):
+        evaluate_checkpoint(checkpoint, EvaluationRequest(split="val", figures=0, classify=False), tmp_path)
+        assert "chose the best checkpoints" in json.loads((tmp_path / "metrics.json").read_text())["note"]
 
     def test_one_task_and_the_validation_split(self, checkpoint, tmp_path):
         task = load_checkpoint(checkpoint)["tasks"][1]

@@ -22,13 +22,14 @@ from utils.ckpt_save import load_checkpoint, load_model
 from utils.data.data_settings import read_data_settings
 from utils.data.dataset import VideoData, load_data
 from utils.errors import DataError
-from utils.evaluation.notes import OWN_TASKS_UNKNOWN
-from utils.evaluation.pictures import draw_task
+from utils.evaluation.notes import OWN_TASKS_UNKNOWN, VALIDATION_CHOSE
+from utils.evaluation.pictures import DRAWN, check_names, draw_task, videos_to_draw
+from utils.evaluation.provenance import describe_run
 from utils.evaluation.results import METRICS_FILE, Result, mean_over_tasks, read_results, save_results
 from utils.evaluation.task import evaluate_task_with_curves
 from utils.files import LONGEST_PART, safe_name, write_json
 from utils.metrics.table import METRICS, Metric, Needs
-from utils.prediction.embedding import TRAINED, UNTRAINED, UNTRAINED_NETWORKS, EmbeddedVideo, embed_videos
+from utils.prediction.embedding import RAW, TRAINED, UNTRAINED, UNTRAINED_NETWORKS, EmbeddedVideo, embed_videos
 from utils.prediction.training_embeddings import TrainingVideos, keep_training_embeddings
 
 logger = logging.getLogger(__name__)
@@ -47,22 +48,31 @@ class EvaluationRequest:
         tasks: names of tasks; empty means those of the checkpoint's configuration.
         dataset_path: folder of the data sets; empty means that of the configuration.
         classify: whether to fit the classifier of PC.
-        figures: how many videos a task to draw.
+        figures: how many videos a task to draw; see `videos_to_draw`.
         device: where to embed.
         map_method: how the map of a task is made, 'pca' or 'tsne'.
         features_folder: FEATURES_FOLDER; empty means that of the configuration.
         published: whether to measure what is as published programs define it, too.
+        videos: handles of videos to draw besides.
+        formats: of the pictures: png, pdf, svg; a PNG is always written.
     """
 
     split: str = "test"
     tasks: tuple[str, ...] = ()
     dataset_path: str = ""
     classify: bool = True
-    figures: int = 2
+    figures: int = 3
     device: str = "cpu"
     map_method: str = "pca"
     features_folder: str = ""
     published: bool = False
+    videos: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ("png",)
+
+    @property
+    def draws(self) -> bool:
+        """Whether anything is to be drawn."""
+        return bool(self.figures or self.videos)
 
     def places(self) -> dict[str, str]:
         """The settings that say where the data are; empty where they are those of the configuration."""
@@ -120,7 +130,11 @@ def untrained_network(checkpoint: dict[str, Any], number: int = 0) -> nn.Module:
 
 
 def evaluate_checkpoint(
-    path: Path, request: EvaluationRequest, folder: Path, metrics: Mapping[str, Metric] = METRICS
+    path: Path,
+    request: EvaluationRequest,
+    folder: Path,
+    metrics: Mapping[str, Metric] = METRICS,
+    date: datetime | None = None,
 ) -> list[Result]:
     """Evaluate one checkpoint and write its CSV files, `metrics.json` and pictures.
 
@@ -129,13 +143,14 @@ def evaluate_checkpoint(
         request: what to evaluate on.
         folder: where to write.
         metrics: what to measure.
+        date: of the evaluation, as `metrics.json` has it; None for now.
 
     Returns:
         The figures of every task, then those of the mean of tasks.
 
     Raises:
-        DataError: the data can't be read or isn't of the checkpoint's width, the split has no video, or the network
-            was never trained on a task that is asked for.
+        DataError: the data can't be read or isn't of the checkpoint's width, the split has no video or not one
+            that is to be drawn, or the network was never trained on a task that is asked for.
         OSError: the folder can't be written to; said before anything is computed.
     """
     checkpoint = load_checkpoint(path)
@@ -144,12 +159,15 @@ def evaluate_checkpoint(
     check_writable(folder)
     data = load_data(config, standardization=checkpoint.get("standardization"))
     tasks = _tasks_to_evaluate(data, data_set, request, path, checkpoint)
+    check_names(request.videos, (v.handle for v in getattr(data, request.split).videos if v.task in tasks))
     device = torch.device(request.device)
     networks = {TRAINED: load_model(checkpoint, device)}
     networks |= {name: untrained_network(checkpoint, k).to(device) for k, name in enumerate(UNTRAINED_NETWORKS)}
     seen = networks[TRAINED].frames_ahead
     # In frames of the recording, of which the network sees every SKIP_RATE-th.
     frames_ahead = seen * int(config.get("SKIP_RATE") or 1) if seen else 0
+    # In frames that the network sees. Of one that sees the whole video every frame would be left out.
+    padded = tuple(n if np.isfinite(n) else 0 for n in (networks[TRAINED].frames_behind, seen))
 
     def embed(task: str) -> list[list[EmbeddedVideo]]:
         return [
@@ -168,8 +186,9 @@ def evaluate_checkpoint(
         "epoch": checkpoint["epoch"],
         "data_set": config["DATASET_NAME"],
         "skipped_tasks": data.skipped_tasks,
+        "run": describe_run(checkpoint, path, data, date or datetime.now()),
     }
-    return evaluate_embedded(folder, tasks, embed, request, description, frames_ahead, metrics, keep)
+    return evaluate_embedded(folder, tasks, embed, request, description, frames_ahead, metrics, keep, padded)
 
 
 def evaluate_embedded(
@@ -181,6 +200,7 @@ def evaluate_embedded(
     frames_ahead: float | None = 0,
     metrics: Mapping[str, Metric] = METRICS,
     keep: Callable[[Mapping[str, TrainingVideos]], None] | None = None,
+    padded: tuple[float, float] = (0, 0),
 ) -> list[Result]:
     """Measures embedded videos and writes the CSV files, `metrics.json` and the pictures.
 
@@ -194,6 +214,7 @@ def evaluate_embedded(
         metrics: what to measure.
         keep: is given the training embeddings of all tasks, after the figures are written and before the pictures
             are drawn.
+        padded: how many frames at the start and at the end of a video see what lies beyond.
 
     Returns:
         The figures of every task, then those of the mean of tasks.
@@ -206,13 +227,14 @@ def evaluate_embedded(
         for task in tasks:
             train, chosen = embed(task)
             found, curves = evaluate_task_with_curves(
-                task, train, chosen, request.classify, frames_ahead, metrics=metrics, kept=request.figures,
-                published=request.published,
+                task, train, chosen, request.classify, frames_ahead, metrics=metrics,
+                kept=DRAWN if request.draws else (), published=request.published,
             )  # fmt: skip
             results += found
-            if request.figures:
-                spare = [_waiting(waiting, video, TRAINED) for video in train[:1]]
-                drawn.append((task, [_waiting(waiting, v, TRAINED, UNTRAINED) for v in chosen], curves, spare))
+            if request.draws:
+                shown = videos_to_draw(chosen, curves, found, request.figures, request.videos, metrics)
+                spare = [_waiting(waiting, video, TRAINED, RAW) for video in train[:1]]
+                drawn.append((task, [_waiting(waiting, v, TRAINED, UNTRAINED, RAW) for v in chosen], shown, spare))
             if keep is not None and not request.tasks:
                 embedded[task] = TrainingVideos.of([_waiting(waiting, video, TRAINED) for video in train])
             del train, chosen
@@ -223,12 +245,15 @@ def evaluate_embedded(
         else:
             seen = frames_ahead if np.isfinite(frames_ahead) else None
         further = {"frames_ahead": seen, "request": request.as_description(), "pictures": []}
+        if request.split == "val":
+            further["note"] = VALIDATION_CHOSE
         content = save_results(folder, results, {**description, **further})
         if keep is not None:
             keep(embedded)
         del embedded
 
-        pictures = [picture for task in drawn for picture in draw_task(folder, *task, request.map_method)]
+        how = (request.map_method, request.formats, padded)
+        pictures = [picture for task in drawn for picture in draw_task(folder, *task, *how)]
         del drawn
     if pictures:
         write_json(folder / METRICS_FILE, {**content, "pictures": [picture.as_description() for picture in pictures]})

@@ -21,6 +21,7 @@ from utils.evaluation.checkpoint import (
     tasks_of_split,
     version_of,
 )
+from utils.evaluation.pictures import check_names
 from utils.evaluation.results import Result
 from utils.metrics.table import METRICS, Metric
 from utils.prediction.embedding import TRAINED, EmbeddedVideo, embedded_video
@@ -67,6 +68,7 @@ def evaluate_embeddings(
     encoder = {"BASEARCH": {**config["BASEARCH"], "ARCHITECTURE": "naive"}}  # one that reads no maps
     data = load_data({**config, **AS_THEY_ARE, **encoder, "FEATURES_FOLDER": str(embeddings.resolve())}, splits=splits)
     tasks = tasks_of_split(data, data.train.tasks, data_set, request.split)
+    check_names(request.videos, (v.handle for v in getattr(data, request.split).videos if v.task in tasks))
     raw = _raw_features(config, data, splits)
 
     def embed(task: str) -> list[list[EmbeddedVideo]]:

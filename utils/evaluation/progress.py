@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import product
 
@@ -26,7 +26,7 @@ from utils.metrics.table import METRICS, Metric, Needs, metrics_that_need
 from utils.prediction.embedding import RAW, EmbeddedVideo
 from utils.prediction.readouts import READOUTS_OF_TRAINING_VIDEOS, Readout, make_training_readout, run_readout
 
-# Predicted progress of one video: by what it needs and by estimator, (T,) in [0, 1].
+# Predicted online progress of one video: by what it needs and by estimator, (T,) in [0, 1].
 Curves = dict[Needs, Mapping[str, np.ndarray]]
 
 
@@ -37,7 +37,7 @@ def measure_progress(
     frames_ahead: float | None = 0,
     readouts: Mapping[str, Mapping[str, Readout]] | None = None,
     metrics: Mapping[str, Metric] = METRICS,
-    kept: int = 0,
+    kept: Collection[str] = (),
 ) -> tuple[list[Measured], list[Curves]]:
     """The metrics of progress over the video and inside each action, online and offline, of every estimator.
 
@@ -45,7 +45,8 @@ def measure_progress(
     theirs, add a row each. Inside actions, and offline, there is the path alone.
 
     Returns:
-        What was measured, and the predicted progress of the first `kept` videos, to be drawn.
+        What was measured, and the predicted online progress of each video by the estimators that `kept` names; none
+        if it names none.
     """
     readouts = readouts or {}
     estimates = {
@@ -61,14 +62,14 @@ def measure_progress(
         seen = f"{frames_ahead} frames" if math.isfinite(frames_ahead) else "all frames"
         said = f"not causal: an embedding sees {seen} ahead"
     not_causal = Note(NoteKind.NOT_CAUSAL, said)
-    measured, curves = [], [Curves() for _ in test[:kept]]
+    measured, curves = [], [Curves() for _ in test if kept]
     for needs, of_videos in estimates.items():
         chosen = metrics_that_need(needs, metrics)
         figures: dict[tuple[str, str], list[float]] = {}
         frames = []
         for number, (video, estimate) in enumerate(zip(test, of_videos, strict=True)):
-            if number < kept:
-                curves[number][needs] = estimate
+            if kept and not needs.knows_the_end:
+                curves[number][needs] = {name: estimate[name] for name in kept if name in estimate}
             inside = action_frames(video.time_dict)
             truth = video.action_progress if needs.is_inside_actions else video.progress
             # A video without any action has no true progress at either level.

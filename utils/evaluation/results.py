@@ -259,7 +259,7 @@ def _files_of(folder: Path) -> set[str]:
     """The files that the `metrics.json` of a folder speaks of; none if it can't be read."""
     try:
         content = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
-        pictures = [picture["file"] for picture in content.get("pictures", [])]
+        pictures = [f for p in content.get("pictures", []) for f in (p["file"], *p.get("other_files", ()))]
         names = {*pictures, *(f"{row['metric']}.csv" for row in content["results"])}
         if any(row.get("differences") for row in content["results"]):
             names.add(DIFFERENCES_FILE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -51,10 +51,10 @@ def evaluate_task_with_curves(
     frames_ahead: float | None = 0,
     seed: int = 0,
     metrics: Mapping[str, Metric] = METRICS,
-    kept: int = 0,
+    kept: Collection[str] = (),
     published: bool = False,
 ) -> tuple[list[Result], list[Curves]]:
-    """All figures of one task, and predicted progress of its first test videos.
+    """All figures of one task, and predicted online progress of its test videos.
 
     Args:
         task: its name.
@@ -65,7 +65,7 @@ def evaluate_task_with_curves(
             beside the online figures.
         seed: of the random neighbours.
         metrics: what to measure.
-        kept: how many videos' predicted progress to return.
+        kept: by which estimators to return the predicted online progress of each video.
         published: whether to measure what is as published programs define it, too: it takes long.
 
     Returns:

@@ -17,7 +17,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from utils.evaluation.notes import VALIDATION_CHOSE
-from utils.evaluation.pictures import Picture
+from utils.evaluation.pictures import BEST, MEDIAN, WORST, Picture
 from utils.evaluation.results import ALL_TASKS, METRICS_FILE, Result, read_results
 from utils.evaluation.tables import END_IS_TOLD, HOW_IT_DIFFERS, task_tables
 from utils.evaluation.variants import CLOCK
@@ -25,21 +25,30 @@ from utils.files import write_text
 from utils.metrics.table import METRICS, Metric, Needs, metrics_that_need
 from utils.prediction.embedding import TRAINED
 from utils.prediction.readouts import READOUTS_OF_TRAINING_VIDEOS
+from utils.report.side_by_side import place_of, side_by_side
+from utils.report.what_was_run import rows_of_runs
 
 logger = logging.getLogger(__name__)
 
 REPORT = "report.html"
+# Characters of pictures in the report of a run, which is mailed; the reports of its evaluations hold them all.
+MOST_OF_PICTURES = 1_500_000
 CAPTIONS = {
-    "progress": "Progress over time: the truth, what the path of the trained network's embedding tells from the frames "
-    "so far, and the clock. The error is shaded. Inside each action, its start and its name are given.",
-    "similarity": "Of every frame of a video, the nearest neighbour in another by the trained network, which the "
-    "metrics judge: whether it is right, and where the truth lies. The darker a cell, the closer its two frames.",
-    "map": "Map of the frames of the test videos, coloured by true progress; similar frames lie together.",
-    "losses": "Losses over the epochs. In validation, lambda and the schedules have their final values at every epoch; "
-    "in training they change, so that the two curves are of different functions.",
+    "progress": "The truth, what the path of the trained network's embedding and that of the raw features tell from "
+    "the frames so far, and the clock. The error of the trained network is shaded. Inside each action, its start and "
+    "its label are given.",
+    "similarity": "The nearest frame of the second video to each frame of the first, which is what EAE, KT and KTW "
+    "measure: whether it is right, and where the truth lies. The darker a cell, the fewer frames of the second video "
+    "are nearer.",
+    "map": "Maps of the frames of the test videos, one an embedding, coloured by true progress; similar frames lie "
+    "together. Frames that depend on the padding around a video are left out.",
+    "losses": "Losses over the epochs. Above: the training loss, the same function on training and on validation "
+    "recordings. Below: what chose the best checkpoints, with the lowest value ringed.",
 }
+ROLES = {BEST: "Best", MEDIAN: "Median", WORST: "Worst"}
 TABLE_CAPTIONS = {
-    "progress error": "Distance of the predicted from the true progress (OPE); ↓ lower is better.",
+    "progress error": "Distance of the predicted from the true progress (OPE); ↓ lower is better. Inside actions, the "
+    "start and the label of the action are given.",
     "embedding": "How well frames find their like in other videos, and how well each tells progress and action; "
     "↓ lower or ↑ higher is better.",
     "other definitions": "The same asked in another way; ↓ lower or ↑ higher is better.",
@@ -51,7 +60,7 @@ _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufff
 def write_reports(folder: Path, metrics: Mapping[str, Metric] = METRICS) -> Path:
     """Write the report of an evaluation and, if it lies in RUN/EVAL and RUN is a run, that of the run.
 
-    The run's report holds every evaluation in RUN/EVAL and the loss curves.
+    The run's report holds every evaluation in RUN/EVAL, its checkpoints side by side, and the loss curves.
 
     Args:
         folder: of the evaluation, with its `metrics.json` and pictures.
@@ -64,7 +73,7 @@ def write_reports(folder: Path, metrics: Mapping[str, Metric] = METRICS) -> Path
     evaluation = read_evaluation(folder, metrics)
     path = folder / REPORT
     title = f"{evaluation['data_set']}: {evaluation['checkpoint']}, {evaluation['split']} split"
-    write_text(path, report_page(title, [evaluation]))
+    write_text(path, report_page(title, [evaluation], metrics=metrics))
     run = folder.parent.parent
     if folder.parent.name == "EVAL" and _is_run(run):
         evaluations = []
@@ -73,9 +82,13 @@ def write_reports(folder: Path, metrics: Mapping[str, Metric] = METRICS) -> Path
                 continue
             try:
                 evaluations.append(read_evaluation(other, metrics))
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
                 logger.warning("%s: not read, left out of the run's report: %r", other / METRICS_FILE, error)
-        write_text(run / REPORT, report_page(f"Run {run.name}", evaluations, run / "loss_curves.png"))
+        evaluations.sort(key=place_of)
+        _leave_out_pictures(evaluations, MOST_OF_PICTURES)
+        experiment = (evaluation["run"] or {}).get("experiment") or run.parent.name
+        title = f"Experiment {experiment}, {run.name}"
+        write_text(run / REPORT, report_page(title, evaluations, run / "loss_curves.png", metrics))
     return path
 
 
@@ -84,13 +97,19 @@ def _is_run(folder: Path) -> bool:
     return (folder / "ckpt").is_dir() or (folder / "config.json").is_file() or any(folder.glob("*.pt"))
 
 
-def report_page(title: str, evaluations: Sequence[Mapping[str, Any]], loss_curves: Path | None = None) -> str:
+def report_page(
+    title: str,
+    evaluations: Sequence[Mapping[str, Any]],
+    loss_curves: Path | None = None,
+    metrics: Mapping[str, Metric] = METRICS,
+) -> str:
     """The HTML of a page.
 
     Args:
         title: plain text.
         evaluations: what `read_evaluation` gives of each.
         loss_curves: the picture of the training, if it is there.
+        metrics: the table of metrics.
     """
     training = None
     if loss_curves is not None and loss_curves.is_file():
@@ -106,6 +125,8 @@ def report_page(title: str, evaluations: Sequence[Mapping[str, Any]], loss_curve
         evaluations=evaluations,
         metrics=list(dict.fromkeys(metric for evaluation in evaluations for metric in evaluation["metrics"])),
         loss_curves=training,
+        what_was_run=rows_of_runs(evaluations),
+        side_by_side=side_by_side(evaluations, metrics),
     )
     return _UNWRITABLE.sub("\N{REPLACEMENT CHARACTER}", page)
 
@@ -114,7 +135,7 @@ def read_evaluation(folder: Path, metrics: Mapping[str, Metric] = METRICS) -> di
     """What `parts.html.jinja` shows of the evaluation in a folder.
 
     Raises:
-        ValueError, KeyError, TypeError: its `metrics.json` isn't JSON, or lacks something.
+        ValueError, KeyError, TypeError, AttributeError: its `metrics.json` isn't JSON, or lacks something.
     """
     description = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
     results = read_results(description, metrics)
@@ -136,12 +157,16 @@ def read_evaluation(folder: Path, metrics: Mapping[str, Metric] = METRICS) -> di
         for task in names
     ]
     several = len(names) != 1
-    return {
+    evaluation = {
         "name": folder.name,
         "data_set": description["data_set"],
         "checkpoint": description["checkpoint"],
         "epoch": None if description["epoch"] is None else int(description["epoch"]),  # None: not of a checkpoint
         "split": description["request"]["split"],
+        "weights": str(description.get("fingerprint", {}).get("weights", "")),
+        "run": description.get("run"),
+        "results": results,
+        "task": ALL_TASKS if several else names[0],
         "frames_ahead": description.get("frames_ahead", 0),
         "skipped_tasks": dict(description.get("skipped_tasks") or {}),
         "best": best[ALL_TASKS if several else names[0]],
@@ -149,6 +174,8 @@ def read_evaluation(folder: Path, metrics: Mapping[str, Metric] = METRICS) -> di
         "tasks": tasks,
         "metrics": [metrics[name] for name in dict.fromkeys(r.metric for r in results)],
     }
+    rows_of_runs([evaluation])  # says now what is wrong with it
+    return evaluation
 
 
 def _best_first(results: Sequence[Result], task: str, metrics: Mapping[str, Metric]) -> dict[str, Any] | None:
@@ -167,9 +194,34 @@ def _best_first(results: Sequence[Result], task: str, metrics: Mapping[str, Metr
     }
 
 
+def _leave_out_pictures(evaluations: Sequence[Mapping[str, Any]], most: int) -> None:
+    """Leaves out the contents of the pictures that tell least, so that the others have `most` characters at most.
+
+    Those asked for by name stay first, then the median recordings, similarity and maps, the worst and the best.
+    """
+    order = [("", "progress"), (MEDIAN, "progress"), ("", "similarity"), ("", "map")]
+    order += [(WORST, "progress"), (BEST, "progress")]
+    pictures = [p for each in evaluations for task in each["tasks"] for p in task["pictures"] if p["content"]]
+
+    def importance(picture: Mapping[str, Any]) -> int:
+        kind = (picture["role"], picture["kind"])
+        return order.index(kind) if kind in order and not picture["source"] else len(order)
+
+    used = 0
+    for picture in sorted(pictures, key=importance):
+        used += len(picture["content"])
+        if used > most:
+            picture["content"], picture["is_left_out"] = None, True
+
+
 def _picture(path: Path, picture: Picture, best: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """A picture, its PNG in base64 unless the file is gone, and what is said to who doesn't see it."""
-    said = [CAPTIONS[picture.kind], f"Task: {picture.task}." if picture.task else ""]
+    about = f"By the {picture.source or TRAINED}" if picture.kind == "similarity" else ""
+    if picture.role:
+        count = len(best["videos"]) if best else 0
+        place = ROLES.get(picture.role, picture.role.replace("-", " ").capitalize())
+        about = f"{place} of {count} recordings by online error of the {TRAINED}"
+    said = [f"{about}." if about else "", CAPTIONS[picture.kind], f"Task: {picture.task}." if picture.task else ""]
     said += [f"Videos: {', '.join(picture.videos)}."] if picture.videos else []
     errors = [
         f"error of the {r.variant} {r.values[picture.videos[0]]:.3f}"
@@ -180,8 +232,12 @@ def _picture(path: Path, picture: Picture, best: Mapping[str, Any] | None = None
     return {
         "file": picture.file,
         "kind": picture.kind,
+        "role": picture.role,
+        "source": picture.source,
         "videos": picture.videos,
+        "about": about,
         "caption": CAPTIONS[picture.kind],
         "alternative": " ".join(filter(None, said)),
         "content": base64.b64encode(path.read_bytes()).decode("ascii") if path.is_file() else None,
+        "is_left_out": False,
     }

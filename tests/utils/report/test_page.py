@@ -1,7 +1,9 @@
+import base64
 import json
 import logging
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -13,11 +15,14 @@ from matplotlib.image import imread
 
 from tests.utils.metrics.annotations import annotation
 from utils.evaluation.notes import Note, NoteKind
-from utils.evaluation.pictures import Picture, draw_task
+from utils.evaluation.pictures import DRAWN, Picture, draw_task, videos_to_draw
 from utils.evaluation.results import ALL_TASKS, Result, mean_over_tasks, save_results
 from utils.evaluation.task import evaluate_task_with_curves
+from utils.metrics.table import METRICS
 from utils.prediction.embedding import RAW, TRAINED, UNTRAINED, EmbeddedVideo, path_length
+from utils.report import page as page_module
 from utils.report.page import report_page, write_reports
+from utils.report.side_by_side import best_naive_guess
 from utils.tensorops import get_trueprogress, get_trueprogress_per_action
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -70,6 +75,23 @@ class Page(HTMLParser):
         return " ".join(self.words)
 
 
+RUN = {
+    "experiment": "demo",
+    "losses": {"GTCC": {"delta": 0.3}, "<mine>": {}},
+    "progress_loss": {"level": "action", "frames": "all", "lambda": {"start": 0.0, "end": 1.0}},
+    "seed": 11,
+    "epochs": 20,
+    "causal": True,
+    "encoder": "temporal_stacking",
+    "crosstask": True,
+    "recordings": {"train": {"tea": 5, "toast": 4}, "val": {"tea": 2}, "test": {"tea": 2, "toast": 1}},
+    "data_fingerprint": {"train": "abc123", "test": "def456"},
+    "versions": {"project": "0.1.0", "torch": "2.10.0", "numpy": None},
+    "date": "2024-02-29 12:30",
+    "checkpoint_date": "2024-02-28 08:00",
+}
+
+
 def results_of(tasks):
     """Two metrics of three variants, one of them without a figure."""
     results = []
@@ -86,7 +108,7 @@ def results_of(tasks):
     return [*results, *mean_over_tasks(results)]
 
 
-def evaluation(folder, tasks, checkpoint="best_model_combined.pt"):
+def evaluation(folder, tasks, checkpoint="best_model_combined.pt", **more):
     """An evaluation on disk as `evaluate_checkpoint` leaves it, with small pictures."""
     pictures = []
     for number, task in enumerate(tasks):
@@ -103,6 +125,7 @@ def evaluation(folder, tasks, checkpoint="best_model_combined.pt"):
         "skipped_tasks": {"left <out>": "too few & short"},
         "request": {"split": "test"},
         "pictures": [picture.as_description() for picture in pictures],
+        **more,
     }
     save_results(folder, results_of(tasks), description)
     return folder
@@ -187,6 +210,136 @@ def test_the_report_of_a_run_holds_all_evaluations_and_the_loss_curves(tmp_path,
     assert len(page_of(run / "EVAL" / "best_model_combined" / "report.html").all("img")) == 3
 
 
+def text_of_table(page, caption):
+    """The words of the table with that caption, cells apart."""
+    start = page.index("<caption>" + caption)
+    return " ".join(" ".join(Page("<table>" + page[start : page.index("</table>", start)] + "</table>").words).split())
+
+
+def run_with(folder, **evaluations):
+    (folder / "ckpt").mkdir(parents=True)
+    for kind, more in evaluations.items():
+        write_reports(evaluation(folder / "EVAL" / f"best_model_{kind}", ["tea"], f"best_model_{kind}.pt", **more))
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_what_was_run_is_said_and_what_evaluations_share_once(tmp_path):
+    other = {**RUN, "date": "2024-03-01 09:00"}
+    page = run_with(tmp_path / "run-007", alignment={"run": RUN}, combined={"run": other, "epoch": 11})
+    assert "<title>Experiment demo, run-007</title>" in page
+    said = text_of_table(page, "Training, data and versions")
+    for text in (
+        "GTCC (delta 0.3) + <mine>, default parameters",
+        "lambda from 0.0 in the first epoch to 1.0 in the last, level action, frames all",
+        "temporal_stacking, causal, with the crosstask network",
+        "seed 11", "epochs of the training 20",
+        "checkpoint best_model_combined.pt, after epoch 12, written 2024-02-28 08:00 best_model_alignment.pt, after ",
+        "9 train, 2 val, 3 test (tea 5 / 2 / 2; toast 4 / 0 / 1)",
+        "train abc123, test def456", "project 0.1.0, torch 2.10.0, numpy –",
+        "evaluated 2024-03-01 09:00 2024-02-29 12:30",
+    ):
+        assert text in said
+    assert said.count("GTCC") == 1
+    assert page_of(tmp_path / "run-007" / "EVAL" / "best_model_alignment" / "report.html").text.count("seed") == 1
+
+
+def test_an_evaluation_that_does_not_know_what_was_run_has_no_such_table(tmp_path):
+    assert "What was run" not in write_reports(evaluation(tmp_path / "x", ["tea"])).read_text(encoding="utf-8")
+
+
+def test_the_best_checkpoints_stand_side_by_side_the_combined_one_first(tmp_path):
+    page = run_with(tmp_path / "run-001", alignment={"epoch": 2}, combined={})
+    said = text_of_table(page, "Trained networks side by side, test split, tea")
+    heads = "metric best_model_combined.pt after epoch 7 best_model_alignment.pt after epoch 3 best naive guess"
+    assert f"{heads} raw features untrained network" in said
+    figures = "0.111 0.061 … 0.161 0.111 0.061 … 0.161 0.222 0.172 … 0.272 clock – –"
+    assert f"progress error: video, online ↓ {figures}" in said
+    assert page.index("side by side") < page.index("Does it beat")
+    assert "same weights" not in page
+
+
+def test_verdicts_stand_beside_the_checkpoints_and_under_the_tables(tmp_path, monkeypatch):
+    original = page_module.task_tables
+
+    def with_verdicts(*arguments):
+        found = original(*arguments)
+        tables = [
+            replace(table, differences=[f"{table.name}: beats <it>"], spreads=["from seed to seed"])
+            for table in found.tables
+        ]
+        return replace(found, headline="It beats <clock>.", tables=tables)
+
+    monkeypatch.setattr(page_module, "task_tables", with_verdicts)
+    run_with(tmp_path / "run-001", alignment={}, combined={})
+    page = page_of(tmp_path / "run-001" / "report.html")
+    text = " ".join(page.text.split())
+    assert text.count("best_model_combined.pt : It beats <clock>.") == 1
+    assert text.count("It beats <clock>.") == 2 + 2
+    for said in ("progress error: beats <it>", "embedding: beats <it>"):
+        assert text.count(said) == 2
+    assert text.count("from seed to seed") == 4
+
+
+def test_checkpoints_of_other_videos_do_not_stand_side_by_side(tmp_path):
+    page = run_with(tmp_path / "run-001", alignment={"request": {"split": "val"}}, combined={})
+    assert "side by side" not in page
+    assert page.count("chose the best checkpoints") == 1
+
+
+def test_two_best_checkpoints_of_the_same_weights_are_said_to_be(tmp_path):
+    same = {"fingerprint": {"weights": "ab"}}
+    page = run_with(tmp_path / "run-001", alignment=same, combined=same)
+    assert "<bdi>best_model_combined</bdi> and <bdi>best_model_alignment</bdi> hold the same weights" in page
+
+
+def test_the_best_naive_guess_sees_no_features():
+    def result(variant, mean):
+        return Result("KT", variant, "tea", mean, None, None, 1)
+
+    found = [
+        result(variant, mean)
+        for variant, mean in {
+            TRAINED: 0.9, UNTRAINED: 0.8, RAW: 0.7, "neighbours": 0.6, f"alignment, {RAW}": 0.5, "clock": 0.4,
+            "random neighbours": 0.1, "chance": None,
+        }.items()
+    ]  # fmt: skip
+    assert best_naive_guess(METRICS["KT"], found).variant == "clock"
+    assert best_naive_guess(METRICS["EAE"], found).variant == "random neighbours"
+    assert best_naive_guess(METRICS["KT"], found[:5]) is None
+
+
+def test_the_report_of_a_run_leaves_out_what_tells_least_where_it_would_be_too_long(tmp_path, monkeypatch):
+    run = tmp_path / "run-001"
+    (run / "ckpt").mkdir(parents=True)
+    folder = evaluation(run / "EVAL" / "best_model_combined", ["tea"])
+    content = json.loads((folder / "metrics.json").read_text())
+    for role in ("best", "median", "worst", ""):
+        picture = Picture(f"progress+{role}.png", "progress", "tea", ("tea 1",), role)
+        Figure(figsize=(10, 3)).savefig(folder / picture.file)
+        content["pictures"].append(picture.as_description())
+    (folder / "metrics.json").write_text(json.dumps(content))
+    sizes = [len(base64.b64encode((folder / p["file"]).read_bytes())) for p in content["pictures"]]
+    monkeypatch.setattr("utils.report.page.MOST_OF_PICTURES", 5 * max(sizes))
+    write_reports(folder)
+    page = page_of(run / "report.html")
+    assert len(page.all("img")) == 5
+    assert "EVAL/ best_model_combined" in " ".join(page.text.split())
+    assert "its report: progress+best.png , progress+worst.png ." in " ".join(page.text.split())
+    assert len(page_of(folder / "report.html").all("img")) == 7
+
+
+def test_a_picture_says_why_its_video_was_chosen(tmp_path):
+    folder = evaluation(tmp_path / "x", ["tea"])
+    content = json.loads((folder / "metrics.json").read_text())
+    content["pictures"][0]["role"] = "worst"
+    content["pictures"][1]["source"] = "raw features"
+    (folder / "metrics.json").write_text(json.dumps(content))
+    text = " ".join(page_of(write_reports(folder)).text.split())
+    assert "Worst of 2 recordings by online error of the trained network: tea 1" in text
+    assert "By the raw features: tea 1 , tea 2" in text
+    assert text.count("its start and its label are given") == 1
+
+
 def test_a_page_beside_a_folder_that_happens_to_be_called_eval_stays(tmp_path):
     (tmp_path / "report.html").write_text("precious")
     write_reports(evaluation(tmp_path / "EVAL" / "x", ["tea"]))
@@ -266,8 +419,9 @@ def test_the_pictures_of_a_task_with_a_hostile_name_are_drawn_and_described(tmp_
             )
         )
     task = "a/../$b_{$ <i>" + "y" * 300
-    _, curves = evaluate_task_with_curves(task, videos[:1], videos[1:], kept=2)
-    pictures = draw_task(tmp_path, task, videos[1:], curves, videos[:1])
+    results, curves = evaluate_task_with_curves(task, videos[:1], videos[1:], kept=DRAWN)
+    drawn = videos_to_draw(videos[1:], curves, results, 3)
+    pictures = draw_task(tmp_path, task, videos[1:], drawn, videos[:1])
     assert [picture.kind for picture in pictures] == ["progress", "progress", "similarity", "map"]
     assert {picture.file for picture in pictures} == {path.name for path in tmp_path.iterdir()}
     assert all(picture.task == task for picture in pictures)
