@@ -36,6 +36,10 @@ def check_metric(metric: Metric, worst: float | None = None) -> None:
         check_pair_metric(metric.measure, metric.better, worst)
     elif metric.needs.is_progress:
         check_progress_metric(metric.measure, metric.better, worst)
+    elif metric.needs is Needs.RETRIEVAL:
+        check_retrieval_metric(metric.measure, metric.better, worst)
+    elif metric.needs is Needs.PUBLISHED:
+        check_metric_of_all_videos(metric.measure, metric.better, worst)
     else:
         check_embedding_metric(metric.measure, metric.better, metric.needs is Needs.LABELS, worst)
 
@@ -131,6 +135,65 @@ def check_embedding_metric(measure: Measure, better: str, of_labels: bool, worst
     for telling, random in zip(*results, strict=True):
         _require_direction(telling, [random], better, worst, "frames that tell the target", "random frames")
     _require_number_or_nan(measure(good[:3], targets[:3], [good[3][:1]], [targets[3][:1]]), "a video of one frame")
+
+
+def check_retrieval_metric(measure: Measure, better: str, worst: float | None = None) -> None:
+    """Contracts of a metric of the nearest frames of other videos.
+
+    Args:
+        measure: called with whether the nearest frames show the same action, (T, K) bool or the probability of it,
+            nearest first, K >= 15; gives a number.
+        better, worst: see `check_pair_metric`.
+    """
+    generator = np.random.default_rng(0)
+    right = np.ones((40, 20), dtype=bool)
+    others = [~right, *(generator.random((20, 40, 20)) < 0.5)]
+    values = []
+    for matches in (right, *others):
+        before = matches.copy()
+        values.append(float(measure(matches)))
+        require(np.array_equal(matches, before), "changes the matches that it is given")
+        _require_repeatable(np.array(values[-1:]), [measure(matches)])
+        # A probability of 0 or 1 is what is certain.
+        as_probability = measure(matches.astype(np.float64))
+        require(abs(as_probability - values[-1]) <= TOLERANCE, "depends on the type of certain matches")
+    _require_direction(values[0], values[1:], better, worst, "neighbours of the same action", "other neighbours")
+    _require_number_or_nan(measure(right[:1]), "a video of one frame")
+    _require_number_or_nan(measure(right[:0]), "a video without any action")
+
+
+def check_metric_of_all_videos(measure: Measure, better: str, worst: float | None = None) -> None:
+    """Contracts of a metric that judges the embedding of all test videos at once.
+
+    Args:
+        measure: called with the frames (T_i, D) of the training videos, their int labels (T_i,), -1 for background,
+            and both of the test videos; gives a number.
+        better, worst: see `check_pair_metric`.
+    """
+    targets = [_targets(length, of_labels=True) for length in (30, 24, 37, 28, 33, 26)]
+    generator = np.random.default_rng(0)
+    # Every frame has its place along the action too, so that an order and a progress can be told.
+    good = [
+        np.concatenate([10 * np.eye(3)[target], np.linspace(0, 10, len(target))[:, None]], axis=1)
+        for target in targets
+    ]
+    bad = [generator.normal(size=frames.shape) for frames in good]
+    values = []
+    for frames in (good, bad):
+        given = (frames[:3], targets[:3], frames[3:], targets[3:])
+        before = copy.deepcopy(given)
+        values.append(float(measure(*given)))
+        same = all(np.array_equal(a, b) for part, old in zip(given, before, strict=True)
+                   for a, b in zip(part, old, strict=True))
+        require(same, "changes the videos that it is given")
+        _require_repeatable(np.array(values[-1:]), [measure(*given)])
+    sign = 1.0 if better == "lower" else -1.0
+    gap = sign * (values[1] - values[0])
+    require(gap > 0.2, f"gives random frames {values[1]:.3g}, hardly worse than {values[0]:.3g} for telling ones")
+    bound = 0.0 if better == "lower" else 1.0
+    require(sign * (values[0] - bound) >= -TOLERANCE, f"gives {values[0]:.3g}, beyond {bound}, the best there is")
+    if worst is not None:
+        require(sign * (values[1] - worst) <= TOLERANCE, f"gives {values[1]:.3g}, beyond {worst}, the worst")
 
 
 def _require_direction(

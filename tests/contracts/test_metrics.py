@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from tests.contracts.metrics import check_embedding_metric, check_metric, check_pair_metric, check_progress_metric
+from tests.contracts.metrics import (
+    check_embedding_metric,
+    check_metric,
+    check_metric_of_all_videos,
+    check_pair_metric,
+    check_progress_metric,
+    check_retrieval_metric,
+)
 from utils.metrics import enclosed_area_error, kendalls_tau, phase_progression, progress_error
 from utils.metrics.table import METRICS
 
@@ -119,3 +126,39 @@ BROKEN_EMBEDDING = {
 def test_a_metric_of_embeddings_that_breaks_a_contract_is_refused(refusal):
     with pytest.raises(AssertionError, match=refusal):
         check_embedding_metric(BROKEN_EMBEDDING[refusal], "higher", of_labels=False)
+
+
+def marks_the_nearest(matches):
+    matches[:, 0] = True
+    return matches.mean()
+
+
+BROKEN_RETRIEVAL = {
+    "changes the matches": (marks_the_nearest, "higher"),
+    "gives two figures": (lambda matches: matches.mean() * (1 - 1e-4 * np.random.default_rng().random()), "higher"),
+    "expected 0.0": (lambda matches: matches.mean() if len(matches) else np.nan, "lower"),
+    "hardly worse": (lambda matches: 1.0, "higher"),
+    "type of certain matches": (lambda matches: matches.mean() * (1 if matches.dtype == bool else 0.5), "higher"),
+    "without any action": (lambda matches: matches.mean() if len(matches) else np.inf, "higher"),
+    "the worst": (lambda matches: 2 * matches.mean() - 1 if len(matches) else np.nan, "higher", 0),
+}
+
+
+@pytest.mark.parametrize("refusal", BROKEN_RETRIEVAL)
+def test_a_metric_of_retrieval_that_breaks_a_contract_is_refused(refusal):
+    with pytest.raises(AssertionError, match=refusal):
+        check_retrieval_metric(*BROKEN_RETRIEVAL[refusal])
+
+
+BROKEN_OF_ALL_VIDEOS = {
+    "changes the videos": lambda *videos: centres_in_place(*videos).mean(),
+    "gives two figures": lambda *videos: float(np.random.default_rng().random()),
+    "hardly worse": lambda *videos: 1.0,
+    "beyond 1.0": lambda train, train_labels, test, labels: 2.0 if test[0].max() == 10 else 0.0,
+}
+
+
+@pytest.mark.parametrize("refusal", BROKEN_OF_ALL_VIDEOS)
+def test_a_metric_of_all_videos_that_breaks_a_contract_is_refused(refusal):
+    with pytest.raises(AssertionError, match=refusal):
+        check_metric_of_all_videos(BROKEN_OF_ALL_VIDEOS[refusal], "higher")
