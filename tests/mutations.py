@@ -168,7 +168,7 @@ MUTATIONS = (
              "tests/test_interruption.py::test_a_second_signal_acts_as_usual"),
     # ---- Evaluation and prediction
     Mutation("an evaluation always judges test videos", "utils/evaluation/checkpoint.py",
-             "getattr(data, request.split)", "data.test",
+             "(request.split, getattr(data, request.split))", "(request.split, data.test)",
              f"{SPLITS}::test_an_evaluation_fits_on_training_videos_and_judges_those_asked_for[val]"),
     Mutation("an evaluation fits on test videos", "utils/evaluation/checkpoint.py",
              '("train", data.train)', '("train", data.test)',
