@@ -58,6 +58,10 @@ class TensorBoardLog:
         if self._writer is None:
             from torch.utils.tensorboard import SummaryWriter  # slow to import, and needed by few
 
+            # All rows are written again. TensorBoard orders the files of one second by their names, so that it could
+            # take the older of two for the newer one.
+            for earlier in self.folder.glob("events.out.tfevents.*"):
+                earlier.unlink()
             self._writer = SummaryWriter(str(self.folder), purge_step=1)
         for row in rows[self._written:]:
             for column, value in row.items():

@@ -25,6 +25,12 @@ ENCODERS = list(itertools.product(("temporal_stacking", "naive", "resnet50"), (T
 FRAMES = 36
 
 
+@pytest.fixture(autouse=True)
+def a_folder_without_data(tmp_path, monkeypatch):
+    """A data set where the command runs would be compared with the one that the embeddings were made from."""
+    monkeypatch.chdir(tmp_path)
+
+
 def make_predictor(architecture, crosstask, causal, readout, skip_rate=1):
     model = small_model(small_config(architecture, crosstask, causal))
     if readout == "path":
