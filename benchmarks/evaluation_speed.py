@@ -30,9 +30,9 @@ from utils.evaluation.results import summarise
 from utils.evaluation.task import evaluate_task, measure_classification, measure_progression, measure_retrieval
 from utils.metrics import nearest_neighbours, valid_alignment
 from utils.metrics.table import METRICS, Needs, metrics_that_need
-from utils.prediction.embedding import RAW, TRAINED, UNTRAINED_NETWORKS, EmbeddedVideo, path_length
+from utils.prediction.embedding import RAW, TRAINED, UNTRAINED_NETWORKS, EmbeddedVideo
 from utils.prediction.readouts import run_readout
-from utils.tensorops import get_trueprogress, get_trueprogress_per_action
+from utils.tensorops import get_trueprogress, get_trueprogress_per_action, path_length
 
 
 def random_video(

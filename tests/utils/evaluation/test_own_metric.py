@@ -15,9 +15,9 @@ from utils.evaluation.tables import results_table, task_tables
 from utils.evaluation.task import evaluate_task
 from utils.evaluation.variants import CLOCK
 from utils.metrics.table import METRICS, Metric, Needs, metric_table
-from utils.prediction.embedding import RAW, TRAINED, UNTRAINED, EmbeddedVideo, path_length
+from utils.prediction.embedding import RAW, TRAINED, UNTRAINED, EmbeddedVideo
 from utils.report.page import write_reports
-from utils.tensorops import get_trueprogress, get_trueprogress_per_action
+from utils.tensorops import get_trueprogress, get_trueprogress_per_action, path_length
 
 
 def reach(neighbours, alignment):

@@ -19,11 +19,11 @@ from utils.evaluation.pictures import DRAWN, Picture, draw_task, videos_to_draw
 from utils.evaluation.results import ALL_TASKS, Result, mean_over_tasks, save_results
 from utils.evaluation.task import evaluate_task_with_curves
 from utils.metrics.table import METRICS
-from utils.prediction.embedding import RAW, TRAINED, UNTRAINED, EmbeddedVideo, path_length
+from utils.prediction.embedding import RAW, TRAINED, UNTRAINED, EmbeddedVideo
 from utils.report import page as page_module
 from utils.report.page import report_page, write_reports
 from utils.report.side_by_side import best_naive_guess
-from utils.tensorops import get_trueprogress, get_trueprogress_per_action
+from utils.tensorops import get_trueprogress, get_trueprogress_per_action, path_length
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = [
