@@ -55,7 +55,7 @@ class Encoder(NamedTuple):
 
 
 class Readout(NamedTuple):
-    """A way to read progress from an embedding: a class, see `utils.prediction.readouts`.
+    """A way to read progress from an embedding: a class, see `utils.readouts`.
 
     Attributes:
         code: as in `Loss`.
@@ -87,9 +87,9 @@ ENCODERS: dict[str, Encoder] = {
 
 # --readout
 READOUTS: dict[str, Readout] = {
-    "path": Readout("utils.prediction.readouts.path:PathReadout"),
-    "neighbours": Readout("utils.prediction.readouts.neighbours:NeighboursReadout", of_training_videos=True),
-    "alignment": Readout("utils.prediction.readouts.alignment:AlignmentReadout", of_training_videos=True),
+    "path": Readout("utils.readouts.path:PathReadout"),
+    "neighbours": Readout("utils.readouts.neighbours:NeighboursReadout", of_training_videos=True),
+    "alignment": Readout("utils.readouts.alignment:AlignmentReadout", of_training_videos=True),
 }
 
 # Values of settings that select a branch of one function.

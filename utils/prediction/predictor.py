@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from utils.ckpt_save import load_checkpoint
 from utils.data.features import FEATURE_RANK
 from utils.errors import CheckpointError, DataError, MissingFileError, nearest_name, shown
-from utils.prediction.readouts import (
+from utils.readouts import (
     READOUTS,
     READOUTS_OF_TRAINING_VIDEOS,
     Readout,

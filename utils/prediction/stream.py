@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from utils.errors import DataError
-from utils.prediction.readouts.protocol import Readout
+from utils.readouts.protocol import Readout
 
 
 class FrameReader(Protocol):

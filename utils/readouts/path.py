@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 
-from utils.prediction.readouts.protocol import as_double
+from utils.readouts.protocol import as_double
 from utils.tensorops import path_length, share_of
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from utils.prediction.readouts.protocol import as_double
+from utils.readouts.protocol import as_double
 
 
 class TrainingReference:

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from utils.prediction.readouts.alignment import AlignmentReadout
-from utils.prediction.readouts.neighbours import NeighboursReadout
-from utils.prediction.readouts.path import PathReadout
-from utils.prediction.readouts.protocol import Readout, ReadoutState
-from utils.prediction.readouts.reference import TrainingReference
+from utils.readouts.alignment import AlignmentReadout
+from utils.readouts.neighbours import NeighboursReadout
+from utils.readouts.path import PathReadout
+from utils.readouts.protocol import Readout, ReadoutState
+from utils.readouts.reference import TrainingReference
 from utils.registry import READOUTS, code_of
 
 __all__ = [

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from utils.prediction.readouts.protocol import as_double
-from utils.prediction.readouts.reference import TrainingReference
+from utils.readouts.protocol import as_double
+from utils.readouts.reference import TrainingReference
 
 BLOCK = 64
 GAP = 2  # cells before each video that no path reaches, so that none comes from the end of another

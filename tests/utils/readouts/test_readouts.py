@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from utils.prediction.readouts import AlignmentReadout, NeighboursReadout, PathReadout, TrainingReference, run_readout
+from utils.readouts import AlignmentReadout, NeighboursReadout, PathReadout, TrainingReference, run_readout
 from utils.tensorops import get_cum_matrix
 
 

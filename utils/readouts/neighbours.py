@@ -7,8 +7,8 @@ from itertools import accumulate
 import numpy as np
 import torch
 
-from utils.prediction.readouts.protocol import as_double
-from utils.prediction.readouts.reference import TrainingReference
+from utils.readouts.protocol import as_double
+from utils.readouts.reference import TrainingReference
 
 GROUPS = 64
 BLOCK = 128  # frames at once; their distances fit into a processor's cache
