@@ -1,7 +1,8 @@
 """Progress from accumulated evidence: how much of each step has been seen, and what a forest makes of it.
 
 1. A linear discriminant gives the probability of each label from the newest chunks.
-2. Their running sums, over the label's mean time in a recording, say how much of each step has been done.
+2. Their running sums, over the label's mean time in a recording, say how much of each step has been done; a filter over
+   the labels says how many segments have begun.
 3. With the clock, the path and the labels of the moment, a quantile forest reads progress from them.
 
 The forest must see evidence as uncertain as a new recording's will be: each training recording gets the labels of a
@@ -10,7 +11,7 @@ discriminant that was not fitted to it (cross-fitting).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from utils.readouts.chunks import Chunks, ChunkScale, end_frames, truth_while_us
 from utils.readouts.discriminant import LinearDiscriminant, fit_discriminant
 from utils.readouts.distribution import GRID, quantiles
 from utils.readouts.folds import folds_of
+from utils.readouts.label_filter import LabelFilter, fit_label_filter
 from utils.readouts.position_filter import PositionFilter, PositionFilterState, fit_position_filter
 from utils.readouts.quantile_forest import QuantileForest, fit_quantile_forest
 from utils.readouts.recording import LabelledRecording, action_labels, labels_of
@@ -40,6 +42,7 @@ class EvidenceReadout:
         labels: of the steps, background included.
         is_action: (L,) bool, the labels in which progress rises.
         recogniser: probability of each label.
+        label_filter: which of them it is now, and how many have begun.
         mean_time: (L,) mean time of each label in a recording, in chunks.
         forest: progress from the evidence.
         position: a filter whose quantiles the forest reads too, or None.
@@ -48,6 +51,7 @@ class EvidenceReadout:
     labels: tuple[str, ...]
     is_action: np.ndarray
     recogniser: LinearDiscriminant
+    label_filter: LabelFilter
     mean_time: np.ndarray
     forest: QuantileForest
     position: PositionFilter | None
@@ -61,7 +65,7 @@ class EvidenceState:
 
     def __init__(self, fitted: EvidenceReadout):
         self._fitted = fitted
-        self._inputs = EvidenceInputs(fitted.mean_time, fitted.is_action)
+        self._inputs = EvidenceInputs(fitted.label_filter, fitted.mean_time, fitted.is_action)
         self._position = None if fitted.position is None else fitted.position.start()
 
     def update(self, chunks: Chunks) -> np.ndarray:
@@ -86,11 +90,14 @@ class EvidenceInputs:
     """What the forest reads, from the probabilities of the labels as they come.
 
     Args:
+        label_filter: fitted to the training recordings.
         mean_time: (L,) mean time of each label in a recording, in chunks.
         is_action: (L,) bool.
     """
 
-    def __init__(self, mean_time: np.ndarray, is_action: np.ndarray):
+    def __init__(self, label_filter: LabelFilter, mean_time: np.ndarray, is_action: np.ndarray):
+        self._labels = label_filter.start()
+        self._time = np.zeros(len(mean_time))  # believed to have been spent in each label, in chunks
         self._mean_time, self._is_action = mean_time, is_action
         self._total = np.zeros(len(mean_time))
         self._recent = np.zeros((0, len(mean_time)))
@@ -98,7 +105,7 @@ class EvidenceInputs:
     def update(
         self, posterior: np.ndarray, clock: np.ndarray, path: np.ndarray, positions: np.ndarray
     ) -> np.ndarray:
-        """Inputs at the next chunks, (n, 3 L + P + 3) float64.
+        """Inputs at the next chunks, (n, 5 L + P + 5) float64.
 
         Args:
             posterior: (n, L) probability of each label in the chunk.
@@ -113,12 +120,16 @@ class EvidenceInputs:
             first = max(0, back - offset)
             recent[first:] += known[offset + first - back : len(known) - back]
             count[first:] += 1
+        belief = self._labels.update(posterior)
+        time = np.cumsum(np.concatenate([self._time[None], belief.now]), axis=0)[1:]
         if len(posterior):
-            self._total = total[-1]
+            self._total, self._time = total[-1], time[-1]
             self._recent = known[-(RECENT - 1) :]
         done = total / self._mean_time
+        at_most_all = np.minimum(1, time / self._mean_time)
+        sums = [values[:, self._is_action].sum(axis=1) for values in (done, belief.begun, at_most_all)]
         return np.column_stack(
-            [done, posterior, positions, recent / np.maximum(count, 1), done[:, self._is_action].sum(axis=1), clock, path]
+            [done, posterior, recent / np.maximum(count, 1), belief.now, belief.begun, *sums, clock, path, positions]
         )
 
 
@@ -189,22 +200,33 @@ def fit_evidence(
 
     counts = sum(np.bincount(one.classes, minlength=len(labels)) for one in prepared)
     mean_time = counts / len(prepared) + 0.5
+    label_filter = fit_label_filter([one.classes for one in prepared], len(labels))
     inputs = [
-        EvidenceInputs(mean_time, is_action).update(posterior, one.chunks.clock, one.chunks.path, extra)
+        EvidenceInputs(label_filter, mean_time, is_action).update(posterior, one.chunks.clock, one.chunks.path, extra)
         for one, posterior, extra in zip(prepared, posteriors, positions, strict=True)
     ]
     truths = [one.truth for one in prepared]
     if not with_position:
-        for virtual_inputs, truth in _virtual(prepared, posteriors, labels, actions, scale, mean_time, is_action, seed):
+        for virtual_inputs, truth in _virtual(
+            prepared, posteriors, labels, actions, scale, lambda: EvidenceInputs(label_filter, mean_time, is_action), seed
+        ):
             inputs.append(virtual_inputs)
             truths.append(truth)
     fewest = FEWEST_IN_LEAF * (len(truths) // len(prepared))
     forest = fit_quantile_forest(np.concatenate(inputs), np.concatenate(truths), fewest, trees, seed)
     recogniser, position = fit_models(prepared)
-    return EvidenceReadout(labels, is_action, recogniser, mean_time, forest, position)
+    return EvidenceReadout(labels, is_action, recogniser, label_filter, mean_time, forest, position)
 
 
-def _virtual(prepared, posteriors, labels, actions, scale, mean_time, is_action, seed):
+def _virtual(
+    prepared: Sequence[_Prepared],
+    posteriors: Sequence[np.ndarray],
+    labels: Sequence[str],
+    actions: frozenset[str],
+    scale: ChunkScale,
+    start_inputs: Callable[[], EvidenceInputs],
+    seed: int,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Inputs and truth of virtual recordings."""
     generator = np.random.default_rng(seed)
     virtual = VirtualRecordings(
@@ -219,5 +241,4 @@ def _virtual(prepared, posteriors, labels, actions, scale, mean_time, is_action,
             continue
         at = numbers[drawn.chunks[:, 0]] + drawn.chunks[:, 1]
         clock = (np.arange(len(at)) + 1) * scale.length / scale.mean_length
-        inputs = EvidenceInputs(mean_time, is_action)
-        yield inputs.update(posterior[at], clock, np.cumsum(steps[at]), np.zeros((len(at), 0))), drawn.progress
+        yield start_inputs().update(posterior[at], clock, np.cumsum(steps[at]), np.zeros((len(at), 0))), drawn.progress
