@@ -22,7 +22,10 @@ INDEX, CLOCK, PATH, NEIGHBOURS, ALIGNMENT = "index", "clock", "path", "neighbour
 FILTER, EVIDENCE, EVIDENCE_AND_FILTER = "filter", "evidence", "evidence + filter"
 COUNTING = (INDEX, CLOCK)
 # Heads whose distributions are averaged, by the name of their mean.
-MEANS = {"mean of evidence": (EVIDENCE, EVIDENCE_AND_FILTER)}
+MEANS = {
+    "mean of evidence": (EVIDENCE, EVIDENCE_AND_FILTER),
+    "mean of all": (FILTER, EVIDENCE, EVIDENCE_AND_FILTER),
+}
 FEWEST_FOR_EVIDENCE = 3  # recordings: some of them must judge what was fitted to others
 
 

@@ -109,7 +109,7 @@ def cross_validate(
     fold_of = folds_of(recordings, folds)
     numbers = sorted(set(fold_of.tolist()))
     if len(numbers) < 2:
-        raise DataError("all recordings are of one group; expected at least two groups, so that one can judge the other")
+        raise DataError("all recordings are of one group; expected at least two, so that one can judge the other")
     quantiles: dict[int, dict[str, np.ndarray]] = {}
     accuracy, majority = np.full(len(recordings), np.nan), np.full(len(recordings), np.nan)
 
@@ -129,7 +129,8 @@ def cross_validate(
 
     with ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool, threadpool_limits(limits=1, user_api="blas"):
         done = pool.map(one_fold, numbers)
-        for _ in tqdm(done, total=len(numbers), desc="cross-validation", unit="fold", disable=None, delay=3, leave=False):
+        shown = {"desc": "cross-validation", "unit": "fold", "disable": None, "delay": 3, "leave": False}
+        for _ in tqdm(done, total=len(numbers), **shown):
             pass
     common = set.intersection(*(set(found) for found in quantiles.values()))
     order = [name for name in quantiles[0] if name in common]

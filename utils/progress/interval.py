@@ -43,7 +43,10 @@ class Interval:
 
 
 def fit_interval(
-    progress: Sequence[np.ndarray], lower: Sequence[np.ndarray], upper: Sequence[np.ndarray], truth: Sequence[np.ndarray]
+    progress: Sequence[np.ndarray],
+    lower: Sequence[np.ndarray],
+    upper: Sequence[np.ndarray],
+    truth: Sequence[np.ndarray],
 ) -> Interval:
     """The interval of a read-out from predictions of recordings that it was not fitted to.
 

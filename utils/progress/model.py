@@ -106,9 +106,10 @@ class ProgressAnswers:
 
     @property
     def out_of_range(self) -> list[str]:
-        """(T,) why the answer should not be believed, such as 'unlike training'; '' where nothing speaks against it."""
-        said = {code: " + ".join(name for bit, name in SIGNS.items() if code & bit) for code in set(self.rows["unlike"])}
-        return [said[code] for code in self.rows["unlike"]]
+        """(T,) why the answer should not be believed, such as 'unlike training'; '' if nothing speaks against it."""
+        codes = self.rows["unlike"].tolist()
+        said = {code: " + ".join(name for bit, name in SIGNS.items() if code & bit) for code in set(codes)}
+        return [said[code] for code in codes]
 
 
 @dataclass(frozen=True)

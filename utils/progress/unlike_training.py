@@ -17,11 +17,12 @@ import numpy as np
 from utils.readouts.chunks import WINDOWS, Chunks
 
 MOST_PLACES = 2000  # training chunks that are kept for comparison
-AXES = 24
-MARGIN = 1.5  # a limit is this times the largest value of a training recording among the others
+AXES = 32
+MARGIN = 1.25  # a limit is this times the largest value of a training recording among the others
+STILL = 0.1  # of the shortest path of a training chunk that moves at all: less is no movement
 SMOOTHING = 6  # chunks over which the distance is averaged
-FAR, STILL, LONG = 1, 2, 4  # bits of the answer
-NAMES = {FAR: "unlike training", STILL: "stands still", LONG: "longer than training"}
+FAR, STANDS, LONG = 1, 2, 4  # bits of the answer
+NAMES = {FAR: "unlike training", STANDS: "stands still", LONG: "longer than training"}
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,11 @@ class TrainingRange:
 
     Attributes:
         mean, axes: (F,) and (F, A): measures to axes in which training chunks have unit variance.
+        rest_axes: (F, A) the same axes, of length 1.
         rest_scale: typical length of what these axes leave out.
         places: (P, A + 1) training chunks in these axes, and the length of the rest.
         limit: distance from the nearest of them, averaged over `SMOOTHING` chunks, from which a recording is unlike.
+        still_step: path of a chunk, up to which nothing moves in it.
         still_limit: chunks in a row in which nothing moves, from which it stands still.
         longest: chunks of the longest training recording.
     """
@@ -43,6 +46,7 @@ class TrainingRange:
     rest_scale: float
     places: np.ndarray
     limit: float
+    still_step: float
     still_limit: float
     longest: float
 
@@ -93,20 +97,24 @@ def fit_training_range(recordings: Sequence[np.ndarray], paths: Sequence[np.ndar
     rest = np.sqrt(np.maximum(np.square(centred).sum(axis=1) - np.square(centred @ rest_axes).sum(axis=1), 0))
     rest_scale = max(float(np.quantile(rest, 0.9)), 1e-3 * float(np.sqrt(np.square(centred).sum(axis=1).mean())), 1e-6)
     step = max(1, -(-len(together) // MOST_PLACES))
-    fitted = TrainingRange(
-        mean, axes, rest_axes, rest_scale, np.zeros((0, number + 1)), np.inf, np.inf, float(max(map(len, recordings)))
-    )
+    fitted = TrainingRange(  # still without its limits
+        mean, axes, rest_axes, rest_scale, np.zeros((0, number + 1)), np.inf, 0.0, np.inf,
+        float(max(map(len, recordings))),
+    )  # fmt: skip
+    moves = [np.diff(path, prepend=0.0) for path in paths]
+    moving = np.concatenate(moves)
+    still_step = STILL * float(moving[moving > 0].min()) if (moving > 0).any() else 0.0
     embedded = [fitted.embed(recording) for recording in recordings]
     largest, stillest = 0.0, 0.0
     for index, own in enumerate(embedded):
         others = [one[::step] for other, one in enumerate(embedded) if other != index]
         if others:
             largest = max(largest, float(_running_mean(_nearest(own, np.concatenate(others))).max()))
-        stillest = max(stillest, _longest_still(np.diff(paths[index], prepend=0.0)))
+        stillest = max(stillest, _longest_still(moves[index], still_step))
     places = np.concatenate([one[::step] for one in embedded])
     limit = MARGIN * largest if largest > 0 else np.inf
     still_limit = max(MARGIN * stillest, 10.0)
-    return TrainingRange(mean, axes, rest_axes, rest_scale, places, limit, still_limit, fitted.longest)
+    return TrainingRange(mean, axes, rest_axes, rest_scale, places, limit, still_step, still_limit, fitted.longest)
 
 
 def _running_mean(values: np.ndarray) -> np.ndarray:
@@ -116,12 +124,9 @@ def _running_mean(values: np.ndarray) -> np.ndarray:
     return (total[end] - total[start]) / (end - start)
 
 
-STILL_STEP = 1e-9  # of a mean path, less than which a chunk doesn't move
-
-
-def _longest_still(steps: np.ndarray) -> float:
+def _longest_still(steps: np.ndarray, still_step: float) -> float:
     longest = run = 0
-    for still in steps <= STILL_STEP:
+    for still in steps <= still_step:
         run = run + 1 if still else 0
         longest = max(longest, run)
     return float(longest)
@@ -136,7 +141,7 @@ class TrainingRangeState:
         self._still, self._number, self._path = 0, 0, 0.0
 
     def update(self, measures: np.ndarray, path: np.ndarray) -> np.ndarray:
-        """The signs at the next chunks, (n,) int64: bits of FAR, STILL, LONG.
+        """The signs at the next chunks, (n,) int64: bits of FAR, STANDS, LONG.
 
         Args:
             measures: (n, F) of each chunk alone.
@@ -149,12 +154,12 @@ class TrainingRangeState:
         distances = fitted.distances(measures)
         for number, (distance, total) in enumerate(zip(distances.tolist(), path.tolist(), strict=True)):
             self._recent = [*self._recent[-(SMOOTHING - 1) :], distance]
-            self._still = self._still + 1 if total - self._path <= STILL_STEP else 0
+            self._still = self._still + 1 if total - self._path <= fitted.still_step else 0
             self._path = total
             self._number += 1
             found[number] = (
                 FAR * (sum(self._recent) / len(self._recent) > fitted.limit)
-                | STILL * (self._still > fitted.still_limit)
+                | STANDS * (self._still > fitted.still_limit)
                 | LONG * (self._number > fitted.longest)
             )
         return found

@@ -134,19 +134,26 @@ class ChunkReader:
         """Means over the newest chunks, one after the other for each window: (n, 3 len(WINDOWS) C)."""
         longest = max(WINDOWS)
         known = measures if self._recent is None else np.concatenate([self._recent, measures])
-        offset = len(known) - len(measures)
-        # Summed anew from the kept chunks, so that the rounding doesn't depend on how a recording is cut.
-        means = []
-        for window in WINDOWS:
-            total = np.zeros_like(measures)
-            count = np.zeros((len(measures), 1))
-            for back in range(window):
-                first = max(0, back - offset)
-                total[first:] += known[offset + first - back : len(known) - back]
-                count[first:] += 1
-            means.append(total / count)
+        means = [mean_of_newest(known, len(measures), window) for window in WINDOWS]
         self._recent = known[-(longest - 1) :].copy()
         return np.concatenate(means, axis=1)
+
+
+def mean_of_newest(rows: np.ndarray, number: int, window: int) -> np.ndarray:
+    """The mean of the newest `window` rows, or of as many as there are, at each of the last `number`: (number, F).
+
+    Summed anew for each, so that the rounding doesn't depend on how a recording is cut into calls.
+
+    Args:
+        rows: (N, F), N >= number; of the rows before the last `number`, window - 1 are enough.
+    """
+    earlier = len(rows) - number
+    total, count = np.zeros((number, rows.shape[1])), np.zeros((number, 1))
+    for back in range(min(window, len(rows))):
+        first = max(0, back - earlier)
+        total[first:] += rows[earlier + first - back : len(rows) - back]
+        count[first:] += 1
+    return total / np.maximum(count, 1)
 
 
 def end_frames(number: int, length: int) -> np.ndarray:

@@ -9,16 +9,34 @@ import numpy as np
 GRID = np.linspace(0.0, 1.0, 101)
 
 
+class PointMasses:
+    """A point mass at each of several values of progress, divided between its two neighbours of the grid.
+
+    Args:
+        progress: (n,) in [0, 1].
+    """
+
+    def __init__(self, progress: np.ndarray):
+        place = np.clip(progress, 0, 1) * (len(GRID) - 1)
+        self._below = np.minimum(place.astype(np.int64), len(GRID) - 2)
+        self._share_above = place - self._below
+
+    def sums(self, rows: np.ndarray, number: int) -> np.ndarray:
+        """The sums of the masses that belong to the same row, (number, 101) float64.
+
+        Args:
+            rows: (n,) int64, the row of each.
+            number: of rows.
+        """
+        cells = rows * len(GRID) + self._below
+        size = number * len(GRID)
+        summed = np.bincount(cells, 1 - self._share_above, size) + np.bincount(cells + 1, self._share_above, size)
+        return summed.reshape(number, len(GRID))
+
+
 def on_grid(progress: np.ndarray) -> np.ndarray:
-    """A point mass at each progress, divided between its two neighbours of the grid: (n, 101) float32."""
-    place = np.clip(progress, 0, 1) * (len(GRID) - 1)
-    below = np.minimum(place.astype(np.int64), len(GRID) - 2)
-    share = (place - below).astype(np.float32)
-    mass = np.zeros((len(progress), len(GRID)), dtype=np.float32)
-    rows = np.arange(len(progress))
-    mass[rows, below] = 1 - share
-    mass[rows, below + 1] = share
-    return mass
+    """The point mass of each progress over the grid: (n,) to (n, 101) float64."""
+    return PointMasses(progress).sums(np.arange(len(progress)), len(progress))
 
 
 def quantiles(mass: np.ndarray, shares: Sequence[float]) -> np.ndarray:

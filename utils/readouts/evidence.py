@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from utils.readouts.chunks import Chunks, ChunkScale, end_frames, truth_while_used
+from utils.readouts.chunks import Chunks, ChunkScale, end_frames, mean_of_newest, truth_while_used
 from utils.readouts.discriminant import LinearDiscriminant, fit_discriminant
 from utils.readouts.distribution import GRID, quantiles
 from utils.readouts.folds import folds_of
@@ -114,12 +114,7 @@ class EvidenceInputs:
         """
         total = np.cumsum(np.concatenate([self._total[None], posterior]), axis=0)[1:]
         known = np.concatenate([self._recent, posterior])
-        offset = len(known) - len(posterior)
-        recent, count = np.zeros_like(posterior), np.zeros((len(posterior), 1))
-        for back in range(RECENT):
-            first = max(0, back - offset)
-            recent[first:] += known[offset + first - back : len(known) - back]
-            count[first:] += 1
+        recent = mean_of_newest(known, len(posterior), RECENT)
         belief = self._labels.update(posterior)
         time = np.cumsum(np.concatenate([self._time[None], belief.now]), axis=0)[1:]
         if len(posterior):
@@ -129,7 +124,7 @@ class EvidenceInputs:
         at_most_all = np.minimum(1, time / self._mean_time)
         sums = [values[:, self._is_action].sum(axis=1) for values in (done, belief.begun, at_most_all)]
         return np.column_stack(
-            [done, posterior, recent / np.maximum(count, 1), belief.now, belief.begun, *sums, clock, path, positions]
+            [done, posterior, recent, belief.now, belief.begun, *sums, clock, path, positions]
         )
 
 
@@ -161,7 +156,11 @@ def prepare(recordings: Sequence[LabelledRecording], scale: ChunkScale, labels: 
 
 
 def fit_evidence(
-    recordings: Sequence[LabelledRecording], scale: ChunkScale, with_position: bool = False, trees: int = 100, seed: int = 0
+    recordings: Sequence[LabelledRecording],
+    scale: ChunkScale,
+    with_position: bool = False,
+    trees: int = 100,
+    seed: int = 0,
 ) -> EvidenceReadout:
     """Fits the read-out.
 
@@ -207,11 +206,12 @@ def fit_evidence(
     ]
     truths = [one.truth for one in prepared]
     if not with_position:
-        for virtual_inputs, truth in _virtual(
-            prepared, posteriors, labels, actions, scale, lambda: EvidenceInputs(label_filter, mean_time, is_action), seed
-        ):
-            inputs.append(virtual_inputs)
-            truths.append(truth)
+        def start_inputs() -> EvidenceInputs:
+            return EvidenceInputs(label_filter, mean_time, is_action)
+
+        for drawn in _virtual(prepared, posteriors, labels, actions, scale, start_inputs, seed):
+            inputs.append(drawn[0])
+            truths.append(drawn[1])
     fewest = FEWEST_IN_LEAF * (len(truths) // len(prepared))
     forest = fit_quantile_forest(np.concatenate(inputs), np.concatenate(truths), fewest, trees, seed)
     recogniser, position = fit_models(prepared)

@@ -116,15 +116,19 @@ class PositionFilterState:
         prior = np.exp(-0.5 * (np.log(SPEEDS) / SPEED_SPREAD) ** 2)
         self._speed_prior = prior / prior.sum()
         self._squares = np.square(fitted.places).sum(axis=1)
-        states = np.arange(len(fitted.places))
+        to_the_end = fitted.lasts - np.arange(len(fitted.places))
+        # By speed: chunks, and the share of each state that moves so far, and that the end of its recording stops.
         self._moves = []
         for speed in SPEEDS:
             whole = int(speed)
-            moves = []
-            for step, share in ((whole, 1 - speed + whole), (whole + 1, speed - whole)):
-                beyond = states + step > fitted.lasts
-                moves.append((np.minimum(states + step, fitted.lasts), share * np.where(beyond, KEPT_AT_END, 1.0)))
-            self._moves.append(moves)
+            self._moves.append(
+                [
+                    (step, share * (step <= to_the_end), share * KEPT_AT_END * (step > to_the_end))
+                    for step, share in ((whole, 1 - speed + whole), (whole + 1, speed - whole))
+                    if share > 0
+                ]
+            )
+        self._ends = fitted.lasts[fitted.firsts]
         self._belief: np.ndarray | None = None  # (speeds, S)
 
     def update(self, chunks: Chunks) -> np.ndarray:
@@ -151,12 +155,11 @@ class PositionFilterState:
     def _move(self, belief: np.ndarray) -> np.ndarray:
         fitted, number = self._fitted, belief.shape[1]
         belief = (1 - CHANGE_OF_SPEED) * belief + CHANGE_OF_SPEED * self._speed_prior[:, None] * belief.sum(axis=0)
-        moved = np.stack(
-            [
-                sum(np.bincount(target, row * share, number) for target, share in moves)
-                for row, moves in zip(belief, self._moves, strict=True)
-            ]
-        )
+        moved = np.zeros_like(belief)
+        for row, target, moves in zip(belief, moved, self._moves, strict=True):
+            for step, inside, beyond in moves:
+                target[step:] += (row * inside)[: number - step]
+                target[self._ends] += np.add.reduceat(row * beyond, fitted.firsts)
         jumping = np.bincount(fitted.segment, moved.sum(axis=0), len(fitted.segment_sizes)) @ fitted.jumps
         landed = (jumping / fitted.segment_sizes)[fitted.segment]
         return (1 - JUMP) * moved + JUMP * landed * self._speed_prior[:, None]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from utils.errors import import_extra
-from utils.readouts.distribution import GRID, on_grid
+from utils.readouts.distribution import GRID, PointMasses
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class QuantileForest:
         left, right: (N,) int32, the children; a leaf's are itself.
         roots: (trees,) int32.
         leaf: (N,) int32, the row of `mass` of a leaf; 0 elsewhere.
-        mass: (leaves, 101) float32, the distribution of the truth in a leaf.
+        mass: (leaves, 101) float16, the distribution of the truth in a leaf.
         depth: of the deepest tree.
     """
 
@@ -54,7 +54,7 @@ class QuantileForest:
                 node = np.where(left, self.left[node], self.right[node])
             # One row at a time: the sum over the trees of a row doesn't depend on the other rows.
             for row, leaves in enumerate(self.leaf[node]):
-                found[start + row] = self.mass[leaves].sum(axis=0)
+                found[start + row] = self.mass[leaves].sum(axis=0, dtype=np.float32)
         return found / len(self.roots)
 
 
@@ -78,8 +78,9 @@ def fit_quantile_forest(
         trees, min_samples_leaf=max(1, fewest), max_features=0.5, random_state=seed
     ).fit(inputs, truth)
     leaves_of = forest.apply(inputs)
-    mass_of = on_grid(truth)
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in ("feature", "threshold", "left", "right", "leaf", "mass")}
+    truth_on_grid = PointMasses(truth)
+    names = ("feature", "threshold", "left", "right", "leaf", "mass")
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
     roots, nodes, rows, depth = [], 0, 0, 0
     for number, grown in enumerate(forest.estimators_):
         tree = grown.tree_
@@ -87,8 +88,7 @@ def fit_quantile_forest(
         is_leaf = tree.children_left < 0
         row = np.zeros(tree.node_count, dtype=np.int64)
         row[is_leaf] = np.arange(is_leaf.sum())
-        mass = np.zeros((int(is_leaf.sum()), len(GRID)))
-        np.add.at(mass, row[leaves_of[:, number]], mass_of)
+        mass = truth_on_grid.sums(row[leaves_of[:, number]], int(is_leaf.sum()))
         parts["feature"].append(np.where(is_leaf, -1, tree.feature))
         parts["threshold"].append(tree.threshold)
         parts["left"].append(np.where(is_leaf, own, tree.children_left) + nodes)
@@ -100,6 +100,6 @@ def fit_quantile_forest(
         rows += len(mass)
         depth = max(depth, tree.max_depth)
     joined = {name: np.concatenate(values) for name, values in parts.items()}
-    kinds = {"threshold": np.float64, "mass": np.float32}
+    kinds = {"threshold": np.float64, "mass": np.float16}
     arrays = {name: values.astype(kinds.get(name, np.int32)) for name, values in joined.items()}
     return QuantileForest(**arrays, roots=np.array(roots, dtype=np.int32), depth=depth)

@@ -32,7 +32,8 @@ class LabelledRecording:
     def __post_init__(self) -> None:
         if len(self.frames) != self.time_dict["end_frame"][-1] + 1:
             raise ValueError(
-                f"recording {self.name!r} has {len(self.frames)} frames, its segments {self.time_dict['end_frame'][-1] + 1}"
+                f"recording {self.name!r} has {len(self.frames)} frames, "
+                f"its segments {self.time_dict['end_frame'][-1] + 1}"
             )
 
     def __len__(self) -> int:

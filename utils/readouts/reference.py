@@ -49,6 +49,23 @@ class TrainingReference:
         self.mean_length = float(lengths.mean())
         self._prepared: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # by gap
 
+    @classmethod
+    def restored(
+        cls, frames: np.ndarray, progress: np.ndarray, lengths: np.ndarray, step: int, mean_length: float
+    ) -> TrainingReference:
+        """One whose attributes are these, as they were stored.
+
+        Raises:
+            ValueError: they don't fit each other.
+        """
+        lengths = np.asarray(lengths, dtype=np.int64)
+        if frames.ndim != 2 or progress.shape != (len(frames),) or lengths.sum() != len(frames) or (lengths < 1).any():
+            raise ValueError("frames, progress and lengths of a training reference don't fit each other")
+        cuts = np.cumsum(lengths)[:-1]
+        reference = cls(np.split(frames, cuts), np.split(progress, cuts), len(frames))
+        reference.step, reference.mean_length = int(step), float(mean_length)
+        return reference
+
     @cached_property
     def _centre(self) -> np.ndarray:
         return self.frames.mean(axis=0)

@@ -86,7 +86,7 @@ class VirtualRecordings:
         if len(plan) > 2 and len(self._plans) > 1 and generator.random() < CROSSED:
             plan = self._crossed(index, generator)
         swapped = generator.random(len(plan)) < SWAPPED
-        plan = [self._like(segment, generator) if swap else segment for segment, swap in zip(plan, swapped, strict=True)]
+        plan = [self._like(own, generator) if swap else own for own, swap in zip(plan, swapped, strict=True)]
         slowness = np.exp(generator.normal(0, SPEED_SPREAD))
         chunks, ends = [], [0]
         for segment in plan:
