@@ -29,6 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     from models.build_model import build_model
     from utils.data.dataset import load_data
     from utils.loss_functions.alignment_terms import alignment_terms
+    from utils.prediction.progress_files import fit_progress_of_run
     from utils.training.processes import join_processes, local_rank
     from utils.training.reproducibility import choose_device, seed_everything
     from utils.training.run_folder import open_run
@@ -54,6 +55,8 @@ def main(arguments: Sequence[str]) -> int:
         if checkpoint is not None:
             training.resume(checkpoint)
         training.run_to_the_end()
+        if processes.is_main and config.FIT_PROGRESS:
+            fit_progress_of_run(run, data, config.to_dict(), device)
     logger.info("evaluate with: python eval.py --folder %s --checkpoint best_model_combined.pt", run)
     return 0
 

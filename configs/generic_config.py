@@ -22,6 +22,7 @@ CONFIG.OUTPUT_FOLDER = 'output'
 CONFIG.SEED = 0                        # the one seed: weights, order of batches, anchors, random frames
 CONFIG.DEVICE = 'auto'                 # 'auto' takes a GPU where there is one; or 'cpu', 'cuda', 'cuda:1'
 CONFIG.PRECISION = 'float32'           # of the network in training steps; or 'bfloat16' (autocast; losses in float32)
+CONFIG.FIT_PROGRESS = True             # after training, choose how progress is read: see docs/progress.md
 CONFIG.TENSORBOARD = False             # also write the losses of every epoch to <run>/tensorboard (extra: tensorboard)
 
 # ---- Data --------------------------------------------------------------------------------------------------
@@ -30,6 +31,7 @@ CONFIG.DATASET_PATH = 'data'
 CONFIG.TASKS = ()                      # names of the tasks to use; () means all
 CONFIG.BACKGROUND_LABELS = BACKGROUND_LABELS    # ('SIL', 'background', '0', 'Null', 'G0')
 CONFIG.ANNOTATION_SCALING = 'none'     # 'proportional' stretches the annotation to the length of the features
+CONFIG.FRAME_RATE = 0.0                # of the features, frames per second; 0: not known
 CONFIG.SKIP_RATE = 1                   # keep every SKIP_RATE-th frame
 CONFIG.MAX_FRAMES = 0                  # longer videos: train on this many frames, drawn each epoch; 0: on all
 CONFIG.STANDARDIZE = False             # features to zero mean and unit variance over the training split

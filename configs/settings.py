@@ -13,7 +13,7 @@ from utils.errors import ConfigError, shown, unknown_key_message
 # Settings that change where and how a run is carried out, not what it computes. NUM_EPOCHS may only grow.
 SAFE_TO_CHANGE = (
     "NUM_EPOCHS", "DATASET_PATH", "FEATURES_FOLDER", "OUTPUT_FOLDER", "DEVICE", "NUM_WORKERS", "LAZY_LOAD",
-    "CKPT_EVERY", "MAX_BAD_STEPS", "TENSORBOARD",
+    "CKPT_EVERY", "MAX_BAD_STEPS", "TENSORBOARD", "FIT_PROGRESS", "FRAME_RATE",
 )
 LARGEST_WHOLE_NUMBER = 2**53 - 1  # up to here, JSON and double precision keep a whole number exactly
 

@@ -190,6 +190,7 @@ NETWORK_AND_DATA: dict[str, Rule] = {
     "ANNOTATION_SCALING": _one_of(SCALINGS),
     "FEATURE_LAYOUT": _one_of(LAYOUTS),
     "SKIP_RATE": _at_least(1),
+    "FRAME_RATE": NOT_NEGATIVE,
     "MAX_FRAMES": (lambda value: value == 0 or value >= 2, "0 for all frames, or 2 or more"),
     "SEED": _at_least(0, LARGEST_SEED),
     "TRAIN_SPLIT": (_is_split, "two shares: training in (0, 1), and validation of the rest in [0, 1]"),

@@ -85,7 +85,8 @@ ENCODERS: dict[str, Encoder] = {
     "naive": Encoder("models.model_singleprong:FramewiseEncoder", "BASEARCH.NAIVE_ARCH"),
 }
 
-# --readout
+AUTO = "auto"  # the read-out that cross-validation chose, see utils.progress
+# --readout, besides AUTO: ways to read progress from an embedding alone
 READOUTS: dict[str, Readout] = {
     "path": Readout("utils.readouts.path:PathReadout"),
     "neighbours": Readout("utils.readouts.neighbours:NeighboursReadout", of_training_videos=True),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from utils.data.annotation import AnnotatedVideo, Annotation, collect_annotation
 from utils.data.data_settings import DataSettings, read_data_settings
 from utils.data.features import FEATURE_RANK, FeatureFormat, FeatureScan, feature_path, scan_features
 from utils.data.segments import fit_to_length, lengths_agree, subsample_segments
-from utils.data.splits import FEWEST_TRAINING_VIDEOS, SPLITS, TaskSplit, read_split_file, split_task
+from utils.data.splits import FEWEST_TRAINING_VIDEOS, SPLITS, TaskSplit, read_groups, read_split_file, split_task
 from utils.data.values import digest_of
 from utils.errors import DataError, place
 
@@ -38,6 +38,7 @@ class Video:
         time_dict: its segments; must not be modified.
         stamp: size and time of change of its feature file when it was checked.
         checksum: checksum of its features (`FeatureScan`).
+        group: what split.json groups it by, such as its person; '' if it says nothing.
     """
 
     task: str
@@ -47,6 +48,7 @@ class Video:
     time_dict: dict[str, Any]
     stamp: tuple[int, int] | None = None
     checksum: int | None = None
+    group: str = ""
 
 
 @dataclass
@@ -95,8 +97,9 @@ def prepare_videos(
     paths = {video.handle: feature_path(settings.features_folder, video.handle) for video in videos}
     measured = {handle for handle, split in split_of.items() if split == "train"} if with_moments else set()
     prepared.scans = _scan(videos, paths, settings.file_format, measured, problems)
+    groups = _read_groups(annotation, settings, problems)
     for video in _fit(videos, paths, settings, prepared, problems):
-        prepared.by_split[split_of[video.handle]].append(video)
+        prepared.by_split[split_of[video.handle]].append(replace(video, group=groups.get(video.handle, "")))
     if problems:
         raise DataError(problems)
     _note_long_videos(prepared, settings.max_frames)
@@ -121,6 +124,15 @@ def training_annotation_digest(config: Mapping[str, Any]) -> str | None:
         raise DataError(problems)
     training = {handle for split in splits for handle in split.train}
     return digest_of([[v.task, v.time_dict] for v in annotation.videos if v.handle in training])
+
+
+def _read_groups(annotation: Annotation, settings: DataSettings, problems: list[str]) -> dict[str, str]:
+    """The group of each recording that split.json puts into one."""
+    try:
+        return read_groups(settings.split_path, annotation.all_handles)
+    except DataError as error:
+        problems += [problem for problem in error.problems if problem not in problems]
+        return {}
 
 
 def _split_tasks(

@@ -70,6 +70,42 @@ def read_split_file(path: Path, known_handles: Collection[str]) -> dict[str, lis
     return lists
 
 
+def read_groups(path: Path, known_handles: Collection[str]) -> dict[str, str]:
+    """The "groups" of a split.json, `{"groups": {"P01": ["P01_tea", "P01_toast"], ...}}`, such as those of one person.
+
+    Recordings of one group are never divided when recordings judge what was fitted to others.
+
+    Args:
+        path: the file; it may not exist, and need not have groups.
+        known_handles: every handle of the annotation file.
+
+    Returns:
+        The group of each handle that is in one.
+
+    Raises:
+        DataError: unreadable, or the entry is not lists of handles by name, or a handle is unknown or in two groups.
+    """
+    if not path.exists():
+        return {}
+    groups = read_json_object(path).get("groups", {})
+    where = f"{place(path)}'groups'"
+    if not isinstance(groups, dict) or not all(
+        isinstance(handles, list) and all(isinstance(handle, str) for handle in handles) for handles in groups.values()
+    ):
+        raise DataError(f"{where} is not an object of lists; expected the handles of each group by its name")
+    problems: list[str] = []
+    group_of: dict[str, str] = {}
+    for group, handles in groups.items():
+        for handle in handles:
+            if handle not in known_handles:
+                problems.append(f"{where}: {group!r} names the unknown video {handle!r}")
+            if group_of.setdefault(handle, group) != group:
+                problems.append(f"{where}: video {handle!r} is in {group_of[handle]!r} and in {group!r}")
+    if problems:
+        raise DataError(problems)
+    return group_of
+
+
 def split_task(
     handles: Sequence[str],
     listed: Mapping[str, Sequence[str]] | None,

@@ -13,10 +13,13 @@ from utils.data.features import FEATURE_RANK, FeatureFormat, open_features, read
 from utils.errors import DataError
 from utils.figures.prediction_curve import plot_prediction
 from utils.files import atomic_write, write_csv
+from utils.prediction.answers import DECIMALS, columns_of, rows_of
 from utils.prediction.predictor import ProgressPredictor
 from utils.prediction.recording_embedder import RecordingEmbedder
+from utils.progress.model import ProgressAnswers
 
-DECIMALS = 6
+# Progress alone, or with all that belongs to it.
+Prediction = np.ndarray | ProgressAnswers
 TEXT_SUFFIXES = (".txt", ".csv", ".tsv", ".dat")
 
 
@@ -43,8 +46,10 @@ def feature_files(paths: Sequence[str]) -> list[Path]:
 
 def predict_file(
     predictor: ProgressPredictor, path: Path, features_first: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Prediction, np.ndarray]:
     """Progress (T,) of one feature file, and its embedding (T, E); see `ProgressPredictor.predict_with_embedding`.
+
+    A predictor that gives answers gives them instead of progress alone.
 
     Args:
         predictor: what predicts.
@@ -56,12 +61,13 @@ def predict_file(
     """
     features = read_recording(predictor, path, features_first)
     with _named(path):
-        return predictor.predict_with_embedding(features)
+        progress, embedding = predictor.predict_with_embedding(features)
+        return (predictor.predict_answers(features) if predictor.gives_answers else progress), embedding
 
 
 def predict_files(
     predictor: ProgressPredictor, files: Sequence[Path], features_first: bool = False, embeddings: Path | None = None
-) -> dict[str, np.ndarray]:
+) -> dict[str, Prediction]:
     """Progress (T,) of feature files, by the stem of their names.
 
     Args:
@@ -73,7 +79,7 @@ def predict_files(
     Raises:
         DataError: see `predict_file`; or an embedding would replace its own recording.
     """
-    predictions: dict[str, np.ndarray] = {}
+    predictions: dict[str, Prediction] = {}
     if embeddings is not None:
         for file in files:
             if file.resolve() == (embeddings / f"{file.stem}.npy").resolve():
@@ -133,12 +139,19 @@ def _named(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: {error}") from error
 
 
-def write_predictions(folder: Path, predictions: Mapping[str, np.ndarray]) -> list[Path]:
-    """`<name>.csv` (frame, progress) and `<name>.png` of each recording; each file whole or not at all."""
+def write_predictions(folder: Path, predictions: Mapping[str, Prediction]) -> list[Path]:
+    """`<name>.csv` (frame, progress, ...) and `<name>.png` of each recording; each file whole or not at all."""
     written = []
-    for name, progress in predictions.items():
-        rows = ({"frame": i, "progress": f"{p:.{DECIMALS}f}"} for i, p in enumerate(progress.tolist()))
-        write_csv(folder / f"{name}.csv", rows, ["frame", "progress"])
-        plot_prediction(folder / f"{name}.png", progress, name)
+    for name, found in predictions.items():
+        if isinstance(found, ProgressAnswers):
+            write_csv(folder / f"{name}.csv", rows_of(found), columns_of(found))
+            plot_prediction(
+                folder / f"{name}.png", found.progress, name, found.frame_rate, (found.lower, found.upper),
+                f"{100 * found.coverage:.0f} % interval", out_of_range=np.array([bool(r) for r in found.out_of_range]),
+            )  # fmt: skip
+        else:
+            rows = ({"frame": i, "progress": f"{p:.{DECIMALS}f}"} for i, p in enumerate(found.tolist()))
+            write_csv(folder / f"{name}.csv", rows, ["frame", "progress"])
+            plot_prediction(folder / f"{name}.png", found, name)
         written += [folder / f"{name}.csv", folder / f"{name}.png"]
     return written

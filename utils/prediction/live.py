@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import logging
 import os
 import re
@@ -12,9 +14,13 @@ import numpy as np
 
 from utils.data.features import FEATURE_RANK
 from utils.errors import DataError, shown
+from utils.prediction.answers import DECIMALS, columns_of, rows_of
 from utils.prediction.predictor import ProgressPredictor
+from utils.progress.model import ANSWER
 
 logger = logging.getLogger(__name__)
+
+NO_ROWS = np.zeros(0, dtype=ANSWER)
 
 
 def parse_frames(lines: Iterable[str], width: int) -> Iterator[np.ndarray]:
@@ -39,8 +45,9 @@ def parse_frames(lines: Iterable[str], width: int) -> Iterator[np.ndarray]:
         yield frame
 
 
-def stream_lines(predictor: ProgressPredictor, lines: Iterable[str]) -> Iterator[tuple[int, float]]:
-    """Frame number and progress of the frames on the lines, as soon as each is determined.
+def stream_lines(predictor: ProgressPredictor, lines: Iterable[str]) -> Iterator[str]:
+    """Lines of a CSV file, its header first: number and progress of each frame as soon as it is determined, and what
+    else belongs to its answer.
 
     Raises:
         DataError: a line that isn't a frame of the network's width, or no frame at all; names standard input.
@@ -48,27 +55,38 @@ def stream_lines(predictor: ProgressPredictor, lines: Iterable[str]) -> Iterator
     if predictor.rank != FEATURE_RANK:
         raise DataError("standard input: this network reads convolution maps, which lines can't hold")
     stream = predictor.stream()
+    yield ",".join(columns_of(predictor.readout.answers(NO_ROWS)) if predictor.gives_answers else ["frame", "progress"])
     try:
         for frame in parse_frames(lines, predictor.feature_width):
             given = stream.frames_given
-            yield from enumerate(stream.update(frame).tolist(), start=given)
+            yield from _lines(predictor, stream.update_rows(frame), given)
         given = stream.frames_given
-        yield from enumerate(stream.finish().tolist(), start=given)
+        yield from _lines(predictor, stream.finish_rows(), given)
     except DataError as error:
         message = str(error)
         raise DataError(message if message.startswith("standard input") else f"standard input: {error}") from error
 
 
+def _lines(predictor: ProgressPredictor, rows: np.ndarray, first: int) -> Iterator[str]:
+    if not predictor.gives_answers:
+        for number, progress in enumerate(rows.tolist(), start=first):
+            yield f"{number},{progress:.{DECIMALS}f}"
+        return
+    answers = predictor.readout.answers(rows)
+    text = io.StringIO()
+    csv.DictWriter(text, columns_of(answers), lineterminator="\n").writerows(rows_of(answers, first))
+    yield from text.getvalue().splitlines()
+
+
 def print_progress(predictor: ProgressPredictor) -> int:
-    """Reads frames from standard input and prints 'frame,progress' lines, each as soon as it is known."""
+    """Reads frames from standard input and prints a CSV line for each, as soon as it is known."""
     if sys.stdin is None:
         raise DataError("standard input is closed")
     if sys.stdin.isatty():
         logger.info("reading frames from the terminal, %d numbers a line; Ctrl-D ends", predictor.feature_width)
     try:
-        print("frame,progress", flush=True)
-        for frame, progress in stream_lines(predictor, sys.stdin):
-            print(f"{frame},{progress:.6f}", flush=True)
+        for line in stream_lines(predictor, sys.stdin):
+            print(line, flush=True)
     except BrokenPipeError:
         # Whoever read this has seen enough; without this, Python complains when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,18 +15,32 @@ from torch import Tensor, nn
 from utils.ckpt_save import load_checkpoint
 from utils.data.features import FEATURE_RANK
 from utils.errors import CheckpointError, DataError, MissingFileError, nearest_name, shown
+from utils.prediction.progress_files import EMBEDDING, chosen_model, load_for_checkpoint, progress_path
+from utils.prediction.recording_embedder import RecordingEmbedder, settings_of_checkpoint
+from utils.prediction.stream import ProgressStream
+from utils.prediction.training_embeddings import TrainingVideos, load_training_embeddings
+from utils.progress.model import ProgressAnswers, ProgressModel
 from utils.readouts import (
     READOUTS,
     READOUTS_OF_TRAINING_VIDEOS,
     Readout,
     make_path_readout,
     make_training_readout,
-    run_readout,
 )
-from utils.prediction.recording_embedder import RecordingEmbedder, settings_of_checkpoint
-from utils.prediction.stream import ProgressStream
-from utils.prediction.training_embeddings import TrainingVideos, load_training_embeddings
+from utils.registry import AUTO
 from utils.tensorops import mean_total_path, path_length
+
+logger = logging.getLogger(__name__)
+
+
+class FeaturesAsTheyAre(nn.Module):
+    """A network that gives its input, for progress that is read from the features."""
+
+    frames_ahead = 0
+    frames_behind = 0
+
+    def forward(self, sequences: list[Tensor]) -> dict[str, list[Tensor]]:
+        return {"outputs": sequences}
 
 
 class ProgressPredictor(RecordingEmbedder):
@@ -33,7 +48,7 @@ class ProgressPredictor(RecordingEmbedder):
 
     Args:
         model: a network in evaluation mode, on `device`.
-        readout: how progress is read from its embedding.
+        readout: how progress is read from its embedding; a `ProgressModel` gives a whole answer.
         feature_width, rank, standardization, skip_rate, device: see `RecordingEmbedder`. A frame that the network
             doesn't see has the progress of the last one seen.
 
@@ -45,7 +60,7 @@ class ProgressPredictor(RecordingEmbedder):
     def __init__(
         self,
         model: nn.Module,
-        readout: Readout,
+        readout: Readout | ProgressModel,
         feature_width: int,
         rank: int = FEATURE_RANK,
         standardization: Mapping[str, Tensor] | None = None,
@@ -54,13 +69,14 @@ class ProgressPredictor(RecordingEmbedder):
     ):
         super().__init__(model, feature_width, rank, standardization, skip_rate, device)
         self.readout = readout
+        self.embedder: RecordingEmbedder = self  # makes the embedding that is returned beside progress
 
     @classmethod
     def from_checkpoint(
         cls,
         path: str | Path,
         task: str | None = None,
-        readout: str = "path",
+        readout: str = AUTO,
         device: torch.device | str = "cpu",
         training_videos: Mapping[str, TrainingVideos] | None = None,
         checkpoint: Mapping[str, Any] | None = None,
@@ -69,10 +85,12 @@ class ProgressPredictor(RecordingEmbedder):
 
         Args:
             path: the checkpoint. Read-outs that compare with training videos need
-                `<stem>.train_embeddings.pt` beside it, and so does 'path' where the checkpoint holds no normalisers.
+                `<stem>.train_embeddings.pt` beside it, and so does 'path' where the checkpoint holds no normalisers;
+                'auto' needs `<stem>.progress.pt`, which the end of the training writes.
             task: one of the training tasks. None: the mean of the tasks' normalisers, or the training videos
                 of all tasks.
-            readout: one of `utils.registry.READOUTS`: 'path', 'neighbours' or 'alignment'.
+            readout: 'auto', or one of `utils.registry.READOUTS`: 'path', 'neighbours' or 'alignment'. Where nothing has
+                been fitted, 'auto' is 'path', with a warning.
             device: where to compute.
             training_videos: by task, instead of those beside the checkpoint.
             checkpoint: its content, where it has been read already.
@@ -82,11 +100,58 @@ class ProgressPredictor(RecordingEmbedder):
             CheckpointError: it can't be read, or lacks what the read-out needs.
             DataError: an unknown task or read-out.
         """
-        if readout not in READOUTS:
-            raise DataError(f"the read-out is {shown(readout)}; expected one of {', '.join(READOUTS)}")
+        if readout not in (AUTO, *READOUTS):
+            raise DataError(f"the read-out is {shown(readout)}; expected one of {', '.join((AUTO, *READOUTS))}")
         checkpoint = load_checkpoint(path) if checkpoint is None else checkpoint
+        if readout == AUTO:
+            models = load_for_checkpoint(path, checkpoint)
+            if models is not None and (task is not None or len(models) == 1):
+                return cls.with_model(checkpoint, chosen_model(models, task, progress_path(path)), device)
+            _say_why_path(path, models)
+            readout = "path"
         model, *rest = settings_of_checkpoint(checkpoint, device)
         return cls(model, _make_readout(path, checkpoint, task, readout, training_videos), *rest)
+
+    @classmethod
+    def with_model(
+        cls, checkpoint: Mapping[str, Any], progress_model: ProgressModel, device: torch.device | str = "cpu"
+    ) -> ProgressPredictor:
+        """A predictor that answers by a progress model.
+
+        Args:
+            checkpoint: the content of the checkpoint that the model was fitted for.
+            progress_model: of one task.
+            device: where to compute.
+        """
+        network, *rest = settings_of_checkpoint(checkpoint, device)
+        reads_embedding = progress_model.input == EMBEDDING
+        predictor = cls(network if reads_embedding else FeaturesAsTheyAre(), progress_model, *rest)
+        predictor.embedder = predictor if reads_embedding else RecordingEmbedder(network, *rest)
+        return predictor
+
+    @classmethod
+    def of_features(cls, progress_model: ProgressModel, skip_rate: int = 1) -> ProgressPredictor:
+        """A predictor that needs no network: its model reads the features, every skip_rate-th frame."""
+        return cls(FeaturesAsTheyAre(), progress_model, progress_model.width, skip_rate=skip_rate)
+
+    @property
+    def gives_answers(self) -> bool:
+        """Whether there is more than progress: see `predict_answers`."""
+        return isinstance(self.readout, ProgressModel)
+
+    def predict_answers(self, features: np.ndarray | Tensor) -> ProgressAnswers:
+        """Progress of a whole recording with its interval, the step, what remains, and whether to believe it.
+
+        Args:
+            features: as for `predict`.
+
+        Raises:
+            DataError: as for `predict`; or the read-out gives progress alone.
+        """
+        if not isinstance(self.readout, ProgressModel):
+            raise DataError("this read-out gives progress alone; the read-out 'auto' gives more")
+        rows = self.readout.start().update(self.embed_recording(features))
+        return self.readout.answers(np.repeat(rows, self.skip_rate)[: len(features)])
 
     def predict(self, features: np.ndarray | Tensor) -> np.ndarray:
         """Progress of a whole recording.
@@ -113,7 +178,10 @@ class ProgressPredictor(RecordingEmbedder):
         """
         embedding = self.embed_recording(features)
         number = len(features)
-        progress = np.repeat(run_readout(self.readout, embedding), self.skip_rate)[:number]
+        found = self.readout.start().update(embedding)
+        progress = np.repeat(found["progress"] if self.gives_answers else found, self.skip_rate)[:number]
+        if self.embedder is not self:
+            embedding = self.embedder.embed_recording(features)
         return progress, np.repeat(embedding.numpy(), self.skip_rate, axis=0)[:number]
 
     def stream(self) -> ProgressStream:
@@ -128,6 +196,20 @@ class ProgressPredictor(RecordingEmbedder):
                 "'interleaved', as of checkpoints of the original code) reads the whole video for every frame"
             )
         return ProgressStream(self)
+
+
+def _say_why_path(path: str | Path, models: Mapping[str, ProgressModel] | None) -> None:
+    """Says why a checkpoint's progress is read by path length, though another way was chosen or could be."""
+    if models is None:
+        logger.warning(
+            "%s does not exist, so that progress is read from the path length of the embedding; "
+            "python -m utils.prediction.fit_progress --checkpoint %s chooses a better way", progress_path(path), path,
+        )  # fmt: skip
+    else:
+        logger.warning(
+            "without --task, progress is read from the path length of the embedding, as of any of the tasks %s",
+            ", ".join(sorted(models)),
+        )
 
 
 def _make_readout(

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from utils.errors import DataError
-from utils.readouts.protocol import Readout
+from utils.progress.model import ProgressAnswers, ProgressModel
 
 
 class FrameReader(Protocol):
     """What a stream needs of the predictor that made it; see `utils.prediction.predictor.ProgressPredictor`."""
 
     model: nn.Module
-    readout: Readout
+    readout: Any  # a `Readout`, or a progress model, whose states give structured rows
     rank: int
     skip_rate: int
     frames_ahead: int | float
@@ -48,10 +48,36 @@ class ProgressStream:
         self._window: Tensor | None = None
         self._window_first = 0  # number of the window's first frame
         self._read = 0  # frames that the read-out has seen
-        self._last = 0.0  # progress at the last of them
+        self._nothing = self._state.update(np.zeros((0, 1)))  # no row, of the type of those that the read-out gives
+        self._last = self._nothing  # what was read at the last of them
         self._finished = False
 
     def update(self, frames: np.ndarray | Tensor) -> np.ndarray:
+        """Takes the next frames and gives progress; see `update_rows`.
+
+        Returns:
+            (m,) float64, progress of the frames from `frames_given` on that are determined now; with a causal
+            network those just given, otherwise `frames_ahead` earlier.
+        """
+        return _progress(self.update_rows(frames))
+
+    def update_answers(self, frames: np.ndarray | Tensor) -> ProgressAnswers:
+        """Takes the next frames and gives whole answers (m,); see `update_rows`.
+
+        Raises:
+            DataError: as `update_rows`; or the read-out gives progress alone.
+        """
+        return self._answers(self.update_rows(frames))
+
+    def finish(self) -> np.ndarray:
+        """Ends the recording: progress of the frames that were still waiting; see `finish_rows`."""
+        return _progress(self.finish_rows())
+
+    def finish_answers(self) -> ProgressAnswers:
+        """Ends the recording: whole answers at the frames that were still waiting; see `finish_rows`."""
+        return self._answers(self.finish_rows())
+
+    def update_rows(self, frames: np.ndarray | Tensor) -> np.ndarray:
         """Takes the next frames.
 
         A refused call changes nothing: the stream may be fed on.
@@ -60,8 +86,7 @@ class ProgressStream:
             frames: one frame, (D,) or (channels, height, width), or a chunk of n >= 0 of them.
 
         Returns:
-            (m,) float64, progress of the frames from `frames_given` on that are determined now; with a causal
-            network those just given, otherwise `frames_ahead` earlier.
+            (m,) what the read-out gives of the frames from `frames_given` on that are determined now.
 
         Raises:
             DataError: another shape than the network reads, a value that isn't finite, or the stream is
@@ -80,8 +105,8 @@ class ProgressStream:
         self.frames_received += len(chunk)
         return self._spread(progress)
 
-    def finish(self) -> np.ndarray:
-        """Ends the recording: progress of the frames that were still waiting for later ones, (m,) float64.
+    def finish_rows(self) -> np.ndarray:
+        """Ends the recording: what is read of the frames that were still waiting for later ones, (m,).
 
         What lies after the last frame is what the encoder pads a whole video with, as in `predict`.
 
@@ -98,7 +123,7 @@ class ProgressStream:
 
     def _advance(self, window: Tensor, determined: int) -> np.ndarray:
         """Reads out the frames below `determined` that aren't yet, and forgets what no later one needs."""
-        first, progress = self._window_first, np.zeros(0)
+        first, progress = self._window_first, self._nothing
         if determined > self._read:
             # The window begins frames_behind before the first new frame, or at the recording's own start,
             # so that the padding at its start reaches no new frame that it wouldn't in the whole recording.
@@ -111,11 +136,22 @@ class ProgressStream:
         return progress
 
     def _spread(self, progress: np.ndarray) -> np.ndarray:
-        """From the frames that the network sees to those of the recording, each with the last one's."""
+        """From the frames that the network sees to those of the recording, each with what was read of the last one."""
         skip_rate = self._predictor.skip_rate
         until = min(self.frames_received, self._read * skip_rate)
-        known = np.concatenate([[self._last], progress])  # from frame read - len(progress) - 1 on
+        known = np.concatenate([self._last, progress])  # up to frame read - 1
         frames = np.arange(self.frames_given, until) // skip_rate
-        result = known[frames - (self._read - len(progress) - 1)]
-        self.frames_given, self._last = until, float(known[-1])
+        result = known[frames - (self._read - len(known))]
+        self.frames_given, self._last = until, known[-1:].copy()
         return result
+
+    def _answers(self, rows: np.ndarray) -> ProgressAnswers:
+        readout = self._predictor.readout
+        if not isinstance(readout, ProgressModel):
+            raise DataError("this read-out gives progress alone; the read-out 'auto' gives more")
+        return readout.answers(rows)
+
+
+def _progress(rows: np.ndarray) -> np.ndarray:
+    """Progress alone of rows of either kind."""
+    return rows if rows.dtype.names is None else rows["progress"]

@@ -253,6 +253,7 @@ def fit_progress(
     input: str = "features",
     names: Sequence[str] | None = None,
     found: OutOfFold | None = None,
+    name: str = "",
 ) -> ProgressModel:
     """Chooses a read-out by cross-validation and fits it to all recordings.
 
@@ -263,12 +264,13 @@ def fit_progress(
         input: what the frames are, 'features' or 'embedding'.
         names: the read-outs to choose from; all if it is None.
         found: their cross-validation, if it has been made.
+        name: the read-out, if it has been chosen in another way; '' chooses the best.
 
     Raises:
         DataError: there are too few recordings.
     """
     found = cross_validate(recordings, seed, names) if found is None else found
-    name = found.best()
+    name = name or found.best()
     scale = scale_of(recordings)
     curves, truth = found.quantiles[name], [recording.progress for recording in recordings]
     chunks = [scale.start().update(recording.frames) for recording in recordings]
