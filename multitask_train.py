@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
         if checkpoint is not None:
             training.resume(checkpoint)
         training.run_to_the_end()
-        if processes.is_main and config.FIT_PROGRESS:
+        if processes.is_main:
             fit_progress_of_run(run, data, config.to_dict(), device)
     logger.info("evaluate with: python eval.py --folder %s --checkpoint best_model_combined.pt", run)
     return 0

@@ -24,6 +24,7 @@ SMALL = (
     "--config.ARCHITECTURE.head_layers=(16, 16)", "--config.ARCHITECTURE.attn_layers=(16, 16)",
     "--config.ARCHITECTURE.drop_layers=(16, 16)", "--config.GTCC_PARAMS.n_components=4",
     "--config.GTCC_PARAMS.anchors_per_video=6",
+    "--config.FIT_PROGRESS=False",  # takes longer than the training; tests/test_fit_progress.py turns it on
 )
 
 

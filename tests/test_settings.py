@@ -34,6 +34,8 @@ from tests.tiny_training import (
 from utils.ckpt_save import load_checkpoint
 from utils.data.dataset import load_data
 from utils.errors import ConfigError, TrainingDiverged
+from utils.prediction.progress_files import fit_progress_of_run
+from utils.progress.files import load_models
 from utils.training.reproducibility import choose_device
 
 
@@ -116,6 +118,16 @@ def steps_before_giving_up(config: Settings, folder: Path) -> Any:
     return load_checkpoint(last)["training_state"]["bad_steps"]
 
 
+def progress_models(config: Settings, folder: Path) -> Any:
+    """The progress models of a run, by their files, and the frame rate that each answers by."""
+    run = train(config, folder)
+    fit_progress_of_run(run, load_data(config.to_dict()), config.to_dict())
+    return [
+        (path.name, [model.frame_rate for model in load_models(path)[0].values()])
+        for path in sorted(run.rglob("*.progress.pt"))
+    ]
+
+
 @dataclass(frozen=True)
 class Change:
     """A setting's other value, what it must change, and the settings under which it counts at all."""
@@ -147,6 +159,7 @@ CHANGES: dict[str, Change] = {
     "BACKGROUND_LABELS": Change(("SIL", "cut"), recordings),
     "ANNOTATION_SCALING": Change("proportional", recordings),
     "SKIP_RATE": Change(2, recordings),
+    "FRAME_RATE": Change(5.0, progress_models, {"FIT_PROGRESS": True}),
     "MAX_FRAMES": Change(8, recordings),
     "STANDARDIZE": Change(True, recordings),
     "TRAIN_SPLIT": Change((0.34, 0.5), recordings),
@@ -161,6 +174,7 @@ CHANGES: dict[str, Change] = {
     "MAX_BAD_STEPS": Change(3, steps_before_giving_up, {"MAX_BAD_STEPS": 2}),
     "CKPT_EVERY": Change(2, files),
     "TENSORBOARD": Change(True, folders),
+    "FIT_PROGRESS": Change(True, progress_models),
     "OUTPUT_DIMENSIONALITY": Change(7),
     "CAUSAL": Change(True),
     "BASEARCH.ARCHITECTURE": Change("naive"),

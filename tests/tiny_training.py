@@ -40,6 +40,7 @@ SMALL = {
     "BASEARCH.Resnet50_ARCH.fc_layers": (6,), "ARCHITECTURE.num_heads": 2, "ARCHITECTURE.head_layers": (6,),
     "ARCHITECTURE.attn_layers": (6,), "ARCHITECTURE.drop_layers": (6,), "GTCC_PARAMS.n_components": 4,
     "GTCC_PARAMS.anchors_per_video": 6, **only("tcc"),
+    "FIT_PROGRESS": False,  # takes longer than the training; tests/test_fit_progress.py turns it on
 }  # fmt: skip
 
 

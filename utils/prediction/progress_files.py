@@ -18,6 +18,7 @@ from utils.data.dataset import VideoData, VideoDataset
 from utils.data.features import FEATURE_RANK
 from utils.data.preparation import training_annotation_digest
 from utils.errors import CheckpointError, DataError, first_line, nearest_name, shown
+from utils.files import write_text
 from utils.prediction.embedding import TRAINED, embed_videos
 from utils.prediction.training_embeddings import fingerprint_of_training
 from utils.progress.candidates import fit_candidates
@@ -25,7 +26,7 @@ from utils.progress.cross_validation import FEWEST_RECORDINGS, NAIVE, OutOfFold,
 from utils.progress.files import load_models, save_models
 from utils.progress.model import ProgressModel, fit_progress
 from utils.progress.of_embedding import choose_embedding
-from utils.progress.report import judge_on, report_text
+from utils.progress.report import judge_on, report_text, sentences
 from utils.readouts.recording import LabelledRecording
 from utils.registry import reads_maps
 
@@ -131,9 +132,10 @@ def fit_progress_of_run(
 ) -> None:
     """Chooses how progress is read by the best checkpoints of a run that has ended, and says what was found.
 
+    Without the setting FIT_PROGRESS, nothing is done.
     A checkpoint whose models are those that would be made now keeps them, so that a resumed run does nothing twice.
     """
-    if len(data.train) + len(data.val) < FEWEST_RECORDINGS:
+    if not config["FIT_PROGRESS"] or len(data.train) + len(data.val) < FEWEST_RECORDINGS:
         return
     features = None
     for kind in CHECKPOINT_TYPES:
@@ -147,8 +149,12 @@ def fit_progress_of_run(
         if features is None and not reads_maps(config):
             features = fit_to_features(data, config["SEED"], config["FRAME_RATE"] or None)
         models = fit_for_checkpoint(path, checkpoint, data, device, features)
+        texts = {task: report_text(task, model) for task, model in models.items()}
+        write_text(path.with_name(f"{path.stem}.progress.txt"), "\n\n".join(texts.values()) + "\n")
         for task, model in models.items():
-            logger.info("%s, how progress is read:\n%s", path.stem, report_text(task, model))
+            # The features say the same of each checkpoint: their table is shown once.
+            text = texts[task] if kind == CHECKPOINT_TYPES[0] else "\n".join(sentences(task, model)[1:])
+            logger.info("%s, task %r, how progress is read:\n%s", path.stem, task, text)
 
 
 def _embedded(
