@@ -35,7 +35,7 @@ from utils.prediction.training_embeddings import TrainingVideos, keep_training_e
 logger = logging.getLogger(__name__)
 
 # Raised with every change of a metric, a baseline or an interval that changes figures: stored ones are then made again.
-METRICS_VERSION = 2
+METRICS_VERSION = 3
 NOT_KNOWN = "not known"  # of frames_ahead, in metrics.json
 
 
@@ -55,6 +55,8 @@ class EvaluationRequest:
         published: whether to measure what is as published programs define it, too.
         videos: handles of videos to draw besides.
         formats: of the pictures: png, pdf, svg; a PNG is always written.
+        competitors: whether to evaluate the raw features and the untrained networks, too: they are seven eighths of
+            the work.
     """
 
     split: str = "test"
@@ -68,6 +70,7 @@ class EvaluationRequest:
     published: bool = False
     videos: tuple[str, ...] = ()
     formats: tuple[str, ...] = ("png",)
+    competitors: bool = True
 
     @property
     def draws(self) -> bool:
@@ -82,16 +85,17 @@ class EvaluationRequest:
         """What decides the figures, as plain values."""
         places = {"dataset_path": self.dataset_path, "features_folder": self.features_folder}
         chosen = {"split": self.split, "tasks": list(self.tasks), **places}
-        return {**chosen, "classify": self.classify, "published": self.published}
+        return {**chosen, "classify": self.classify, "published": self.published, "competitors": self.competitors}
 
     def is_answered_by(self, description: Any) -> bool:
         """Whether figures made for a request of this description answer this one too: they may hold more besides."""
-        own = self.as_description()
-        return description in [
-            {**own, "classify": classify, "published": published}
-            for classify in {self.classify, True}
-            for published in {self.published, True}
-        ]
+        if not isinstance(description, Mapping):
+            return False
+        asked = self.as_description()
+        described = {"competitors": True, **description}  # there was no choice at first
+        return set(described) == set(asked) and all(
+            described[key] == value or (value is False and described[key] is True) for key, value in asked.items()
+        )
 
     def wants(self, metric: Metric) -> bool:
         """Whether figures of a metric are asked for."""
@@ -162,7 +166,8 @@ def evaluate_checkpoint(
     check_names(request.videos, (v.handle for v in getattr(data, request.split).videos if v.task in tasks))
     device = torch.device(request.device)
     networks = {TRAINED: load_model(checkpoint, device)}
-    networks |= {name: untrained_network(checkpoint, k).to(device) for k, name in enumerate(UNTRAINED_NETWORKS)}
+    if request.competitors:
+        networks |= {name: untrained_network(checkpoint, k).to(device) for k, name in enumerate(UNTRAINED_NETWORKS)}
     seen = networks[TRAINED].frames_ahead
     # In frames of the recording, of which the network sees every SKIP_RATE-th.
     frames_ahead = seen * int(config.get("SKIP_RATE") or 1) if seen else 0
@@ -170,10 +175,13 @@ def evaluate_checkpoint(
     padded = tuple(n if np.isfinite(n) else 0 for n in (networks[TRAINED].frames_behind, seen))
 
     def embed(task: str) -> list[list[EmbeddedVideo]]:
-        return [
-            embed_videos(networks, part, part.of_task(task), device, f"embedding {task}, {split}", with_raw=True)
+        parts = [
+            embed_videos(networks, part, part.of_task(task), device, f"embedding {task}, {split}", request.competitors)
             for split, part in (("train", data.train), (request.split, getattr(data, request.split)))
         ]
+        if request.competitors:
+            return parts
+        return [[replace(video, paths={TRAINED: video.paths[TRAINED]}) for video in videos] for videos in parts]
 
     def keep(embedded: Mapping[str, TrainingVideos]) -> None:
         networks.clear()

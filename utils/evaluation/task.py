@@ -86,7 +86,7 @@ def evaluate_task_with_curves(
     measured += measure_retrieval(test, metrics)
     if published:
         measured += measure_as_published(train, test, metrics)
-    if RAW not in test[0].embeddings:
+    if RAW in test[0].paths and RAW not in test[0].embeddings:
         measured = [
             replace(found, notes=(*found.notes, RAW_ARE_MAPS))
             if found.variant == TRAINED and not found.metric.needs.is_progress else found
