@@ -15,6 +15,7 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
@@ -80,25 +81,51 @@ def train(experiment: str, loss: str, progress: str, seed: int, options: argpars
     return max((Path(options.output) / name).glob("run-*"))
 
 
-def evaluate(run: Path, kind: str, split: str) -> list[Result]:
-    """The figures of a run's checkpoint: those on disk, if an evaluation would give them now."""
-    path = run / "ckpt" / f"best_model_{kind}.pt"
-    request = EvaluationRequest(split=split, classify=split == "test", figures=0)
-    folder = evaluation_folder(path, split)
-    fingerprint = fingerprints_of_figures([path], request)[path]
-    return stored_results(path, request, folder, fingerprint) or evaluate_checkpoint(path, request, folder)
+def evaluate(paths: Sequence[Path], split: str, competitors: bool) -> dict[Path, list[Result]]:
+    """The figures of checkpoints: those on disk, if an evaluation would give them now. One evaluation is enough for two
+    checkpoints of the same weights, as the two best ones of a run often are."""
+    request = EvaluationRequest(split=split, classify=split == "test", figures=0, competitors=competitors)
+    found: dict[Path, list[Result]] = {}
+    same: dict[str, list[Result]] = {}
+    fingerprints = fingerprints_of_figures(paths, request)
+    for path in tqdm(paths, desc=f"evaluating, {split}", disable=None):
+        key, folder = repr(fingerprints[path]), evaluation_folder(path, split)
+        if key not in same:
+            stored = stored_results(path, request, folder, fingerprints[path])
+            same[key] = stored or evaluate_checkpoint(path, request, folder)
+        found[path] = same[key]
+    return found
 
 
 def evaluate_settings(experiment: str, options: argparse.Namespace) -> dict[Setting, Seeds]:
-    """Every setting of an experiment, trained and evaluated."""
-    found = {}
-    combinations = [(loss, progress) for loss in options.losses for progress in options.progress]
-    for loss, progress in tqdm(combinations, desc=experiment, disable=None):
-        runs = [train(experiment, loss, progress, seed, options) for seed in options.seeds]
-        for kind in CHECKPOINTS:
-            by_split = ([evaluate(run, kind, split) for run in runs] for split in ("val", "test"))
-            found[Setting(loss, progress, kind)] = Seeds(*by_split)
-    return found
+    """Every setting of an experiment, trained and evaluated.
+
+    Validation only chooses between trained networks. Raw features and untrained networks depend on nothing but the data
+    and the seed, so that they are evaluated with the first setting of each seed, and hold for all.
+    """
+    settings = list(product(options.losses, options.progress))
+    runs = {
+        (*setting, seed): train(experiment, *setting, seed, options)
+        for seed, setting in tqdm(list(product(options.seeds, settings)), desc=experiment, disable=None)
+    }
+    paths = {(*run, kind): runs[run] / "ckpt" / f"best_model_{kind}.pt" for run in runs for kind in CHECKPOINTS}
+    firsts = {seed: next(path for (*_, own, _), path in paths.items() if own == seed) for seed in options.seeds}
+    with_competitors = evaluate(list(firsts.values()), "test", competitors=True)
+    own = {split: evaluate(list(paths.values()), split, competitors=False) for split in ("val", "test")}
+
+    def of_seed(split: str, loss: str, progress: str, seed: int, kind: str) -> list[Result]:
+        trained = own[split][paths[loss, progress, seed, kind]]
+        if split == "val":
+            return trained
+        others = [r for r in with_competitors[firsts[seed]] if VARIANTS[r.variant].kind in (Kind.RAW, Kind.UNTRAINED)]
+        return [r for r in trained if VARIANTS[r.variant].kind not in (Kind.RAW, Kind.UNTRAINED)] + others
+
+    return {
+        Setting(loss, progress, kind): Seeds(
+            *([of_seed(split, loss, progress, seed, kind) for seed in options.seeds] for split in ("val", "test"))
+        )
+        for (loss, progress), kind in product(settings, CHECKPOINTS)
+    }
 
 
 def figure(results: Sequence[Result], metric: Metric, variant: str) -> float | None:

@@ -45,6 +45,7 @@ from utils.evaluation.results import (
 )
 from utils.evaluation.tables import results_table
 from utils.evaluation.task import evaluate_task, evaluate_task_with_curves
+from utils.evaluation.variants import VARIANTS, Kind
 from utils.metrics.table import METRICS, Needs
 from utils.prediction.embedding import RAW, TRAINED, UNTRAINED, embed_videos
 from utils.tensorops import get_trueprogress
@@ -589,6 +590,17 @@ class TestEvaluateCheckpoint:
         assert not list(tmp_path.glob("*.png"))
         assert not list(tmp_path.glob("PC*"))
 
+    def test_without_competitors_the_trained_network_has_the_same_figures(self, checkpoint, tmp_path):
+        whole = evaluate_checkpoint(checkpoint, EvaluationRequest(figures=0), tmp_path / "whole")
+        alone = evaluate_checkpoint(checkpoint, EvaluationRequest(figures=0, competitors=False), tmp_path / "alone")
+        kinds = {VARIANTS[result.variant].kind for result in alone}
+        assert kinds == {Kind.TRAINED, Kind.NAIVE}
+        expected = {(r.task, r.metric, r.variant): r for r in whole if VARIANTS[r.variant].kind in kinds}
+        found = {(r.task, r.metric, r.variant): r for r in alone}
+        assert found.keys() == expected.keys()
+        for key, result in found.items():
+            assert replace(result, differences=()) == replace(expected[key], differences=())
+
     def test_data_of_another_width_is_refused(self, checkpoint, data_root, tmp_path):
         shutil.copytree(data_root / "synthetic", tmp_path / "synthetic")
         for file in (tmp_path / "synthetic" / "features").glob("*.npy"):
@@ -602,3 +614,14 @@ def test_a_request_says_what_decides_the_figures():
         EvaluationRequest().as_description() == EvaluationRequest(figures=0, device="cuda").as_description()
     )
     assert EvaluationRequest().as_description() != EvaluationRequest(split="val").as_description()
+
+
+def test_figures_of_more_answer_a_request_for_less_and_not_the_other_way_round():
+    more, less = EvaluationRequest(), EvaluationRequest(classify=False, competitors=False)
+    assert less.is_answered_by(more.as_description())
+    assert not more.is_answered_by(less.as_description())
+    assert not less.is_answered_by(EvaluationRequest("val").as_description())
+    assert less.is_answered_by(less.as_description())
+    first_files = {key: value for key, value in more.as_description().items() if key != "competitors"}
+    assert more.is_answered_by(first_files), "they had the competitors"
+    assert not more.is_answered_by(None)

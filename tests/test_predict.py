@@ -306,6 +306,7 @@ class TestStandardInput:
 
 def streaming_process(run):
     arguments = [sys.executable, ROOT / "predict.py", "--checkpoint", run / "ckpt" / "best_model_combined.pt", "-"]
+    arguments += ["--readout", "path"]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     return subprocess.Popen(arguments, **pipes, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, cwd=ROOT)
 

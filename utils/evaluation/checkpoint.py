@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +22,7 @@ from utils.checkpoints.fingerprint import Fingerprint, evaluated_data_digests
 from utils.ckpt_save import load_checkpoint, load_model
 from utils.data.data_settings import read_data_settings
 from utils.data.dataset import VideoData, load_data
-from utils.errors import DataError
+from utils.errors import CheckpointError, DataError
 from utils.evaluation.notes import OWN_TASKS_UNKNOWN, VALIDATION_CHOSE
 from utils.evaluation.pictures import DRAWN, check_names, draw_task, videos_to_draw
 from utils.evaluation.provenance import describe_run
@@ -30,12 +31,15 @@ from utils.evaluation.task import evaluate_task_with_curves
 from utils.files import LONGEST_PART, safe_name, write_json
 from utils.metrics.table import METRICS, Metric, Needs
 from utils.prediction.embedding import RAW, TRAINED, UNTRAINED, UNTRAINED_NETWORKS, EmbeddedVideo, embed_videos
+from utils.prediction.progress_files import load_for_checkpoint, progress_path
 from utils.prediction.training_embeddings import TrainingVideos, keep_training_embeddings
+from utils.progress.model import ProgressModel
 
 logger = logging.getLogger(__name__)
 
 # Raised with every change of a metric, a baseline or an interval that changes figures: stored ones are then made again.
-METRICS_VERSION = 2
+METRICS_VERSION = 3
+PROGRESS_MODELS = "progress models"
 NOT_KNOWN = "not known"  # of frames_ahead, in metrics.json
 
 
@@ -55,6 +59,8 @@ class EvaluationRequest:
         published: whether to measure what is as published programs define it, too.
         videos: handles of videos to draw besides.
         formats: of the pictures: png, pdf, svg; a PNG is always written.
+        competitors: whether to evaluate the raw features and the untrained networks, too: they are seven eighths of
+            the work.
     """
 
     split: str = "test"
@@ -68,6 +74,7 @@ class EvaluationRequest:
     published: bool = False
     videos: tuple[str, ...] = ()
     formats: tuple[str, ...] = ("png",)
+    competitors: bool = True
 
     @property
     def draws(self) -> bool:
@@ -82,16 +89,17 @@ class EvaluationRequest:
         """What decides the figures, as plain values."""
         places = {"dataset_path": self.dataset_path, "features_folder": self.features_folder}
         chosen = {"split": self.split, "tasks": list(self.tasks), **places}
-        return {**chosen, "classify": self.classify, "published": self.published}
+        return {**chosen, "classify": self.classify, "published": self.published, "competitors": self.competitors}
 
     def is_answered_by(self, description: Any) -> bool:
         """Whether figures made for a request of this description answer this one too: they may hold more besides."""
-        own = self.as_description()
-        return description in [
-            {**own, "classify": classify, "published": published}
-            for classify in {self.classify, True}
-            for published in {self.published, True}
-        ]
+        if not isinstance(description, Mapping):
+            return False
+        asked = self.as_description()
+        described = {"competitors": True, **description}  # there was no choice at first
+        return set(described) == set(asked) and all(
+            described[key] == value or (value is False and described[key] is True) for key, value in asked.items()
+        )
 
     def wants(self, metric: Metric) -> bool:
         """Whether figures of a metric are asked for."""
@@ -162,7 +170,8 @@ def evaluate_checkpoint(
     check_names(request.videos, (v.handle for v in getattr(data, request.split).videos if v.task in tasks))
     device = torch.device(request.device)
     networks = {TRAINED: load_model(checkpoint, device)}
-    networks |= {name: untrained_network(checkpoint, k).to(device) for k, name in enumerate(UNTRAINED_NETWORKS)}
+    if request.competitors:
+        networks |= {name: untrained_network(checkpoint, k).to(device) for k, name in enumerate(UNTRAINED_NETWORKS)}
     seen = networks[TRAINED].frames_ahead
     # In frames of the recording, of which the network sees every SKIP_RATE-th.
     frames_ahead = seen * int(config.get("SKIP_RATE") or 1) if seen else 0
@@ -170,10 +179,13 @@ def evaluate_checkpoint(
     padded = tuple(n if np.isfinite(n) else 0 for n in (networks[TRAINED].frames_behind, seen))
 
     def embed(task: str) -> list[list[EmbeddedVideo]]:
-        return [
-            embed_videos(networks, part, part.of_task(task), device, f"embedding {task}, {split}", with_raw=True)
+        parts = [
+            embed_videos(networks, part, part.of_task(task), device, f"embedding {task}, {split}", request.competitors)
             for split, part in (("train", data.train), (request.split, getattr(data, request.split)))
         ]
+        if request.competitors:
+            return parts
+        return [[replace(video, paths={TRAINED: video.paths[TRAINED]}) for video in videos] for videos in parts]
 
     def keep(embedded: Mapping[str, TrainingVideos]) -> None:
         networks.clear()
@@ -182,13 +194,30 @@ def evaluate_checkpoint(
 
     description = {
         "checkpoint": path.name,
-        "fingerprint": _fingerprint(checkpoint, config, data, request, metrics).as_description(),
+        "fingerprint": _fingerprint(path, checkpoint, config, data, request, metrics).as_description(),
         "epoch": checkpoint["epoch"],
         "data_set": config["DATASET_NAME"],
         "skipped_tasks": data.skipped_tasks,
         "run": describe_run(checkpoint, path, data, date or datetime.now()),
     }
-    return evaluate_embedded(folder, tasks, embed, request, description, frames_ahead, metrics, keep, padded)
+    models = _progress_models(path, checkpoint, request)
+    return evaluate_embedded(folder, tasks, embed, request, description, frames_ahead, metrics, keep, padded, models)
+
+
+def _progress_models(
+    path: Path, checkpoint: Mapping[str, Any], request: EvaluationRequest
+) -> dict[str, ProgressModel]:
+    """How the checkpoint's progress is read, by task, as cross-validation chose; none where nothing was fitted.
+
+    The validation recordings chose it, so that its figures on them would say nothing.
+    """
+    if request.split != "test" or not request.competitors:
+        return {}
+    try:
+        return load_for_checkpoint(path, checkpoint) or {}
+    except CheckpointError as error:
+        logger.warning("no row of the chosen read-out: %s", error)
+        return {}
 
 
 def evaluate_embedded(
@@ -201,6 +230,7 @@ def evaluate_embedded(
     metrics: Mapping[str, Metric] = METRICS,
     keep: Callable[[Mapping[str, TrainingVideos]], None] | None = None,
     padded: tuple[float, float] = (0, 0),
+    models: Mapping[str, ProgressModel] | None = None,
 ) -> list[Result]:
     """Measures embedded videos and writes the CSV files, `metrics.json` and the pictures.
 
@@ -215,6 +245,7 @@ def evaluate_embedded(
         keep: is given the training embeddings of all tasks, after the figures are written and before the pictures
             are drawn.
         padded: how many frames at the start and at the end of a video see what lies beyond.
+        models: how progress is read, by task, as cross-validation chose.
 
     Returns:
         The figures of every task, then those of the mean of tasks.
@@ -229,6 +260,7 @@ def evaluate_embedded(
             found, curves = evaluate_task_with_curves(
                 task, train, chosen, request.classify, frames_ahead, metrics=metrics,
                 kept=DRAWN if request.draws else (), published=request.published,
+                chosen=(models or {}).get(task),
             )  # fmt: skip
             results += found
             if request.draws:
@@ -336,15 +368,18 @@ def fingerprints_of_figures(paths: Sequence[Path], request: EvaluationRequest) -
         key = repr(read_data_settings(as_in_files))
         if key not in loaded:
             loaded[key] = load_data(as_in_files)
-        fingerprints[path] = _fingerprint(checkpoint, config, loaded[key], request, METRICS)
+        fingerprints[path] = _fingerprint(path, checkpoint, config, loaded[key], request, METRICS)
     return fingerprints
 
 
 def _fingerprint(
-    checkpoint: Mapping[str, Any], config: Mapping[str, Any], data: VideoData, request: EvaluationRequest,
+    path: Path, checkpoint: Mapping[str, Any], config: Mapping[str, Any], data: VideoData, request: EvaluationRequest,
     metrics: Mapping[str, Metric],
 ) -> Fingerprint:
-    return Fingerprint.of(checkpoint, config, evaluated_data_digests(data, request.split), version_of(metrics))
+    digests = evaluated_data_digests(data, request.split)
+    if request.split == "test" and (own := progress_path(path)).is_file():
+        digests[PROGRESS_MODELS] = hashlib.sha256(own.read_bytes()).hexdigest()
+    return Fingerprint.of(checkpoint, config, digests, version_of(metrics))
 
 
 def version_of(metrics: Mapping[str, Metric]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from utils.evaluation.measured import Measured
 from utils.evaluation.variants import VARIANTS, Kind
 from utils.metrics.intervals import Interval, interval_over_tasks, mean_interval
 from utils.metrics.table import Metric
+from utils.registry import AUTO
 
 BEATS, NOT_SHOWN, WORSE = "beats", "not shown to beat", "worse than"
 COMPETITORS = (Kind.NAIVE, Kind.RAW, Kind.UNTRAINED)
@@ -77,7 +78,9 @@ def differences_of(measured: Sequence[Measured]) -> dict[tuple[str, str], tuple[
             rival = VARIANTS.get(other.variant)
             if other.metric.name != own.metric.name or rival is None or rival.kind not in COMPETITORS:
                 continue
-            if rival.kind is not Kind.NAIVE and rival.readout != variant.readout:
+            # What was chosen may read anything: it is compared with the path, the plainest read-out.
+            compared = "" if variant.readout == AUTO else variant.readout
+            if rival.kind is not Kind.NAIVE and rival.readout != compared:
                 continue
             gap = own.minus(other)
             values = np.where(np.eye(len(gap.values), dtype=bool), np.nan, gap.values) if gap.values.ndim == 2 else (

@@ -23,8 +23,10 @@ from utils.evaluation.notes import KNOWS_THE_END, Note, NoteKind
 from utils.evaluation.variants import row_name
 from utils.evaluation.worker_threads import map_in_threads
 from utils.metrics.table import METRICS, Metric, Needs, metrics_that_need
-from utils.prediction.embedding import RAW, EmbeddedVideo
+from utils.prediction.embedding import RAW, TRAINED, EmbeddedVideo
+from utils.progress.model import FEATURES, ProgressModel
 from utils.readouts import READOUTS_OF_TRAINING_VIDEOS, Readout, make_training_readout, run_readout
+from utils.registry import AUTO
 
 # Predicted online progress of one video: by what it needs and by estimator, (T,) in [0, 1].
 Curves = dict[Needs, Mapping[str, np.ndarray]]
@@ -38,11 +40,12 @@ def measure_progress(
     readouts: Mapping[str, Mapping[str, Readout]] | None = None,
     metrics: Mapping[str, Metric] = METRICS,
     kept: Collection[str] = (),
+    chosen: ProgressModel | None = None,
 ) -> tuple[list[Measured], list[Curves]]:
     """The metrics of progress over the video and inside each action, online and offline, of every estimator.
 
     The rows of networks and raw features read their progress from the path; `readouts` of one, by its name and
-    theirs, add a row each. Inside actions, and offline, there is the path alone.
+    theirs, add a row each, and so does the `chosen` read-out. Inside actions, and offline, there is the path alone.
 
     Returns:
         What was measured, and the predicted online progress of each video by the estimators that `kept` names; none
@@ -50,7 +53,7 @@ def measure_progress(
     """
     readouts = readouts or {}
     estimates = {
-        Needs.VIDEO_ONLINE: online_video_estimates(task, test, statistics, readouts),
+        Needs.VIDEO_ONLINE: online_video_estimates(task, test, statistics, readouts, chosen),
         Needs.ACTION_ONLINE: (online_action_progress(video, statistics) for video in test),
         Needs.VIDEO_OFFLINE: map(offline_video_progress, test),
         Needs.ACTION_OFFLINE: map(offline_action_progress, test),
@@ -93,8 +96,12 @@ def online_video_estimates(
     test: Sequence[EmbeddedVideo],
     statistics: TaskStatistics,
     readouts: Mapping[str, Mapping[str, Readout]],
+    chosen: ProgressModel | None = None,
 ) -> Iterator[dict[str, np.ndarray]]:
-    """`online_video_progress` of each video, each network followed by its other read-outs: by name, (T,)."""
+    """`online_video_progress` of each video, each network followed by its other read-outs: by name, (T,).
+
+    The chosen read-out comes first, where the embedding that it reads is there.
+    """
     jobs = [
         (readout, video.embeddings[network].numpy())
         for video in test
@@ -106,6 +113,9 @@ def online_video_estimates(
         for video in tqdm(test, **progress):
             path_and_naive = online_video_progress(video, statistics)
             estimates = {}
+            read = None if chosen is None else video.embeddings.get(RAW if chosen.input == FEATURES else TRAINED)
+            if chosen is not None and read is not None:
+                estimates[AUTO] = chosen.predict(read).progress
             for network in video.embeddings:
                 estimates[network] = path_and_naive[network]
                 for readout in readouts.get(network, {}):

@@ -22,6 +22,7 @@ from utils.metrics import majority_class
 from utils.metrics.retrieval import nearest_of_others, shares_of_others
 from utils.metrics.table import METRICS, Metric, Needs, metrics_that_need
 from utils.prediction.embedding import RAW, TRAINED, EmbeddedVideo
+from utils.progress.model import ProgressModel
 
 RAW_ARE_MAPS = Note(NoteKind.RAW_ARE_MAPS, "no row for the raw features: they are maps, not vectors")
 # Of a video; they are spread evenly, and those next to each other have nearly the same neighbours.
@@ -53,6 +54,7 @@ def evaluate_task_with_curves(
     metrics: Mapping[str, Metric] = METRICS,
     kept: Collection[str] = (),
     published: bool = False,
+    chosen: ProgressModel | None = None,
 ) -> tuple[list[Result], list[Curves]]:
     """All figures of one task, and predicted online progress of its test videos.
 
@@ -67,6 +69,7 @@ def evaluate_task_with_curves(
         metrics: what to measure.
         kept: by which estimators to return the predicted online progress of each video.
         published: whether to measure what is as published programs define it, too: it takes long.
+        chosen: how the checkpoint's progress is read, as cross-validation chose; None if nothing was fitted.
 
     Returns:
         The figures, those of the trained network with their paired differences from the others; the untrained
@@ -78,7 +81,7 @@ def evaluate_task_with_curves(
     if not test:
         raise ValueError(f"task {task!r} has no video to evaluate")
     statistics, readouts = task_statistics(train), training_readouts(train)
-    measured, curves = measure_progress(task, statistics, test, frames_ahead, readouts, metrics, kept)
+    measured, curves = measure_progress(task, statistics, test, frames_ahead, readouts, metrics, kept, chosen)
     measured += measure_alignment(task, train, test, seed, metrics)
     measured += measure_progression(train, test, metrics)
     if classify:
@@ -86,7 +89,7 @@ def evaluate_task_with_curves(
     measured += measure_retrieval(test, metrics)
     if published:
         measured += measure_as_published(train, test, metrics)
-    if RAW not in test[0].embeddings:
+    if RAW in test[0].paths and RAW not in test[0].embeddings:
         measured = [
             replace(found, notes=(*found.notes, RAW_ARE_MAPS))
             if found.variant == TRAINED and not found.metric.needs.is_progress else found

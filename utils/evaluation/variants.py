@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from utils.prediction.embedding import RAW, TRAINED, UNTRAINED, UNTRAINED_NETWORKS
 from utils.readouts import READOUTS_OF_TRAINING_VIDEOS
+from utils.registry import AUTO
 
 CONSTANT, INDEX, CLOCK, SHARE_OF_TIME = "constant 0.5", "mean truth at index", "clock", "t / T"
 RANDOM_NEIGHBOURS, MOST_FREQUENT, CHANCE = "random neighbours", "most frequent action", "chance"
@@ -34,7 +35,7 @@ class Variant(NamedTuple):
         name: as it stands in tables and files.
         kind: see `Kind`.
         readout: what reads progress from the embedding, where it is compared with training videos; '' for the path,
-            and where a metric judges the embedding itself.
+            and where a metric judges the embedding itself. AUTO is what cross-validation chose for the checkpoint.
     """
 
     name: str
@@ -56,6 +57,7 @@ VARIANTS: Mapping[str, Variant] = MappingProxyType(
         variant.name: variant
         for variant in (
             *(Variant(row_name(source, r), kind, r) for (source, kind), r in product(_SOURCES, _READOUTS)),
+            Variant(AUTO, Kind.TRAINED, AUTO),
             *(
                 Variant(name, Kind.NAIVE)
                 for name in (CONSTANT, INDEX, CLOCK, SHARE_OF_TIME, RANDOM_NEIGHBOURS, MOST_FREQUENT, CHANCE)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from utils.metrics.least_columns import least_columns
+
 NUMBERS = (5, 10, 15)
 LONGEST_BLOCK = 1024
 MOST_CELLS = 1 << 22  # distances in memory at once
@@ -87,28 +89,30 @@ def nearest_of_others(
         return found
     # |a - b|^2 is expanded into inner products, which loses digits far from the origin.
     origin = sum(frames.sum(axis=0, dtype=np.float64) for frames in embeddings) / sum(map(len, labels))
-    embeddings = [frames - origin.astype(frames.dtype) for frames in embeddings]
-    squares = [np.square(frames).sum(axis=1) for frames in embeddings]
-    for recording, own in enumerate(labels):
-        others = [j for j, other in enumerate(labels) if j != recording and len(other)]
+    everything, all_labels = np.concatenate(embeddings), np.concatenate(labels)
+    everything -= origin.astype(everything.dtype)
+    # The query's own |a|^2 doesn't change the order, and |b|^2 is one more product, by 1.
+    columns = np.concatenate([-2 * everything.T, np.square(everything).sum(axis=1)[None]])
+    ends = np.cumsum([len(own) for own in labels])
+    for recording, (own, end) in enumerate(zip(labels, ends, strict=True)):
+        start = end - len(own)
+        others = len(everything) - len(own)
         if not len(own) or not others:
             continue
-        block = max(1, min(LONGEST_BLOCK, MOST_CELLS // max(len(labels[j]) for j in others)))
-        asked = embeddings[recording]
+        asked = np.arange(len(own))
         if most_asked is not None and len(own) > most_asked:
-            chosen = np.arange(most_asked) * len(own) // most_asked
-            asked, own = asked[chosen], own[chosen]
-        found[recording] = np.empty((len(own), min(number, sum(len(labels[j]) for j in others))), dtype=bool)
-        for start in range(0, len(own), block):
-            frames = asked[start : start + block]
-            nearest = np.empty((len(frames), 0), dtype=frames.dtype), np.empty((len(frames), 0), dtype=np.int64)
-            for j in others:
-                distance = frames @ (-2 * embeddings[j]).T
-                distance += squares[j]  # the query's own |a|^2 doesn't change the order
-                nearest = _nearer(*nearest, distance, labels[j], number)
-            order = nearest[0].argsort(axis=1, kind="stable")
-            same = np.take_along_axis(nearest[1], order, axis=1) == own[start : start + block, None]
-            found[recording][start : start + block] = same
+            asked = np.arange(most_asked) * len(own) // most_asked
+        found[recording] = np.empty((len(asked), min(number, others)), dtype=bool)
+        block = max(1, min(LONGEST_BLOCK, MOST_CELLS // len(everything)))
+        for first in range(0, len(asked), block):
+            rows = asked[first : first + block]
+            frames = everything[start + rows]
+            distance = np.concatenate([frames, np.ones_like(frames[:, :1])], axis=1) @ columns
+            distance[:, start:end] = np.inf
+            nearest = least_columns(distance, found[recording].shape[1])
+            order = np.take_along_axis(distance, nearest, axis=1).argsort(axis=1, kind="stable")
+            same = all_labels[np.take_along_axis(nearest, order, axis=1)] == own[rows, None]
+            found[recording][first : first + block] = same
     return found
 
 
@@ -136,38 +140,6 @@ def shares_of_others(labels: Sequence[np.ndarray]) -> list[np.ndarray]:
         (other / total)[own, None] if (total := other.sum()) else np.empty((len(own), 0))
         for own, other in zip(labels, others, strict=True)
     ]
-
-
-def _nearer(
-    found: np.ndarray, found_label: np.ndarray, distance: np.ndarray, label: np.ndarray, number: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The nearest frames among those found so far and those of one more recording.
-
-    Args:
-        found, found_label: (B, at most number) distances and labels of the nearest frames so far, unordered.
-        distance: (B, T) to the frames of one more recording.
-        label: (T,) labels of this recording.
-        number: how many frames to keep.
-
-    Returns:
-        The new `found` and `found_label`.
-    """
-    if found.shape[1] < number:
-        more, more_label = distance, np.broadcast_to(label, distance.shape)
-    else:
-        # Few frames are nearer than the furthest so far. Searching for them is many times faster than sorting all.
-        row, column = np.nonzero(distance < found.max(axis=1, keepdims=True))
-        count = np.bincount(row, minlength=len(found))
-        place = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
-        more = np.full((len(found), count.max()), np.inf, dtype=distance.dtype)
-        more_label = np.full(more.shape, -1)
-        more[row, place], more_label[row, place] = distance[row, column], label[column]
-    found = np.concatenate([found, more], axis=1)
-    found_label = np.concatenate([found_label, more_label], axis=1)
-    if found.shape[1] > number:
-        kept = np.argpartition(found, number - 1, axis=1)[:, :number]
-        found, found_label = np.take_along_axis(found, kept, axis=1), np.take_along_axis(found_label, kept, axis=1)
-    return found, found_label
 
 
 def precision_among_nearest(same: np.ndarray, number: int) -> float:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg import get_lapack_funcs
 
 MOST_STEPS = {np.dtype(np.float64): 200, np.dtype(np.float32): 50}
 MOST_VALUES = 1 << 24  # values of all Hessians in memory at once
 SUFFICIENT_DECREASE = 1e-4
 LEAST_SHARE = 1e-10
-# Of the gradient's norm, as a share of that at w = 0.
+# Of the gradient's norm, as a share of that at w = 0: what is aimed at, and what is near enough.
+AIM = {np.dtype(np.float64): 1e-10, np.dtype(np.float32): 1e-6}
 PRECISION = {np.dtype(np.float64): 1e-10, np.dtype(np.float32): 1e-5}
+# The machines of every 16th frame are where those of every 4th frame start, and these where those of all frames do, as
+# long as there are some frames for each weight; and how near to the minimum they must be.
+THINNED = ((16, 1e-2), (4, 1e-3))
+FRAMES_OF_A_WEIGHT = 6
+# A Hessian is renewed if a step leaves more than this share of the gradient.
+SLOW = 0.25
 
 
 def fit_linear_machines(frames: np.ndarray, labels: np.ndarray, cost: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -19,7 +27,11 @@ def fit_linear_machines(frames: np.ndarray, labels: np.ndarray, cost: float = 1.
 
     with x_i the frame and a constant 1, whose weight (the intercept) is regularised like the others. The loss
     is quadratic as long as the set of frames with a positive hinge doesn't change, so Newton's method with a line
-    search reaches the minimum after a few steps. In each step only the change of the Hessian is computed.
+    search reaches the minimum after a few steps.
+
+    Frames that follow each other are nearly the same, so that every k-th frame, at k times the cost, has nearly the
+    same machines and Hessians. With both, few steps over all frames are left to do, and a Hessian over them is only
+    computed where that of fewer frames is too far off. Where the search begins doesn't change the minimum.
 
     Frames in single precision are solved in single precision, which takes half the time. If the result isn't near
     enough to the minimum, the problem is solved again in double precision.
@@ -39,68 +51,117 @@ def fit_linear_machines(frames: np.ndarray, labels: np.ndarray, cost: float = 1.
     inputs = np.concatenate([frames, np.ones((len(frames), 1), dtype=frames.dtype)], axis=1)
     classes = np.unique(labels)
     signs = np.where(labels[:, None] == classes, 1.0, -1.0).astype(inputs.dtype)
-    # At w = 0 every hinge is positive, so that all machines begin with the same Hessian.
-    hessian = np.eye(inputs.shape[1], dtype=inputs.dtype) + 2 * cost * inputs.T @ inputs
-    together = max(1, MOST_VALUES // hessian.size)
+    together = max(1, MOST_VALUES // inputs.shape[1] ** 2)
     weights = np.empty((inputs.shape[1], len(classes)), dtype=inputs.dtype)
     for first in range(0, len(classes), together):
         machines = slice(first, first + together)
-        weights[:, machines], near = _minimise(inputs, signs[:, machines], cost, hessian)
+        weights[:, machines], near = _fit(inputs, signs[:, machines], cost)
         if not near and inputs.dtype == np.float32:
             return fit_linear_machines(frames.astype(np.float64), labels, cost)
     return classes, weights
 
 
+def _fit(inputs: np.ndarray, signs: np.ndarray, cost: float) -> tuple[np.ndarray, bool]:
+    """The weights of k machines, (D + 1, k), and whether all are as near to the minimum as PRECISION demands."""
+    width, number = inputs.shape[1], signs.shape[1]
+    weights = np.zeros((width, number), dtype=inputs.dtype)
+    at_zero = 2 * cost * np.abs(signs.T @ inputs).max(axis=1)
+    hessians = None
+    thinned = [(k, aim) for k, aim in THINNED if len(inputs) // k >= FRAMES_OF_A_WEIGHT * width]
+    for k, aim in (*thinned, (1, AIM[inputs.dtype])):
+        some = np.ascontiguousarray(inputs[::k])
+        if hessians is None:
+            # At w = 0 every hinge is positive, so that all machines begin with the same Hessian.
+            hessian = np.eye(width, dtype=inputs.dtype) + 2 * cost * k * some.T @ some
+            hessians, hinged = np.repeat(hessian[None], number, axis=0), np.ones((number, len(some)), dtype=bool)
+        else:
+            hinged = np.zeros((number, len(some)), dtype=bool)  # the Hessians are those of fewer frames
+        weights, gradients = _minimise(some, signs[::k], cost * k, weights, hessians, hinged, aim * at_zero)
+    return weights, bool((gradients <= PRECISION[inputs.dtype] * at_zero).all())
+
+
 def _minimise(
-    inputs: np.ndarray, signs: np.ndarray, cost: float, first_hessian: np.ndarray
-) -> tuple[np.ndarray, bool]:
-    """Newton's method for k machines at once, from w = 0 with the given Hessian: (D + 1, k), and whether all of them
-    are as near to the minimum as PRECISION demands."""
+    inputs: np.ndarray,
+    signs: np.ndarray,
+    cost: float,
+    weights: np.ndarray,
+    hessians: np.ndarray,
+    hinged: np.ndarray,
+    aim: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Newton's method for k machines at once.
+
+    Args:
+        inputs: (N, D + 1).
+        signs: (N, k), 1 or -1.
+        cost: weight of the hinge losses.
+        weights: (D + 1, k), where to begin.
+        hessians: (k, D + 1, D + 1), exact or nearly; renewed in place.
+        hinged: (k, N) bool, the frames that they are of, none for a Hessian of other frames; changed in place.
+        aim: (k,) the largest element of its gradient at which a machine is done.
+
+    Returns:
+        The weights, and the largest element of each gradient, (k,).
+    """
+    solve = get_lapack_funcs("posv", dtype=inputs.dtype)
     number = signs.shape[1]
-    final, near = np.zeros((inputs.shape[1], number), dtype=inputs.dtype), np.zeros(number, dtype=bool)
-    hessians = np.repeat(first_hessian[None], number, axis=0)
-    running, weights, outputs = np.arange(number), final, np.zeros_like(signs)
-    hinged = np.ones(signs.shape, dtype=bool)
-    gradient = -2 * cost * inputs.T @ signs
-    enough = PRECISION[inputs.dtype] * np.abs(gradient).max(axis=0)
+    final, gradients, running = weights.copy(), np.empty(number), np.arange(number)
+    before, share = np.full(number, np.inf), np.ones(number)
+    margins, gradient = _margins_and_gradient(inputs, signs, weights, cost)
     for _ in range(MOST_STEPS[inputs.dtype]):
-        step = -np.linalg.solve(hessians, gradient.T[..., None])[..., 0].T
-        output_step = inputs @ step
-        share = _line_search(weights, outputs, step, output_step, signs, cost, gradient)
-        weights, outputs = weights + share * step, outputs + share * output_step
-        before, hinged = hinged, signs * outputs < 1
-        gradient = weights - 2 * cost * inputs.T @ np.where(hinged, signs - outputs, 0.0)
-        final[:, running] = weights
-        near[running] = np.abs(gradient).max(axis=0) <= enough
+        largest = np.abs(gradient).max(axis=0)
+        final[:, running], gradients[running] = weights, largest
         # A step size of 0: the remaining improvement is smaller than the rounding error.
-        going_on = (share > 0) & ~near[running]
-        if not going_on.any():
+        going_on = np.flatnonzero((largest > aim[running]) & (share > 0))
+        if len(going_on) < len(running):
+            running, largest, before = running[going_on], largest[going_on], before[going_on]
+            weights, signs, margins, gradient = (x.take(going_on, axis=1) for x in (weights, signs, margins, gradient))
+        if not len(running):
             break
-        running, enough, hessians = running[going_on], enough[going_on], hessians[going_on]
-        weights, outputs, signs, before, hinged, gradient = (
-            x[:, going_on] for x in (weights, outputs, signs, before, hinged, gradient)
-        )
-        for hessian, old, new in zip(hessians, before.T, hinged.T, strict=True):
-            _update_hessian(hessian, inputs, old, new, cost)
-    return final, bool(near.all())
+        for machine in np.flatnonzero(largest > SLOW * before):
+            which = running[machine]
+            hinged[which] = _renew_hessian(hessians[which], inputs, hinged[which], margins[:, machine] < 1, cost)
+        step = -np.stack([solve(hessians[k], g)[1] for k, g in zip(running, gradient.T, strict=True)], axis=1)
+        new_margins, new_gradient = _margins_and_gradient(inputs, signs, weights + step, cost)
+        share = np.ones(len(running), dtype=inputs.dtype)
+        # The objective is convex: where it still falls at the end of the step, it has fallen all the way.
+        far = np.flatnonzero((new_gradient * step).sum(axis=0) > 0)
+        if len(far):
+            lines = (x.take(far, axis=1) for x in (margins, new_margins - margins, weights, step, gradient))
+            share[far] = _line_search(*lines, cost)
+        if (share < 1).any():
+            new_margins, new_gradient = _margins_and_gradient(inputs, signs, weights + share * step, cost)
+        weights, margins, gradient, before = weights + share * step, new_margins, new_gradient, largest
+    return final, gradients
+
+
+def _margins_and_gradient(
+    inputs: np.ndarray, signs: np.ndarray, weights: np.ndarray, cost: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """y w.x of each frame and machine, (N, k), and the gradient, (D + 1, k)."""
+    margins = inputs @ weights
+    margins *= signs
+    slack = np.subtract(1, margins)
+    np.maximum(slack, 0, out=slack)
+    slack *= signs
+    return margins, weights - 2 * cost * (slack.T @ inputs).T
 
 
 def _line_search(
+    margins: np.ndarray,
+    margin_step: np.ndarray,
     weights: np.ndarray,
-    outputs: np.ndarray,
     step: np.ndarray,
-    output_step: np.ndarray,
-    signs: np.ndarray,
-    cost: float,
     gradient: np.ndarray,
+    cost: float,
 ) -> np.ndarray:
     """Step size of each machine, (k,): 1, halved until the objective decreases enough, or 0."""
 
     def objective(share: np.ndarray) -> np.ndarray:
-        hinge = np.maximum(1 - signs * (outputs + share * output_step), 0)
+        hinge = np.maximum(1 - (margins + share * margin_step), 0)
         return np.square(weights + share * step).sum(axis=0) / 2 + cost * np.square(hinge).sum(axis=0, dtype=np.float64)
 
-    share = np.ones(signs.shape[1], dtype=signs.dtype)
+    share = np.ones(len(gradient.T), dtype=gradient.dtype)
     value, slope = objective(np.zeros_like(share)), (gradient * step).sum(axis=0)
     while (short := objective(share) > value + SUFFICIENT_DECREASE * share * slope).any():
         share[short] /= 2
@@ -108,15 +169,17 @@ def _line_search(
     return share
 
 
-def _update_hessian(
+def _renew_hessian(
     hessian: np.ndarray, inputs: np.ndarray, before: np.ndarray, hinged: np.ndarray, cost: float
-) -> None:
-    """Updates the Hessian in place for the new set of frames with a positive hinge, by the cheaper of two ways."""
-    come, gone = inputs[hinged & ~before], inputs[before & ~hinged]
+) -> np.ndarray:
+    """Renews a Hessian in place for the frames that have a positive hinge now, by the cheaper of two ways; returns
+    these."""
+    come, gone = (inputs.take(np.flatnonzero(frames), axis=0) for frames in (hinged & ~before, before & ~hinged))
     if len(come) + len(gone) < np.count_nonzero(hinged):
         hessian += 2 * cost * (come.T @ come)
         hessian -= 2 * cost * (gone.T @ gone)
     else:
-        held = inputs[hinged]
+        held = inputs.take(np.flatnonzero(hinged), axis=0)
         hessian[...] = 2 * cost * (held.T @ held)
         hessian[np.diag_indices_from(hessian)] += 1
+    return hinged

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from utils.ckpt_save import load_checkpoint
 from utils.data.features import FEATURE_RANK
 from utils.errors import CheckpointError, DataError, MissingFileError, nearest_name, shown
-from utils.prediction.progress_files import EMBEDDING, chosen_model, load_for_checkpoint, progress_path
+from utils.prediction.progress_files import chosen_model, load_for_checkpoint, progress_path
 from utils.prediction.recording_embedder import RecordingEmbedder, settings_of_checkpoint
 from utils.prediction.stream import ProgressStream
 from utils.prediction.training_embeddings import TrainingVideos, load_training_embeddings
-from utils.progress.model import ProgressAnswers, ProgressModel
+from utils.progress.model import EMBEDDING, ProgressAnswers, ProgressModel
 from utils.readouts import (
     READOUTS,
     READOUTS_OF_TRAINING_VIDEOS,

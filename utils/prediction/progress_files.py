@@ -24,7 +24,7 @@ from utils.prediction.training_embeddings import fingerprint_of_training
 from utils.progress.candidates import fit_candidates
 from utils.progress.cross_validation import FEWEST_RECORDINGS, NAIVE, OutOfFold, cross_validate, scale_of
 from utils.progress.files import load_models, save_models
-from utils.progress.model import ProgressModel, fit_progress
+from utils.progress.model import EMBEDDING, ProgressModel, fit_progress
 from utils.progress.of_embedding import choose_embedding
 from utils.progress.report import judge_on, report_text, sentences
 from utils.readouts.recording import LabelledRecording
@@ -32,7 +32,6 @@ from utils.registry import reads_maps
 
 logger = logging.getLogger(__name__)
 
-EMBEDDING = "embedding"
 
 
 def progress_path(checkpoint_path: str | Path) -> Path:

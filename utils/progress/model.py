@@ -38,6 +38,7 @@ ANSWER = np.dtype(
         ("step_progress", "f8"), ("steps_done", "f8"), ("remaining", "f8"), ("unlike", "i4"),
     ]
 )  # fmt: skip
+FEATURES, EMBEDDING = "features", "embedding"  # what a model reads
 STUCK = 8  # progress has not risen for longer than in any training recording
 SIGNS = {**NAMES, STUCK: "progress stuck"}
 RISE = 0.01  # of progress, which counts as having risen
@@ -250,7 +251,7 @@ def fit_progress(
     recordings: Sequence[LabelledRecording],
     seed: int = 0,
     frame_rate: float | None = None,
-    input: str = "features",
+    input: str = FEATURES,
     names: Sequence[str] | None = None,
     found: OutOfFold | None = None,
     name: str = "",

@@ -3,7 +3,13 @@ import math
 import numpy as np
 import pytest
 
-from utils.metrics.phase_classification import labelled_videos, majority_class, phase_classification
+from utils.metrics.phase_classification import (
+    BLOCK,
+    _mean_and_spread,
+    labelled_videos,
+    majority_class,
+    phase_classification,
+)
 
 
 def separable(rng, videos, frames=60, classes=3):
@@ -100,3 +106,14 @@ def test_single_precision_far_from_the_origin_is_told_apart():
     train, test = separable(rng, 6, frames=3000), separable(rng, 3)
     moved = [([frames.astype(np.float32) + np.float32(1000) for frames in part[0]], part[1]) for part in (train, test)]
     np.testing.assert_array_equal(phase_classification(*moved[0], *moved[1]), np.ones(3))
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_mean_and_spread_of_many_frames(kind):
+    rng = np.random.default_rng(6)
+    frames = (rng.normal(size=(2 * BLOCK + 7, 4)) * [1, 1e-3, 50, 1] + [0, 1000, 3, 7]).astype(kind)
+    frames[:, 3] = 7
+    mean, spread = _mean_and_spread(frames)
+    np.testing.assert_allclose(mean, frames.mean(axis=0, dtype=np.float64), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(spread, frames.std(axis=0, dtype=np.float64), rtol=1e-10)
+    assert spread[3] == 0

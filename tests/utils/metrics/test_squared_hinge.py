@@ -93,3 +93,41 @@ def test_what_single_precision_cannot_solve_is_solved_in_double(monkeypatch):
     assert weights.dtype == np.float64
     _, exact = fit_linear_machines(frames.astype(np.float32).astype(np.float64), labels)
     np.testing.assert_array_equal(weights, exact)
+
+
+def smooth_problem(seed, frames=4000, width=12, classes=5):
+    """Frames that follow each other are nearly the same, as those of a video."""
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(rng.integers(classes, size=frames // 50), 50)
+    return rng.normal(size=(classes, width))[labels] + 0.1 * rng.normal(size=(frames, width)).cumsum(axis=0), labels
+
+
+def every_fourth_frame_differs(seed):
+    """What a start from every fourth frame makes worse than none."""
+    frames, labels = smooth_problem(seed)
+    frames[::4] = np.random.default_rng(seed).normal(size=frames[::4].shape)
+    labels[::4] = (labels[::4] + 1) % 5
+    return frames, labels
+
+
+def a_class_that_few_frames_lack(seed):
+    frames, labels = smooth_problem(seed)
+    labels[::4] = 0
+    return frames, labels
+
+
+@pytest.mark.parametrize("make", [smooth_problem, every_fourth_frame_differs, a_class_that_few_frames_lack])
+@pytest.mark.parametrize(("kind", "tolerance"), [(np.float64, 1e-7), (np.float32, 1e-3)])
+def test_where_the_search_begins_does_not_change_the_machines(make, kind, tolerance, monkeypatch):
+    frames, labels = make(7)
+    frames = ((frames - frames.mean(axis=0)) / frames.std(axis=0)).astype(kind)
+    assert len(frames) // 16 >= squared_hinge.FRAMES_OF_A_WEIGHT * (frames.shape[1] + 1), "starts from fewer frames"
+    classes, weights = fit_linear_machines(frames, labels)
+    monkeypatch.setattr(squared_hinge, "THINNED", ())
+    monkeypatch.setattr(squared_hinge, "SLOW", 1e-9)  # every Hessian exact
+    found, from_zero = fit_linear_machines(frames.astype(np.float64), labels)
+    np.testing.assert_array_equal(classes, found)
+    np.testing.assert_allclose(weights, from_zero, atol=tolerance * np.abs(from_zero).max())
+    inputs = np.concatenate([frames, np.ones((len(frames), 1))], axis=1)
+    predicted, exact = ((inputs @ w).argmax(axis=1) for w in (weights, from_zero))
+    assert np.count_nonzero(predicted != exact) <= (0 if kind is np.float64 else 2)

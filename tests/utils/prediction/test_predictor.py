@@ -167,7 +167,7 @@ class TestFromCheckpoint:
 
     def test_unknown_names_are_refused(self, tmp_path):
         path = write_checkpoint(tmp_path)
-        with pytest.raises(DataError, match="expected one of path, neighbours, alignment"):
+        with pytest.raises(DataError, match="expected one of auto, path, neighbours, alignment"):
             ProgressPredictor.from_checkpoint(path, readout="paths")
         for readout in READOUTS:
             with pytest.raises(DataError, match="not trained on task 'cooks'; did you mean 'cook'"):
