@@ -16,10 +16,10 @@ from utils.errors import DataError
 from utils.progress.candidates import CLOCK, INDEX, PATH, fit_candidates, read_all
 from utils.progress.interval import fit_interval
 from utils.progress.remaining import fit_remaining
-from utils.readouts.chunks import ChunkScale, chunk_scale, end_frames
+from utils.readouts.chunks import ChunkScale, chunk_scale
 from utils.readouts.folds import folds_of
 from utils.readouts.recording import LabelledRecording
-from utils.readouts.steps import fit_steps
+from utils.readouts.steps import fit_steps, step_accuracy
 
 logger = logging.getLogger(__name__)
 
@@ -121,11 +121,8 @@ def cross_validate(
         for index in np.flatnonzero(fold_of == number).tolist():
             recording = recordings[index]
             quantiles[index] = read_all(fitted, recording.frames)
-            chunks = scale.start().update(recording.frames)
-            if steps is not None and len(chunks):
-                truth = recording.labels_of_frames(steps.labels)[end_frames(len(chunks), scale.length)]
-                accuracy[index] = (steps.start().update(chunks)["step"] == truth).mean()
-                majority[index] = (steps.recogniser.prior.argmax() == truth).mean()
+            if steps is not None:
+                accuracy[index], majority[index] = step_accuracy(steps, scale, recording)
 
     with ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool, threadpool_limits(limits=1, user_api="blas"):
         done = pool.map(one_fold, numbers)

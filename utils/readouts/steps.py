@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from utils.readouts.chunks import Chunks, ChunkScale
+from utils.readouts.chunks import Chunks, ChunkScale, end_frames
 from utils.readouts.discriminant import LinearDiscriminant, fit_discriminant
 from utils.readouts.evidence import prepare
 from utils.readouts.label_filter import LabelFilter, fit_label_filter
@@ -52,6 +52,17 @@ def fit_steps(recordings: Sequence[LabelledRecording], scale: ChunkScale) -> Ste
         fit_discriminant(measures, np.concatenate(classes), len(labels)), fit_label_filter(classes, len(labels)),
         np.array([np.mean(own) for own in lengths]),
     )  # fmt: skip
+
+
+def step_accuracy(steps: StepReader, scale: ChunkScale, recording: LabelledRecording) -> tuple[float, float]:
+    """The share of a recording's chunks whose label was found, and that the most frequent training label would find;
+    NaN without a chunk."""
+    chunks = scale.start().update(recording.frames)
+    if not len(chunks):
+        return float("nan"), float("nan")
+    truth = recording.labels_of_frames(steps.labels)[end_frames(len(chunks), scale.length)]
+    found = steps.start().update(chunks)["step"]
+    return float((found == truth).mean()), float((steps.recogniser.prior.argmax() == truth).mean())
 
 
 class StepState:
