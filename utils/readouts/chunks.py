@@ -140,7 +140,7 @@ class ChunkReader:
         for window in WINDOWS:
             total = np.zeros_like(measures)
             count = np.zeros((len(measures), 1))
-            for back in range(window):
+            for back in range(min(window, len(known))):
                 first = max(0, back - offset)
                 total[first:] += known[offset + first - back : len(known) - back]
                 count[first:] += 1

@@ -23,15 +23,15 @@ from utils.readouts.recording import LabelledRecording, action_labels, labels_of
 from utils.readouts.recurrent_networks import RecurrentNetworks, SequenceBatch, train_networks
 from utils.readouts.virtual_recordings import VirtualRecordings
 
-NETWORKS = 4
-STEPS = 200
-SEQUENCES = 8  # in a step, for each network
+NETWORKS = 3
+STEPS = 400
+SEQUENCES = 4  # in a step, for each network
 REUSED = 4  # steps in which a drawn sequence is used, with new noise
 VIRTUAL = 0.75  # share of the sequences
 INNER_FOLDS = 4
 WIDTH = 32  # principal components
 SHORT_WINDOWS = 2  # of those of `chunks.WINDOWS`; what was longer ago the network remembers
-NOISE = 0.1  # deviation of what is added to the components, for each chunk and for each recording
+NOISE = 0.2  # deviation of what is added to the components, for each chunk and for each recording
 LARGEST = 6.0  # component, in deviations
 LONGEST = 4.0  # times a mean recording that clock, path and sums are followed
 
@@ -140,7 +140,7 @@ def fit_recurrent(
     mean_time = counts / len(prepared) + 0.5
     centre, projection = _principal_components(np.concatenate(measures))
     untrained = RecurrentReadout(centre, projection, recogniser, mean_time, None)
-    sequences = _Sequences(
+    sequences = TrainingSequences(
         prepared, [untrained.components(one) for one in measures], posteriors, mean_time, labels, actions, scale, seed
     )
     inputs = projection.shape[1] + 2 * len(labels) + 2
@@ -172,7 +172,7 @@ def _principal_components(measures: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return centre, directions[:, some] / np.sqrt(variance[some] + 0.05 * variance[0]) / deviation[:, None]
 
 
-class _Sequences:
+class TrainingSequences:
     """Draws sequences of chunks of real and virtual recordings."""
 
     def __init__(self, prepared, components, posteriors, mean_time, labels, actions, scale, seed):
