@@ -16,15 +16,17 @@ from utils.readouts.evidence import fit_evidence
 from utils.readouts.naive import fit_clock, fit_index
 from utils.readouts.neighbours import NeighboursReadout
 from utils.readouts.recording import LabelledRecording
+from utils.readouts.recurrent import fit_recurrent
 from utils.tensorops import mean_total_path, path_length
 
 INDEX, CLOCK, PATH, NEIGHBOURS, ALIGNMENT = "index", "clock", "path", "neighbours", "alignment"
-FILTER, EVIDENCE, EVIDENCE_AND_FILTER = "filter", "evidence", "evidence + filter"
+FILTER, EVIDENCE, EVIDENCE_AND_FILTER, RECURRENT = "filter", "evidence", "evidence + filter", "recurrent"
 COUNTING = (INDEX, CLOCK)
 # Heads whose distributions are averaged, by the name of their mean.
 MEANS = {
     "mean of evidence": (EVIDENCE, EVIDENCE_AND_FILTER),
-    "mean of all": (FILTER, EVIDENCE, EVIDENCE_AND_FILTER),
+    "mean of evidence and recurrent": (EVIDENCE, EVIDENCE_AND_FILTER, RECURRENT),
+    "mean of all": (FILTER, EVIDENCE, EVIDENCE_AND_FILTER, RECURRENT),
 }
 FEWEST_FOR_EVIDENCE = 3  # recordings: some of them must judge what was fitted to others
 
@@ -91,6 +93,8 @@ def fit_candidates(
         if is_wanted(EVIDENCE_AND_FILTER) or is_wanted(FILTER):
             both = fit_evidence(recordings, scale, with_position=True, seed=seed)
             heads[FILTER], heads[EVIDENCE_AND_FILTER] = both.position, both
+        if is_wanted(RECURRENT):
+            heads[RECURRENT] = fit_recurrent(recordings, scale, seed)
     return Fitted(scale, by_frame, {name: head for name, head in heads.items() if is_wanted(name)})
 
 
