@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from utils.readouts.alignment import AlignmentReadout
 from utils.readouts.chunked import LOWER, MEDIAN, UPPER, ChunkedReadout, Head
 from utils.readouts.chunks import ChunkScale
 from utils.readouts.distribution import quantiles
-from utils.readouts.evidence import fit_evidence
+from utils.readouts.evidence import fit_evidence, fit_filter
 from utils.readouts.naive import fit_clock, fit_index
 from utils.readouts.neighbours import NeighboursReadout
 from utils.readouts.recording import LabelledRecording
@@ -88,14 +89,21 @@ def fit_candidates(
     heads: dict[str, Head] = {}
     long_enough = sum(len(recording) >= scale.length for recording in recordings)
     if long_enough >= FEWEST_FOR_EVIDENCE:
-        if is_wanted(EVIDENCE):
+        if is_wanted(FILTER):
+            heads[FILTER] = fit_filter(recordings, scale)
+        with_forest = forest_can_be_grown()
+        if is_wanted(EVIDENCE) and with_forest:
             heads[EVIDENCE] = fit_evidence(recordings, scale, seed=seed)
-        if is_wanted(EVIDENCE_AND_FILTER) or is_wanted(FILTER):
-            both = fit_evidence(recordings, scale, with_position=True, seed=seed)
-            heads[FILTER], heads[EVIDENCE_AND_FILTER] = both.position, both
+        if is_wanted(EVIDENCE_AND_FILTER) and with_forest:
+            heads[EVIDENCE_AND_FILTER] = fit_evidence(recordings, scale, with_position=True, seed=seed)
         if is_wanted(RECURRENT):
             heads[RECURRENT] = fit_recurrent(recordings, scale, seed)
     return Fitted(scale, by_frame, {name: head for name, head in heads.items() if is_wanted(name)})
+
+
+def forest_can_be_grown() -> bool:
+    """Whether the library that grows forests is installed."""
+    return importlib.util.find_spec("sklearn") is not None
 
 
 class ScaledReadout(NamedTuple):

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from utils.errors import DataError
-from utils.progress.candidates import CLOCK, INDEX, PATH, fit_candidates, read_all
+from utils.progress.candidates import CLOCK, INDEX, PATH, fit_candidates, forest_can_be_grown, read_all
 from utils.progress.interval import fit_interval
 from utils.progress.remaining import fit_remaining
 from utils.readouts.chunks import ChunkScale, chunk_scale
@@ -105,6 +105,11 @@ def cross_validate(
         raise DataError(
             f"{len(recordings)} recording with an annotation; expected at least {FEWEST_RECORDINGS}, "
             f"of which one judges what is fitted to the others"
+        )
+    if not forest_can_be_grown():
+        logger.warning(
+            'read-outs that use a forest are left out: they need scikit-learn, which is not installed: pip install '
+            '"alignment-progress[evaluation]" (in a checkout: pip install ".[evaluation]")'
         )
     fold_of = folds_of(recordings, folds)
     numbers = sorted(set(fold_of.tolist()))

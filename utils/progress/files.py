@@ -43,7 +43,8 @@ DEEPEST_TREE = 200
 # Classes whose fields are all that they hold.
 PLAIN = (
     ChunkedReadout, ChunkScale, CountReadout, EvidenceReadout, Interval, LabelFilter, LinearDiscriminant,
-    PositionFilter, ProgressModel, QuantileForest, RecurrentNetworks, RecurrentReadout, RemainingTime, StepReader, TrainingRange,
+    PositionFilter, ProgressModel, QuantileForest, RecurrentNetworks, RecurrentReadout, RemainingTime, StepReader,
+    TrainingRange,
 )  # fmt: skip
 # Others: the names of their attributes, and how one is made of these.
 OTHERS: dict[type, tuple[tuple[str, ...], Callable[..., Any]]] = {

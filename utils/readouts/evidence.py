@@ -181,11 +181,7 @@ def fit_evidence(
         recogniser = fit_discriminant(measures, np.concatenate([one.classes for one in chosen]), len(labels))
         if not with_position:
             return recogniser, None
-        bins = np.minimum((np.concatenate([one.truth for one in chosen]) * BINS).astype(np.int64), BINS - 1)
-        return recogniser, fit_position_filter(
-            [one.recording for one in chosen], [one.chunks.measures for one in chosen], [one.truth for one in chosen],
-            labels, actions, scale.length, fit_discriminant(measures, bins, BINS),
-        )  # fmt: skip
+        return recogniser, _filter_of(chosen, labels, actions, scale)
 
     posteriors: list[np.ndarray] = [np.zeros(0)] * len(prepared)
     positions: list[np.ndarray] = [np.zeros(0)] * len(prepared)
@@ -216,6 +212,24 @@ def fit_evidence(
     forest = fit_quantile_forest(np.concatenate(inputs), np.concatenate(truths), fewest, trees, seed)
     recogniser, position = fit_models(prepared)
     return EvidenceReadout(labels, is_action, recogniser, label_filter, mean_time, forest, position)
+
+
+def fit_filter(recordings: Sequence[LabelledRecording], scale: ChunkScale) -> PositionFilter:
+    """A filter over the chunks of training recordings, of which at least one must be a chunk long."""
+    labels = labels_of(recordings)
+    return _filter_of(prepare(recordings, scale, labels), labels, action_labels(recordings), scale)
+
+
+def _filter_of(
+    chosen: Sequence[_Prepared], labels: Sequence[str], actions: frozenset[str], scale: ChunkScale
+) -> PositionFilter:
+    """The filter whose chunks are compared along the axes that tell stages of progress apart."""
+    bins = np.minimum((np.concatenate([one.truth for one in chosen]) * BINS).astype(np.int64), BINS - 1)
+    measures = [one.chunks.measures for one in chosen]
+    return fit_position_filter(
+        [one.recording for one in chosen], measures, [one.truth for one in chosen], labels, actions, scale.length,
+        fit_discriminant(np.concatenate(measures), bins, BINS),
+    )  # fmt: skip
 
 
 def _virtual(
