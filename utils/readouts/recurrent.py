@@ -25,6 +25,7 @@ from utils.readouts.virtual_recordings import VirtualRecordings
 
 NETWORKS = 3
 STEPS = 400
+LONG = 150  # chunks of a mean sequence; where it is longer, the steps are fewer, since each shows more
 SEQUENCES = 4  # in a step, for each network
 REUSED = 4  # steps in which a drawn sequence is used, with new noise
 VIRTUAL = 0.75  # share of the sequences
@@ -37,30 +38,53 @@ LONGEST = 4.0  # times a mean recording that clock, path and sums are followed
 
 
 @dataclass(frozen=True)
+class PrincipalComponents:
+    """What varies most in the measures of the short windows.
+
+    Attributes:
+        centre: (M,) mean of these measures.
+        directions: (M, K), to components of about unit variance; those that vary little are left smaller.
+    """
+
+    centre: np.ndarray
+    directions: np.ndarray
+
+    def of(self, measures: np.ndarray) -> np.ndarray:
+        """(n, F) measures of chunks to (n, K) bounded components."""
+        short = measures[:, : len(self.centre)]
+        return np.clip((short - self.centre) @ self.directions, -LARGEST, LARGEST)
+
+
+def principal_components(measures: np.ndarray) -> PrincipalComponents:
+    """Of (n, F) measures; none where nothing varies."""
+    short = measures[:, : measures.shape[1] // len(WINDOWS) * SHORT_WINDOWS]
+    centre, deviation = short.mean(axis=0), short.std(axis=0) + 1e-6
+    scaled = (short - centre) / deviation
+    variance, directions = np.linalg.eigh(scaled.T @ scaled / len(scaled))
+    variance, directions = variance[::-1][:WIDTH], directions[:, ::-1][:, :WIDTH]
+    some = variance > 1e-6 * len(deviation)
+    unit = np.sqrt(variance[some] + 0.05 * variance[0])
+    return PrincipalComponents(centre, directions[:, some] / unit / deviation[:, None])
+
+
+@dataclass(frozen=True)
 class RecurrentReadout:
     """The fitted read-out.
 
     Attributes:
-        centre: (M,) of the measures of the short windows.
-        projection: (M, K) from there to principal components.
+        components: of the measures.
         recogniser: probability of each label.
         mean_time: (L,) mean time of each label in a recording, in chunks.
         networks: progress from them.
     """
 
-    centre: np.ndarray
-    projection: np.ndarray
+    components: PrincipalComponents
     recogniser: LinearDiscriminant
     mean_time: np.ndarray
     networks: RecurrentNetworks
 
     def start(self) -> RecurrentState:
         return RecurrentState(self)
-
-    def components(self, measures: np.ndarray) -> np.ndarray:
-        """(n, F) measures of chunks to (n, K)."""
-        short = measures[:, : len(self.centre)]
-        return np.clip((short - self.centre) @ self.projection, -LARGEST, LARGEST)
 
 
 class RecurrentState:
@@ -81,7 +105,7 @@ class RecurrentState:
             posterior = fitted.recogniser.posterior(chunks.measures[row])
             self._total += posterior
             inputs = join_inputs(
-                fitted.components(chunks.measures[row]), posterior, self._total / fitted.mean_time,
+                fitted.components.of(chunks.measures[row]), posterior, self._total / fitted.mean_time,
                 chunks.clock[row], chunks.path[row],
             )  # fmt: skip
             found[number] = fitted.networks.step(inputs[0], self._memory)
@@ -112,7 +136,7 @@ def fit_recurrent(
         scale: of their frames.
         seed: of all random choices; the same seed gives the same read-out.
         networks: whose distributions are averaged.
-        steps: of their training.
+        steps: of their training, for sequences of ordinary length.
     """
     labels, actions = labels_of(recordings), action_labels(recordings)
     prepared = prepare(recordings, scale, labels)
@@ -138,15 +162,15 @@ def fit_recurrent(
 
     counts = np.bincount(np.concatenate(classes), minlength=len(labels))
     mean_time = counts / len(prepared) + 0.5
-    centre, projection = _principal_components(np.concatenate(measures))
-    untrained = RecurrentReadout(centre, projection, recogniser, mean_time, None)
+    components = principal_components(np.concatenate(measures))
     sequences = TrainingSequences(
-        prepared, [untrained.components(one) for one in measures], posteriors, mean_time, labels, actions, scale, seed
+        prepared, [components.of(one) for one in measures], posteriors, mean_time, labels, actions, scale, seed
     )
-    inputs = projection.shape[1] + 2 * len(labels) + 2
+    inputs = components.directions.shape[1] + 2 * len(labels) + 2
+    steps = max(1, round(steps * min(1, LONG * len(measures) / sum(map(len, measures)))))
     with _one_thread():
         trained = train_networks(sequences.batches(SEQUENCES * networks), steps, inputs, len(labels), networks, seed)
-    return RecurrentReadout(centre, projection, recogniser, mean_time, trained)
+    return RecurrentReadout(components, recogniser, mean_time, trained)
 
 
 @contextmanager
@@ -160,22 +184,31 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _principal_components(measures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (M,) of the measures of the short windows, and the directions (M, K) to components of about unit variance;
-    the smallest are left smaller."""
-    short = measures[:, : measures.shape[1] // len(WINDOWS) * SHORT_WINDOWS]
-    centre, deviation = short.mean(axis=0), short.std(axis=0) + 1e-6
-    scaled = (short - centre) / deviation
-    variance, directions = np.linalg.eigh(scaled.T @ scaled / len(scaled))
-    variance, directions = variance[::-1][:WIDTH], directions[:, ::-1][:, :WIDTH]
-    some = variance > 1e-6 * len(deviation)
-    return centre, directions[:, some] / np.sqrt(variance[some] + 0.05 * variance[0]) / deviation[:, None]
-
-
 class TrainingSequences:
-    """Draws sequences of chunks of real and virtual recordings."""
+    """Draws sequences of chunks of real and virtual recordings.
 
-    def __init__(self, prepared, components, posteriors, mean_time, labels, actions, scale, seed):
+    Args:
+        prepared: training recordings, of `evidence.prepare`.
+        components: (n, K) of the chunks of each.
+        posteriors: (n, L) probability of each label in the chunks of each, by what was not fitted to it.
+        mean_time: (L,) mean time of each label in a recording, in chunks.
+        labels: of all segments.
+        actions: those in which progress rises.
+        scale: of the frames.
+        seed: of all choices and of the noise.
+    """
+
+    def __init__(
+        self,
+        prepared: Sequence,
+        components: Sequence[np.ndarray],
+        posteriors: Sequence[np.ndarray],
+        mean_time: np.ndarray,
+        labels: Sequence[str],
+        actions: frozenset[str],
+        scale: ChunkScale,
+        seed: int,
+    ):
         self._generator = np.random.default_rng(seed)
         self._mean_time = mean_time
         self._share_of_chunk = scale.length / scale.mean_length
