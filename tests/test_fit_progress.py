@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -22,8 +23,20 @@ from utils.prediction import fit_progress
 from utils.prediction.answers import COLUMNS
 from utils.prediction.predictor import ProgressPredictor
 from utils.prediction.progress_files import load_for_checkpoint, progress_path
+from utils.progress import candidates
 from utils.progress.files import load_models
+from utils.readouts.evidence import fit_evidence
+from utils.readouts.recurrent import fit_recurrent
 from utils.registry import AUTO
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_read_outs():
+    """Forests of few trees and networks of few steps: how well they read is not asked here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(candidates, "fit_evidence", partial(fit_evidence, trees=8))
+        patch.setattr(candidates, "fit_recurrent", partial(fit_recurrent, networks=1, steps=10))
+        yield
 
 
 @pytest.fixture(scope="module")
