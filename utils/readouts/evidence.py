@@ -12,7 +12,7 @@ discriminant that was not fitted to it (cross-fitting).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -186,6 +186,8 @@ def fit_evidence(
     posteriors: list[np.ndarray] = [np.zeros(0)] * len(prepared)
     positions: list[np.ndarray] = [np.zeros(0)] * len(prepared)
     fold = folds_of([one.recording for one in prepared], INNER_FOLDS)
+    if not fold.any():  # all are of one group, whose recordings must judge each other then
+        fold = folds_of([replace(one.recording, group="") for one in prepared], INNER_FOLDS)
     for number in sorted(set(fold)):
         recogniser, position = fit_models([one for one, own in zip(prepared, fold, strict=True) if own != number])
         for index in np.flatnonzero(fold == number):
