@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from utils.readouts import chunks, evidence
 from utils.readouts.quantile_forest import fit_quantile_forest
@@ -30,6 +32,18 @@ def coarse() -> Iterator[None]:
             lambda inputs, truth, fewest, trees, seed: fit_quantile_forest(inputs, truth, fewest, trees // 10, seed),
         )  # fmt: skip
         yield
+
+
+@contextmanager
+def random_state_untouched() -> Iterator[None]:
+    """The random numbers that others draw stay the same."""
+
+    def drawn() -> tuple:
+        return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # noqa: NPY002
+
+    before = drawn()
+    yield
+    assert drawn() == before
 
 
 def time_dict_of(labels: Sequence[str], lengths: Sequence[int]) -> dict[str, list]:

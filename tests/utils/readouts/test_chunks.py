@@ -1,5 +1,6 @@
 """Chunks of a recording: by loops from what their docstrings say, and however a recording is cut."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -106,8 +107,10 @@ class TestScale:
         scale = chunk_scale(recordings)
         assert scale.mean_length == 110
         assert scale.length == 1
-        paths = [sum(np.linalg.norm(b - a) for a, b in zip(r[:-1], r[1:], strict=True))
-                 for r in map(scale.scaled, recordings)]
+        paths = [
+            sum(np.linalg.norm(after - before) for before, after in itertools.pairwise(scale.scaled(recording)))
+            for recording in recordings
+        ]
         assert scale.mean_path == pytest.approx(np.mean(paths))
 
     def test_a_chunk_is_a_hundredth_of_a_mean_recording_and_a_third_of_a_short_segment(self):

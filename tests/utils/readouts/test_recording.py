@@ -24,5 +24,5 @@ def test_labels_of_several_recordings():
 
 @pytest.mark.parametrize("frames", [5, 7, 0])
 def test_frames_that_do_not_fit_the_segments_are_refused(frames):
-    with pytest.raises(ValueError, match="recording 'a' has .* frames, its segments 6"):
+    with pytest.raises(ValueError, match=r"recording 'a' has .* frames, its segments 6"):
         LabelledRecording("a", np.zeros((frames, 2)), time_dict_of(["cut", "mix"], [2, 4]))

@@ -40,7 +40,7 @@ def drawn(request):
 
 
 def test_truth_rises_from_the_beginning_to_1(drawn):
-    recordings, one = drawn
+    _, one = drawn
     assert len(one.progress) == len(one.chunks)
     assert (np.diff(one.progress) >= -1e-12).all()
     assert one.progress[-1] == 1
