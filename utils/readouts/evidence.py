@@ -86,6 +86,11 @@ def positions_of(position: PositionFilterState | None, chunks: Chunks) -> np.nda
     return np.column_stack([quantiles(mass, FILTER_QUANTILES), mass @ GRID])
 
 
+def number_of_inputs(labels: int, with_position: bool) -> int:
+    """How many inputs `EvidenceInputs` gives the forest."""
+    return 5 * labels + 5 + with_position * (len(FILTER_QUANTILES) + 1)
+
+
 class EvidenceInputs:
     """What the forest reads, from the probabilities of the labels as they come.
 
