@@ -123,8 +123,8 @@ class EvidenceInputs:
         belief = self._labels.update(posterior)
         time = np.cumsum(np.concatenate([self._time[None], belief.now]), axis=0)[1:]
         if len(posterior):
-            self._total, self._time = total[-1], time[-1]
-            self._recent = known[-(RECENT - 1) :]
+            self._total, self._time = total[-1].copy(), time[-1].copy()
+            self._recent = known[-(RECENT - 1) :].copy()
         done = total / self._mean_time
         at_most_all = np.minimum(1, time / self._mean_time)
         sums = [values[:, self._is_action].sum(axis=1) for values in (done, belief.begun, at_most_all)]
