@@ -22,6 +22,8 @@ from utils.tensorops import mean_total_path, path_length
 
 INDEX, CLOCK, PATH, NEIGHBOURS, ALIGNMENT = "index", "clock", "path", "neighbours", "alignment"
 FILTER, EVIDENCE, EVIDENCE_AND_FILTER, RECURRENT = "filter", "evidence", "evidence + filter", "recurrent"
+BY_FRAME = (INDEX, CLOCK, PATH, NEIGHBOURS, ALIGNMENT)
+HEADS = (FILTER, EVIDENCE, EVIDENCE_AND_FILTER, RECURRENT)
 COUNTING = (INDEX, CLOCK)
 # Heads whose distributions are averaged, by the name of their mean.
 MEANS = {
@@ -67,7 +69,13 @@ def fit_candidates(
         scale: of their frames.
         seed: of all random choices.
         names: those that are wanted; all that the recordings are enough for if it is None.
+
+    Raises:
+        ValueError: there is no read-out of such a name.
     """
+    for name in names or ():
+        if name not in (*BY_FRAME, *HEADS, *MEANS):
+            raise ValueError(f"no read-out {name!r}; expected of {', '.join((*BY_FRAME, *HEADS, *MEANS))}")
     wanted = None if names is None else {part for name in names for part in MEANS.get(name, (name,))}
 
     def is_wanted(name: str) -> bool:

@@ -95,12 +95,16 @@ def cross_validate(
     Args:
         recordings: at least 2.
         seed: of all random choices.
-        names: of the read-outs; all that the recordings are enough for if it is None.
+        names: of the read-outs that are judged beside the naive guesses; all that the recordings are enough for if it
+            is None.
         folds: how many.
 
     Raises:
         DataError: there are too few recordings.
+        ValueError: there is no read-out of such a name.
     """
+    if names is not None:
+        names = [*NAIVE, *names]
     if len(recordings) < FEWEST_RECORDINGS:
         raise DataError(
             f"{len(recordings)} recording with an annotation; expected at least {FEWEST_RECORDINGS}, "

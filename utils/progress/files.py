@@ -27,7 +27,8 @@ from utils.readouts import AlignmentReadout, NeighboursReadout, PathReadout, Tra
 from utils.readouts.chunked import ChunkedReadout
 from utils.readouts.chunks import ChunkScale
 from utils.readouts.discriminant import LinearDiscriminant
-from utils.readouts.evidence import EvidenceReadout
+from utils.readouts.distribution import GRID
+from utils.readouts.evidence import EvidenceReadout, number_of_inputs
 from utils.readouts.label_filter import LabelFilter
 from utils.readouts.naive import CountReadout
 from utils.readouts.position_filter import PositionFilter
@@ -57,6 +58,87 @@ OTHERS: dict[type, tuple[tuple[str, ...], Callable[..., Any]]] = {
 KINDS: dict[str, tuple[tuple[str, ...], Callable[..., Any]]] = {
     **{kind.__name__: (tuple(field.name for field in fields(kind)), kind) for kind in PLAIN},
     **{kind.__name__: entry for kind, entry in OTHERS.items()},
+}
+
+_TYPES = {
+    "np.ndarray": np.ndarray, "float": (int, float), "int": int, "str": str, "None": type(None),
+    "tuple[str, ...]": tuple, "dict[str, Any]": dict, **{kind.__name__: kind for kind in PLAIN},
+}  # fmt: skip
+# By kind, what the values of its fields are instances of, where their annotations say so.
+FIELD_TYPES: dict[str, dict[str, Any]] = {
+    kind.__name__: {
+        field.name: tuple(_TYPES[part] for part in field.type.split(" | "))
+        for field in fields(kind)
+        if all(part in _TYPES for part in field.type.split(" | "))
+    }
+    for kind in PLAIN
+}
+
+
+def _are_numbers_of(indices: np.ndarray, rows: int) -> bool:
+    """Whether these are numbers of rows that exist."""
+    return indices.dtype.kind == "i" and len(indices) > 0 and indices.min() >= 0 and indices.max() < rows
+
+
+def _are_shares(values: np.ndarray) -> bool:
+    return len(values) > 0 and values.min() >= 0 and values.max() <= 1
+
+
+def _are_distributions(mass: np.ndarray) -> bool:
+    return mass.shape[1:] == GRID.shape and len(mass) > 0 and mass.min() >= 0 and mass.max(axis=1).min() > 0
+
+
+def _is_forest(feature, threshold, left, right, roots, leaf, mass, depth) -> bool:
+    nodes = len(feature)
+    return (
+        isinstance(depth, int) and 0 <= depth <= DEEPEST_TREE
+        and threshold.shape == left.shape == right.shape == leaf.shape == (nodes,) and feature.dtype.kind == "i"
+        and all(_are_numbers_of(values, nodes) for values in (left, right, roots))
+        and _are_numbers_of(leaf, len(mass)) and _are_distributions(mass)
+    )  # fmt: skip
+
+
+def _is_position_filter(discriminant, places, firsts, lasts, mass, segment, segment_sizes, jumps) -> bool:
+    states, segments = len(places), len(segment_sizes)
+    return (
+        lasts.shape == segment.shape == (states,) and len(mass) == states and jumps.shape == (segments, segments)
+        and _are_numbers_of(firsts, states) and _are_numbers_of(lasts, states) and _are_numbers_of(segment, segments)
+        and (np.diff(firsts) > 0).all() and (lasts >= np.arange(states)).all()
+        and segment_sizes.min() > 0 and jumps.min() >= 0 and _are_distributions(mass)
+    )  # fmt: skip
+
+
+def _are_labels(labels, is_action, label_filter, times) -> bool:
+    return (
+        all(isinstance(label, str) for label in labels) and times.min() > 0
+        and len(labels) == len(is_action) == len(times) == len(label_filter.prior)
+    )  # fmt: skip
+
+
+# What the values of an object must be, so that it neither fails nor gives impossible answers later.
+POSSIBLE: dict[str, Callable[..., bool]] = {
+    "ChunkedReadout": lambda scale, heads: len(heads) > 0,
+    "ChunkScale": lambda mean, deviation, components, length, mean_length, mean_path: (
+        deviation.min() > 0 and mean_length > 0 and mean_path > 0 and isinstance(length, int) and 0 < length < 10**6
+    ),
+    "CountReadout": lambda curve: curve.ndim == 1 and _are_shares(curve),
+    "EvidenceReadout": lambda labels, is_action, recogniser, label_filter, mean_time, forest, position: (
+        _are_labels(labels, is_action, label_filter, mean_time)
+        and forest.feature.max() < number_of_inputs(len(labels), position is not None)
+    ),
+    "LabelFilter": lambda first, transitions, prior: min(first.min(), transitions.min(), prior.min()) > 0,
+    "LinearDiscriminant": lambda mean, deviation, projection, class_means, prior: (
+        deviation.min() > 0 and prior.min() > 0
+    ),
+    "PositionFilter": _is_position_filter,
+    "QuantileForest": _is_forest,
+    "RemainingTime": lambda frames: frames.min() >= 0,
+    "StepReader": lambda labels, is_action, recogniser, label_filter, durations: (
+        _are_labels(labels, is_action, label_filter, durations)
+    ),
+    "TrainingReference": lambda frames, progress, lengths, step, mean_length: (
+        _are_shares(progress) and step >= 1 and mean_length > 0
+    ),
 }
 
 
@@ -107,7 +189,7 @@ def models_of(content: Any, path: str | Path) -> tuple[dict[str, ProgressModel],
     for task, stored in content[CONTENT].items():
         try:
             models[task] = _checked(_object(stored))
-        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             raise CheckpointError(f"{path}: task {task!r}: not a progress model: {first_line(error)}") from error
     return models, {key: value for key, value in content.items() if key not in (CONTENT, "version")}
 
@@ -116,10 +198,9 @@ def _checked(model: Any) -> ProgressModel:
     """The model, after it has read a few chunks: parts that don't fit each other are found before they are used."""
     if not isinstance(model, ProgressModel):
         raise TypeError(f"a {type(model).__name__}; expected a ProgressModel")
-    scale = model.scale
-    if not (isinstance(scale.length, int) and 0 < scale.length < 10**6):
-        raise ValueError(f"chunks of {scale.length} frames")
-    frames = np.zeros((3 * scale.length, model.width)) + scale.mean
+    if model.frame_rate is not None and not 0 < model.frame_rate < math.inf:
+        raise ValueError(f"{model.frame_rate} frames per second")
+    frames = np.zeros((3 * model.scale.length, model.width)) + model.scale.mean
     answers = model.predict(frames)
     if not np.isfinite(answers.progress).all():
         raise ValueError("its progress is not finite")
@@ -146,8 +227,8 @@ def _object(stored: Any) -> Any:
     """What `_plain` was made of; a list becomes a tuple."""
     if isinstance(stored, Tensor):
         array = stored.numpy()
-        if array.dtype.kind == "f" and np.isnan(array).any():
-            raise ValueError("a value is not a number")
+        if not np.isfinite(array).all():
+            raise ValueError("a value is not a finite number")
         return array
     if isinstance(stored, list):
         return tuple(_object(own) for own in stored)
@@ -157,17 +238,11 @@ def _object(stored: Any) -> Any:
         return {key: _object(own) for key, own in stored.items()}
     names, made_by = KINDS[stored["kind"]]
     values = {name: _object(stored[name]) for name in names}
-    if stored["kind"] == "QuantileForest":
-        _check_forest(values)
+    for name, expected in FIELD_TYPES.get(stored["kind"], {}).items():
+        if not isinstance(values[name], expected):
+            raise TypeError(f"{name} of a {stored['kind']} is a {type(values[name]).__name__}")
+    if stored["kind"] in POSSIBLE and not POSSIBLE[stored["kind"]](**values):
+        raise ValueError(f"impossible values of a {stored['kind']}")
     if any(isinstance(value, float) and math.isnan(value) for value in values.values()):
         raise ValueError("a value is not a number")
     return made_by(**values)
-
-
-def _check_forest(parts: Mapping[str, Any]) -> None:
-    nodes = len(parts["feature"])
-    if not 0 <= parts["depth"] <= DEEPEST_TREE:
-        raise ValueError(f"a tree of depth {parts['depth']}")
-    for name, below in (("left", nodes), ("right", nodes), ("roots", nodes), ("leaf", len(parts["mass"]))):
-        if len(parts[name]) and not (parts[name].min() >= 0 and parts[name].max() < below):
-            raise ValueError(f"nodes of a tree that don't exist ({name})")

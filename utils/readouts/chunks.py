@@ -123,7 +123,7 @@ class ChunkReader:
             [pieces.mean(axis=1), pieces.std(axis=1), np.log1p(10 * np.abs(changes).mean(axis=1))], axis=1
         )
         steps = np.linalg.norm(changes, axis=2).sum(axis=1)
-        path = self._path + np.cumsum(steps)
+        path = np.cumsum(np.append(self._path, steps))[1:]  # one sum, so that its rounding doesn't depend on the cuts
         ends = (self._number + 1 + np.arange(number)) * length
         chunks = Chunks(self._windows(measures), ends / scale.mean_length, path / scale.mean_path)
         self._number += number

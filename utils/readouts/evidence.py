@@ -12,7 +12,7 @@ discriminant that was not fitted to it (cross-fitting).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -86,6 +86,11 @@ def positions_of(position: PositionFilterState | None, chunks: Chunks) -> np.nda
     return np.column_stack([quantiles(mass, FILTER_QUANTILES), mass @ GRID])
 
 
+def number_of_inputs(labels: int, with_position: bool) -> int:
+    """How many inputs `EvidenceInputs` gives the forest."""
+    return 5 * labels + 5 + with_position * (len(FILTER_QUANTILES) + 1)
+
+
 class EvidenceInputs:
     """What the forest reads, from the probabilities of the labels as they come.
 
@@ -118,8 +123,8 @@ class EvidenceInputs:
         belief = self._labels.update(posterior)
         time = np.cumsum(np.concatenate([self._time[None], belief.now]), axis=0)[1:]
         if len(posterior):
-            self._total, self._time = total[-1], time[-1]
-            self._recent = known[-(RECENT - 1) :]
+            self._total, self._time = total[-1].copy(), time[-1].copy()
+            self._recent = known[-(RECENT - 1) :].copy()
         done = total / self._mean_time
         at_most_all = np.minimum(1, time / self._mean_time)
         sums = [values[:, self._is_action].sum(axis=1) for values in (done, belief.begun, at_most_all)]
@@ -186,6 +191,8 @@ def fit_evidence(
     posteriors: list[np.ndarray] = [np.zeros(0)] * len(prepared)
     positions: list[np.ndarray] = [np.zeros(0)] * len(prepared)
     fold = folds_of([one.recording for one in prepared], INNER_FOLDS)
+    if not fold.any():  # all are of one group, whose recordings must judge each other then
+        fold = folds_of([replace(one.recording, group="") for one in prepared], INNER_FOLDS)
     for number in sorted(set(fold)):
         recogniser, position = fit_models([one for one, own in zip(prepared, fold, strict=True) if own != number])
         for index in np.flatnonzero(fold == number):

@@ -141,7 +141,9 @@ class PositionFilterState:
         for number, place in enumerate(places):
             distance = (np.square(place).sum() - 2 * fitted.places @ place + self._squares) / len(place)
             belief = self._begin() if self._belief is None else self._move(self._belief)
-            belief *= np.exp(-SHARPNESS * (distance - distance.min()))
+            # From the nearest of the states that are possible: beside another one, all of these could become 0.
+            nearest = distance[belief.any(axis=0)].min()
+            belief *= np.exp(np.minimum(SHARPNESS * (nearest - distance), 0))
             belief /= belief.sum()
             self._belief = belief
             found[number] = belief.sum(axis=0) @ fitted.mass

@@ -93,5 +93,5 @@ class StepState:
             self._since = self._since + 1 if step == self._step else 1
             self._step = step
             answers["inside"][number] = min(1.0, self._since / fitted.durations[step])
-        self.done = finished[-1]
+        self.done = finished[-1].copy()
         return answers
