@@ -70,7 +70,7 @@ def measure(name: str, folder: Path | None, dataset_path: str, seed: int, stored
     from utils.progress.candidates import fit_candidates, read_all
     from utils.progress.cross_validation import cross_validate, scale_of
     from utils.progress.model import fit_progress
-    from utils.readouts.steps import fit_steps, step_accuracy
+    from utils.readouts.steps import fit_steps, judge_steps
 
     if folder is None:
         config = {**validated_experiment(f"configs/{name}.py").to_dict(), "DATASET_PATH": dataset_path}
@@ -112,7 +112,7 @@ def measure(name: str, folder: Path | None, dataset_path: str, seed: int, stored
                 "naive_remaining": [
                     share(np.maximum(mean_length - 1 - np.arange(len(r)), 0) - r) for r in left
                 ],
-                "steps": [step_accuracy(steps, model.scale, one) for one in tests],
+                "steps": [judge_steps(steps, model.scale, one) for one in tests],
                 "out_of_range": [float((a.rows["unlike"] > 0).mean()) for a in answers],
             }
         )  # fmt: skip
@@ -161,8 +161,8 @@ def summaries(found: dict[str, list[list[dict[str, Any]]]]) -> list[str]:
 
     lines = [
         "| data set | chosen | auto minus best naive guess, test [95 %] | spread over seeds | interval holds, width | "
-        "step found (majority) | remaining time / its naive guess | out of range | fit |",
-        "|---" * 9 + "|",
+        "step found (majority) | inside the step (one half) | remaining time / its naive guess | out of range | fit |",
+        "|---" * 10 + "|",
     ]
     for name, seeds in found.items():
         differences = []
@@ -179,11 +179,12 @@ def summaries(found: dict[str, list[list[dict[str, Any]]]]) -> list[str]:
         def of(key: str) -> np.ndarray:
             return np.concatenate([np.array(task[key], dtype=float) for tasks in seeds for task in tasks])  # noqa: B023
 
-        steps = of("steps").reshape(-1, 2)
+        steps = of("steps").reshape(-1, 4)
         lines.append(
             f"| {name} | {', '.join(chosen)} | {interval.mean:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}] | "
             f"{min(errors):.4f} to {max(errors):.4f} | {of('covered').mean():.2f}, {of('width').mean():.2f} | "
             f"{steps[:, 0].mean():.2f} ({steps[:, 1].mean():.2f}) | "
+            f"{np.nanmean(steps[:, 2]):.3f} ({np.nanmean(steps[:, 3]):.3f}) | "
             f"{of('remaining').mean() / of('naive_remaining').mean():.2f} | {of('out_of_range').mean():.2f} | "
             f"{np.mean([sum(task['seconds'] for task in tasks) for tasks in seeds]):.0f} s |"
         )

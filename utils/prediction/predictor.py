@@ -110,6 +110,13 @@ class ProgressPredictor(RecordingEmbedder):
             _say_why_path(path, models)
             readout = "path"
         model, *rest = settings_of_checkpoint(checkpoint, device)
+        progress_loss = checkpoint["config"].get("PROGRESS_LOSS") or {}
+        if readout == "path" and progress_loss.get("enabled") and progress_loss.get("level") == "action":
+            logger.warning(
+                "%s was trained for progress inside each action (PROGRESS_LOSS.level 'action'), and its path length is "
+                "read over the whole recording; with the read-out 'auto', the column step_progress is progress inside "
+                "the step", path,
+            )  # fmt: skip
         return cls(model, _make_readout(path, checkpoint, task, readout, training_videos), *rest)
 
     @classmethod

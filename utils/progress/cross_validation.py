@@ -19,7 +19,7 @@ from utils.progress.remaining import fit_remaining
 from utils.readouts.chunks import ChunkScale, chunk_scale
 from utils.readouts.folds import folds_of
 from utils.readouts.recording import LabelledRecording
-from utils.readouts.steps import fit_steps, step_accuracy
+from utils.readouts.steps import StepFigures, fit_steps, judge_steps
 
 logger = logging.getLogger(__name__)
 
@@ -38,15 +38,13 @@ class OutOfFold:
         recordings: all of them.
         quantiles: by read-out, (T_i, 3) of each recording.
         folds: (n,) the fold of each.
-        step_accuracy: (n,) share of its chunks whose label was found; of the most frequent label; NaN without a chunk.
-        majority: (n,) the share that always naming the most frequent training label would find.
+        steps: how well the steps of each recording were read.
     """
 
     recordings: tuple[LabelledRecording, ...]
     quantiles: Mapping[str, list[np.ndarray]]
     folds: np.ndarray
-    step_accuracy: np.ndarray
-    majority: np.ndarray
+    steps: tuple[StepFigures, ...]
 
     def errors(self, name: str) -> np.ndarray:
         """Mean absolute error of each recording, (n,)."""
@@ -120,7 +118,7 @@ def cross_validate(
     if len(numbers) < 2:
         raise DataError("all recordings are of one group; expected at least two, so that one can judge the other")
     quantiles: dict[int, dict[str, np.ndarray]] = {}
-    accuracy, majority = np.full(len(recordings), np.nan), np.full(len(recordings), np.nan)
+    read: dict[int, StepFigures] = {}
 
     def one_fold(number: int) -> None:
         training = [recording for recording, fold in zip(recordings, fold_of, strict=True) if fold != number]
@@ -130,8 +128,7 @@ def cross_validate(
         for index in np.flatnonzero(fold_of == number).tolist():
             recording = recordings[index]
             quantiles[index] = read_all(fitted, recording.frames)
-            if steps is not None:
-                accuracy[index], majority[index] = step_accuracy(steps, scale, recording)
+            read[index] = StepFigures() if steps is None else judge_steps(steps, scale, recording)
 
     with ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool, threadpool_limits(limits=1, user_api="blas"):
         done = pool.map(one_fold, numbers)
@@ -142,7 +139,7 @@ def cross_validate(
     order = [name for name in quantiles[0] if name in common]
     return OutOfFold(
         tuple(recordings), {name: [quantiles[index][name] for index in range(len(recordings))] for name in order},
-        fold_of, accuracy, majority,
+        fold_of, tuple(read[index] for index in range(len(recordings))),
     )  # fmt: skip
 
 

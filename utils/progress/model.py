@@ -26,7 +26,7 @@ from utils.readouts.chunked import ChunkedReadout, ChunkedState, first_answer, h
 from utils.readouts.chunks import Chunks, ChunkScale
 from utils.readouts.protocol import as_double
 from utils.readouts.recording import LabelledRecording
-from utils.readouts.steps import StepReader, fit_steps
+from utils.readouts.steps import StepFigures, StepReader, fit_steps
 
 logger = logging.getLogger(__name__)
 
@@ -307,8 +307,9 @@ def report_of(found: OutOfFold, name: str, judged: Judged) -> dict[str, Any]:
         "width": judged.width,
         "remaining_error": judged.remaining_error,
         "naive_remaining_error": judged.naive_remaining_error,
-        "step_accuracy": _mean(found.step_accuracy),
-        "majority_accuracy": _mean(found.majority),
+        "steps": {
+            name: _mean(np.array([getattr(figures, name) for figures in found.steps])) for name in StepFigures._fields
+        },
     }
 
 

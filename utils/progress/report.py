@@ -74,10 +74,16 @@ def sentences(task: str, model: ProgressModel) -> list[str]:
         f"Remaining time: mean error {report['remaining_error'] / rate:.1f} {unit}; mean length minus time "
         f"{report['naive_remaining_error'] / rate:.1f} {unit}."
     )
-    if report["step_accuracy"] is not None:
+    steps = report["steps"]
+    if steps["accuracy"] is not None:
         said.append(
-            f"Current step: right in {100 * report['step_accuracy']:.0f} % of the time; always the most frequent step "
-            f"{100 * report['majority_accuracy']:.0f} %."
+            f"Current step: right in {100 * steps['accuracy']:.0f} % of the time; always the most frequent step "
+            f"{100 * steps['majority']:.0f} %."
+        )
+    if steps["inside_error"] is not None:
+        said.append(
+            f"Progress inside the step, its start and label not told: mean error {steps['inside_error']:.3f}; "
+            f"always one half {steps['inside_half']:.3f}."
         )
     return said
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
+from utils.data.frame_segments import action_frames
 from utils.readouts.chunks import Chunks, ChunkScale, end_frames
 from utils.readouts.discriminant import LinearDiscriminant, fit_discriminant
 from utils.readouts.evidence import prepare
 from utils.readouts.label_filter import LabelFilter, fit_label_filter
 from utils.readouts.recording import LabelledRecording, action_labels, labels_of
+from utils.tensorops import get_trueprogress_per_action
 
+LONGEST_SEGMENT = 1000  # chunks; one that goes on for longer counts as done
 ANSWER = np.dtype([("step", "i4"), ("probability", "f8"), ("inside", "f8"), ("done", "f8")])
 
 
@@ -24,14 +29,15 @@ class StepReader:
         labels: of the steps, background included.
         is_action: (L,) bool.
         recogniser, label_filter: the probability of each label.
-        durations: (L,) chunks of a segment of each label, mean.
+        inside: (L, M) mean share done of a segment of each label that was recognised 0, 1, ... M - 1 chunks ago, over
+            the training segments; a segment that is shorter counts as done. It goes on as in its last column.
     """
 
     labels: tuple[str, ...]
     is_action: np.ndarray
     recogniser: LinearDiscriminant
     label_filter: LabelFilter
-    durations: np.ndarray
+    inside: np.ndarray
 
     def start(self) -> StepState:
         return StepState(self)
@@ -50,19 +56,48 @@ def fit_steps(recordings: Sequence[LabelledRecording], scale: ChunkScale) -> Ste
     return StepReader(
         labels, np.array([label in actions for label in labels]),
         fit_discriminant(measures, np.concatenate(classes), len(labels)), fit_label_filter(classes, len(labels)),
-        np.array([np.mean(own) for own in lengths]),
+        _shares_done(lengths),
     )  # fmt: skip
 
 
-def step_accuracy(steps: StepReader, scale: ChunkScale, recording: LabelledRecording) -> tuple[float, float]:
-    """The share of a recording's chunks whose label was found, and that the most frequent training label would find;
-    NaN without a chunk."""
+def _shares_done(lengths: Sequence[Sequence[float]]) -> np.ndarray:
+    """`StepReader.inside` from the lengths of the training segments of each label, in chunks."""
+    longest = min(max(map(max, lengths)), LONGEST_SEGMENT)
+    elapsed = np.arange(math.ceil(longest) + 1) + 0.5
+    return np.stack([np.minimum(elapsed[:, None] / np.array(own), 1).mean(axis=1) for own in lengths])
+
+
+class StepFigures(NamedTuple):
+    """How well the steps of a recording are read; NaN where it has no chunk, or no chunk in an action.
+
+    Attributes:
+        accuracy: share of its chunks whose label was found.
+        majority: share that the most frequent training label would find.
+        inside_error: mean absolute error of progress inside the step, over chunks in actions; start and label are not
+            told.
+        inside_half: that of always saying one half.
+    """
+
+    accuracy: float = math.nan
+    majority: float = math.nan
+    inside_error: float = math.nan
+    inside_half: float = math.nan
+
+
+def judge_steps(steps: StepReader, scale: ChunkScale, recording: LabelledRecording) -> StepFigures:
+    """How well the steps of a recording are read that fitted nothing."""
     chunks = scale.start().update(recording.frames)
     if not len(chunks):
-        return float("nan"), float("nan")
-    truth = recording.labels_of_frames(steps.labels)[end_frames(len(chunks), scale.length)]
-    found = steps.start().update(chunks)["step"]
-    return float((found == truth).mean()), float((steps.recogniser.prior.argmax() == truth).mean())
+        return StepFigures()
+    ends = end_frames(len(chunks), scale.length)
+    truth = recording.labels_of_frames(steps.labels)[ends]
+    found = steps.start().update(chunks)
+    figures = [float((found["step"] == truth).mean()), float((steps.recogniser.prior.argmax() == truth).mean())]
+    in_action = action_frames(recording.time_dict, len(recording))[ends]
+    if in_action.any():
+        inside = get_trueprogress_per_action(recording.time_dict).double().numpy()[ends][in_action]
+        figures += [float(np.abs(found["inside"][in_action] - inside).mean()), float(np.abs(0.5 - inside).mean())]
+    return StepFigures(*figures)
 
 
 class StepState:
@@ -79,8 +114,8 @@ class StepState:
         self.done = np.zeros(len(fitted.labels))
 
     def update(self, chunks: Chunks) -> np.ndarray:
-        """The answer after each of the next chunks, (n,) of `ANSWER`: the most probable label and its probability, time
-        in it over its mean duration, at most 1, and how many actions have been finished (expected number)."""
+        """The answer after each of the next chunks, (n,) of `ANSWER`: the most probable label and its probability, the
+        share of it that is done if it began when it was recognised, and the expected number of finished actions."""
         fitted, answers = self._fitted, np.zeros(len(chunks), dtype=ANSWER)
         if not len(chunks):
             return answers
@@ -90,8 +125,8 @@ class StepState:
         answers["probability"] = belief.now.max(axis=1)
         answers["done"] = finished[:, fitted.is_action].sum(axis=1)
         for number, step in enumerate(answers["step"].tolist()):
-            self._since = self._since + 1 if step == self._step else 1
+            self._since = min(self._since + 1, LONGEST_SEGMENT) if step == self._step else 1
             self._step = step
-            answers["inside"][number] = min(1.0, self._since / fitted.durations[step])
+            answers["inside"][number] = fitted.inside[step, min(self._since - 1, fitted.inside.shape[1] - 1)]
         self.done = finished[-1].copy()
         return answers

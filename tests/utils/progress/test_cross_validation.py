@@ -77,8 +77,8 @@ def test_it_equals_a_loop_over_folds(recordings, found):
             chunks = scale.start().update(recordings[index].frames)
             truth = recordings[index].labels_of_frames(steps.labels)[end_frames(len(chunks), scale.length)]
             answers = steps.start().update(chunks)["step"]
-            assert found.step_accuracy[index] == np.mean(answers == truth)
-    assert found.step_accuracy.mean() > found.majority.mean() + 0.2
+            assert found.steps[index].accuracy == np.mean(answers == truth)
+    assert np.mean([own.accuracy for own in found.steps]) > np.mean([own.majority for own in found.steps]) + 0.2
 
 
 def test_errors_by_a_loop(recordings, found):

@@ -270,7 +270,8 @@ class TestFit:
         means = {name: np.mean(errors) for name, errors in report["errors"].items()}
         assert means == pytest.approx(found.mean_errors())
         assert 0 < report["coverage"] <= 1
-        assert report["step_accuracy"] > report["majority_accuracy"]
+        assert report["steps"]["accuracy"] > report["steps"]["majority"]
+        assert report["steps"]["inside_error"] < report["steps"]["inside_half"]
         assert report["remaining_error"] < report["naive_remaining_error"]
 
     def test_a_seed_gives_the_same_model(self, recordings, new_recordings):
@@ -285,7 +286,7 @@ class TestFit:
         model = model_of("neighbours")
         optimistic = OutOfFold(
             found.recordings, {**found.quantiles, "neighbours": [r.progress[:, None].repeat(3, 1) for r in recordings]},
-            found.folds, found.step_accuracy, found.majority,
+            found.folds, found.steps,
         )  # fmt: skip
         perfect = fit_progress(recordings, found=optimistic)
         assert perfect.name == "neighbours"

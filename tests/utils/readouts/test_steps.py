@@ -39,7 +39,7 @@ def test_time_inside_by_a_loop_over_the_found_steps(reader):
     since = 0
     for number, answer in enumerate(found):
         since = since + 1 if number and found["step"][number - 1] == answer["step"] else 1
-        expected = min(1, since / np.mean(lengths[steps.labels[answer["step"]]]))
+        expected = np.mean([min(1, (since - 0.5) / length) for length in lengths[steps.labels[answer["step"]]]])
         assert answer["inside"] == pytest.approx(expected)
 
 
