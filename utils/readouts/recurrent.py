@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -154,6 +154,8 @@ def fit_recurrent(
     recogniser = recogniser_of(range(len(prepared)))
     posteriors = [np.zeros((0, len(labels)))] * len(prepared)
     fold = folds_of(kept, INNER_FOLDS)
+    if not fold.any():  # all are of one group, whose recordings must judge each other then
+        fold = folds_of([replace(one, group="") for one in kept], INNER_FOLDS)
     for number in sorted(set(fold)):
         others = np.flatnonzero(fold != number)
         from_others = recogniser_of(others) if len(others) else recogniser

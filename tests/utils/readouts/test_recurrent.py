@@ -169,7 +169,8 @@ def test_it_holds_arrays_alone(fitted):
         assert value.dtype.kind == "f"
 
 
-def test_labels_of_a_training_recording_are_told_by_what_was_not_fitted_to_it(recordings, monkeypatch):
+@pytest.mark.parametrize("group", ["", "one person"])
+def test_labels_of_a_training_recording_are_told_by_what_was_not_fitted_to_it(recordings, group, monkeypatch):
     asked = []
 
     def fit_and_watch(measures, classes, number):
@@ -184,7 +185,7 @@ def test_labels_of_a_training_recording_are_told_by_what_was_not_fitted_to_it(re
         return Watched()
 
     monkeypatch.setattr(recurrent, "fit_discriminant", fit_and_watch)
-    fit(recordings)
+    fit([dataclasses.replace(one, group=group) for one in recordings])
     assert asked == [False] * len(recordings)
 
 
