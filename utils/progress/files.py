@@ -133,8 +133,8 @@ POSSIBLE: dict[str, Callable[..., bool]] = {
     "PositionFilter": _is_position_filter,
     "QuantileForest": _is_forest,
     "RemainingTime": lambda frames: frames.min() >= 0,
-    "StepReader": lambda labels, is_action, recogniser, label_filter, durations: (
-        _are_labels(labels, is_action, label_filter, durations)
+    "StepReader": lambda labels, is_action, recogniser, label_filter, inside: (
+        _are_labels(labels, is_action, label_filter, inside) and inside.ndim == 2 and inside.max() <= 1
     ),
     "TrainingReference": lambda frames, progress, lengths, step, mean_length: (
         _are_shares(progress) and step >= 1 and mean_length > 0
