@@ -5,32 +5,39 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_limits
 
+from utils.progress import candidates
 from utils.readouts import chunks, evidence
 from utils.readouts.quantile_forest import fit_quantile_forest
 from utils.readouts.recording import LabelledRecording
+from utils.readouts.recurrent import fit_recurrent
 
 STEPS = ("cut", "mix", "pour")
 BACKGROUND = "background"
 WIDTH = 5
+MOST_CHANNELS = 8  # of `coarse`
 
 
 @contextmanager
 def coarse() -> Iterator[None]:
-    """Fewer chunks, virtual recordings and trees: what is fitted to small recordings takes no time, and a chunk of
-    them is longer than a frame."""
-    with pytest.MonkeyPatch.context() as patch:
+    """Fewer chunks, channels, virtual recordings, trees and steps of training: what is fitted to small recordings takes
+    no time, and a chunk of them is longer than a frame. One thread, whatever else the machine does."""
+    with pytest.MonkeyPatch.context() as patch, threadpool_limits(limits=1, user_api="blas"):
         patch.setattr(chunks, "CHUNKS", 20)
+        patch.setattr(chunks, "MOST_CHANNELS", MOST_CHANNELS)
         patch.setattr(evidence, "VIRTUAL", 16)
         patch.setattr(
             evidence, "fit_quantile_forest",
             lambda inputs, truth, fewest, trees, seed: fit_quantile_forest(inputs, truth, fewest, trees // 10, seed),
         )  # fmt: skip
+        patch.setattr(candidates, "fit_recurrent", partial(fit_recurrent, networks=1, steps=10))
         yield
 
 

@@ -12,14 +12,14 @@ discriminant that was not fitted to it (cross-fitting).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from utils.readouts.chunks import Chunks, ChunkScale, end_frames, mean_of_newest, truth_while_used
 from utils.readouts.discriminant import LinearDiscriminant, fit_discriminant
 from utils.readouts.distribution import GRID, quantiles
-from utils.readouts.folds import folds_of
+from utils.readouts.folds import folds_for_cross_fitting
 from utils.readouts.label_filter import LabelFilter, fit_label_filter
 from utils.readouts.position_filter import PositionFilter, PositionFilterState, fit_position_filter
 from utils.readouts.quantile_forest import QuantileForest, fit_quantile_forest
@@ -190,9 +190,7 @@ def fit_evidence(
 
     posteriors: list[np.ndarray] = [np.zeros(0)] * len(prepared)
     positions: list[np.ndarray] = [np.zeros(0)] * len(prepared)
-    fold = folds_of([one.recording for one in prepared], INNER_FOLDS)
-    if not fold.any():  # all are of one group, whose recordings must judge each other then
-        fold = folds_of([replace(one.recording, group="") for one in prepared], INNER_FOLDS)
+    fold = folds_for_cross_fitting([one.recording for one in prepared], INNER_FOLDS)
     for number in sorted(set(fold)):
         recogniser, position = fit_models([one for one, own in zip(prepared, fold, strict=True) if own != number])
         for index in np.flatnonzero(fold == number):

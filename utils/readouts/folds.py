@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from utils.readouts.recording import LabelledRecording
+
+
+def folds_for_cross_fitting(recordings: Sequence[LabelledRecording], folds: int) -> np.ndarray:
+    """As `folds_of`; recordings that are all of one group judge each other, since no other group could."""
+    found = folds_of(recordings, folds)
+    return found if found.any() else folds_of([replace(recording, group="") for recording in recordings], folds)
 
 
 def folds_of(recordings: Sequence[LabelledRecording], folds: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from utils.readouts.chunks import WINDOWS, Chunks, ChunkScale
 from utils.readouts.discriminant import LinearDiscriminant, fit_discriminant
 from utils.readouts.distribution import GRID
 from utils.readouts.evidence import prepare
-from utils.readouts.folds import folds_of
+from utils.readouts.folds import folds_for_cross_fitting
 from utils.readouts.recording import LabelledRecording, action_labels, labels_of
 from utils.readouts.recurrent_networks import RecurrentNetworks, SequenceBatch, train_networks
 from utils.readouts.virtual_recordings import VirtualRecordings
@@ -153,9 +153,7 @@ def fit_recurrent(
 
     recogniser = recogniser_of(range(len(prepared)))
     posteriors = [np.zeros((0, len(labels)))] * len(prepared)
-    fold = folds_of(kept, INNER_FOLDS)
-    if not fold.any():  # all are of one group, whose recordings must judge each other then
-        fold = folds_of([replace(one, group="") for one in kept], INNER_FOLDS)
+    fold = folds_for_cross_fitting(kept, INNER_FOLDS)
     for number in sorted(set(fold)):
         others = np.flatnonzero(fold != number)
         from_others = recogniser_of(others) if len(others) else recogniser

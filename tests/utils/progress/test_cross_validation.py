@@ -100,6 +100,7 @@ def test_a_seed_gives_the_same_whatever_the_number_of_threads(recordings, found)
         torch.set_num_threads(1 if threads > 1 else 2)
         with random_state_untouched():
             again = cross_validate(recordings, folds=4)
+        assert torch.get_num_threads() == (1 if threads > 1 else 2)
     finally:
         torch.set_num_threads(threads)
     for index in range(len(recordings)):
@@ -136,7 +137,7 @@ class TestChoice:
         # The read-out is named first, so that the order decides nothing.
         assert self.out_of_fold(filter=0.25, clock=0.25, index=0.5).best() == "clock"
 
-    @pytest.mark.parametrize("seed", range(4))
+    @pytest.mark.parametrize("seed", range(3))
     def test_features_that_say_nothing_do_not_make_it_worse_than_a_naive_guess(self, seed):
         noise = recordings_of(8, first=100 * seed, signal=0.0)
         found = cross_validate(noise, names=["index", "clock", "path", "neighbours", "filter", "evidence"], folds=4)
@@ -193,7 +194,7 @@ class TestTooFew:
     [recording_of(list(STEPS), [1, 1, 1], 1), recording_of(list(STEPS), [400, 400, 400], 2)],
 ], ids=["one label", "background", "single frames", "labels of one", "one frame", "very unlike lengths"])
 def test_odd_recordings(recordings):
-    found = cross_validate(recordings)
+    found = cross_validate(recordings, names=["alignment", "filter", "evidence"])
     for name, curves in found.quantiles.items():
         for curve, recording in zip(curves, recordings, strict=True):
             assert curve.shape == (len(recording), 3)

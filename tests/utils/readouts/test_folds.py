@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.labelled_recordings import recording_of
-from utils.readouts.folds import folds_of
+from utils.readouts.folds import folds_for_cross_fitting, folds_of
 
 
 def members(groups):
@@ -28,6 +28,14 @@ def test_neighbours_are_together_and_folds_about_equally_large(number):
     sizes = np.bincount(found)
     assert sizes.max() - sizes.min() <= 1
     assert len(sizes) == min(5, number)
+
+
+def test_a_single_group_is_divided_only_where_nothing_else_could_judge():
+    assert folds_of(members(["a"] * 6), 3).tolist() == [0] * 6
+    assert folds_for_cross_fitting(members(["a"] * 6), 3).tolist() == [0, 0, 1, 1, 2, 2]
+    grouped = members(["a", "a", "b"])
+    assert folds_for_cross_fitting(grouped, 3).tolist() == folds_of(grouped, 3).tolist()
+    assert folds_for_cross_fitting(members(["a"]), 3).tolist() == [0]
 
 
 def test_a_large_group_gets_a_fold_of_its_own():
