@@ -133,7 +133,7 @@ POSSIBLE: dict[str, Callable[..., bool]] = {
     "PositionFilter": _is_position_filter,
     "QuantileForest": _is_forest,
     "RecurrentNetworks": lambda enter, first, second, leave: len(enter) > 0 and leave.shape[2:] == GRID.shape,
-    "RecurrentReadout": lambda centre, projection, recogniser, mean_time, networks: mean_time.min() > 0,
+    "RecurrentReadout": lambda components, recogniser, mean_time, networks: mean_time.min() > 0,
     "RemainingTime": lambda frames: frames.min() >= 0,
     "StepReader": lambda labels, is_action, recogniser, label_filter, inside: (
         _are_labels(labels, is_action, label_filter, inside) and inside.ndim == 2 and inside.max() <= 1

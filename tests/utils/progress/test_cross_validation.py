@@ -123,7 +123,7 @@ class TestChoice:
     def out_of_fold(self, **errors):
         recording = recording_of(["cut"], [11])
         curves = {name: [np.repeat(recording.progress[:, None] + error, 3, axis=1)] for name, error in errors.items()}
-        return OutOfFold((recording,), curves, np.zeros(1, dtype=int), np.ones(1), np.ones(1))
+        return OutOfFold((recording,), curves, np.zeros(1, dtype=int), ())
 
     def test_the_least_error_is_chosen(self):
         found = self.out_of_fold(index=0.3, clock=0.2, path=0.25, filter=0.15, evidence=0.1)
