@@ -33,7 +33,7 @@ from utils.readouts.label_filter import LabelFilter
 from utils.readouts.naive import CountReadout
 from utils.readouts.position_filter import PositionFilter
 from utils.readouts.quantile_forest import QuantileForest
-from utils.readouts.recurrent import RecurrentReadout
+from utils.readouts.recurrent import PrincipalComponents, RecurrentReadout
 from utils.readouts.recurrent_networks import RecurrentNetworks
 from utils.readouts.steps import StepReader
 
@@ -44,8 +44,8 @@ DEEPEST_TREE = 200
 # Classes whose fields are all that they hold.
 PLAIN = (
     ChunkedReadout, ChunkScale, CountReadout, EvidenceReadout, Interval, LabelFilter, LinearDiscriminant,
-    PositionFilter, ProgressModel, QuantileForest, RecurrentNetworks, RecurrentReadout, RemainingTime, StepReader,
-    TrainingRange,
+    PositionFilter, PrincipalComponents, ProgressModel, QuantileForest, RecurrentNetworks, RecurrentReadout,
+    RemainingTime, StepReader, TrainingRange,
 )  # fmt: skip
 # Others: the names of their attributes, and how one is made of these.
 OTHERS: dict[type, tuple[tuple[str, ...], Callable[..., Any]]] = {
