@@ -130,11 +130,13 @@ def cross_validate(
             quantiles[index] = read_all(fitted, recording.frames)
             read[index] = StepFigures() if steps is None else judge_steps(steps, scale, recording)
 
-    with ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool, threadpool_limits(limits=1, user_api="blas"):
+    threads = torch.get_num_threads()
+    with ThreadPoolExecutor(max(1, threads)) as pool, threadpool_limits(limits=1, user_api="blas"):
         done = pool.map(one_fold, numbers)
         shown = {"desc": "cross-validation", "unit": "fold", "disable": None, "delay": 3, "leave": False}
         for _ in tqdm(done, total=len(numbers), **shown):
             pass
+    torch.set_num_threads(threads)  # folds that end at the same time may have left another number
     common = set.intersection(*(set(found) for found in quantiles.values()))
     order = [name for name in quantiles[0] if name in common]
     return OutOfFold(

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from utils.progress.candidates import COUNTING, fit_candidates
@@ -276,11 +277,13 @@ def fit_progress(
     curves, truth = found.quantiles[name], [recording.progress for recording in recordings]
     chunks = [scale.start().update(recording.frames) for recording in recordings]
     long_enough = [own for own in chunks if len(own)]
+    with threadpool_limits(limits=1, user_api="blas"):  # the products are small, and threads wait for each other
+        readout = fit_candidates(recordings, scale, seed, [name]).readout(name)
     plateau = max(longest_plateau(curve[:: scale.length, 1]) for curve in curves)
     return ProgressModel(
         name=name,
         input=input,
-        readout=fit_candidates(recordings, scale, seed, [name]).readout(name),
+        readout=readout,
         scale=scale,
         interval=fit_interval([c[:, 1] for c in curves], [c[:, 0] for c in curves], [c[:, 2] for c in curves], truth),
         remaining=fit_remaining([curve[:, 1] for curve in curves]),
