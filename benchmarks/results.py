@@ -43,7 +43,7 @@ CHECKPOINTS = ("combined", "alignment")
 # The metric by which a table is headed, and by which the setting of each loss is chosen on validation recordings.
 CHOOSING = {"Progress": METRICS["OPE_video_online"], "Alignment": METRICS["KTW"]}
 BESIDE = {"Progress": ("OPE_action_online",), "Alignment": ("EAE", "PC_100")}
-BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
+BEGIN, END = "<!-- {}: begin -->", "<!-- {}: end -->"  # of an experiment's tables in a page
 
 
 class Setting(NamedTuple):
@@ -245,18 +245,23 @@ def readouts_table(settings: Mapping[Setting, Seeds], losses: Sequence[str]) -> 
 
 def experiment_tables(experiment: str, options: argparse.Namespace) -> list[str]:
     settings = evaluate_settings(experiment, options)
-    lines = [f"## {experiment}", ""]
+    seeds = " and ".join(map(str, options.seeds)) if len(options.seeds) < 3 else ", ".join(map(str, options.seeds))
+    lines = [f"## {experiment}", "", f"Seeds {seeds}.", ""]
     for what in CHOOSING:
         lines += [f"### {what}", "", *main_table(settings, what, options.losses), ""]
     lines += ["### Progress by read-out", "", *readouts_table(settings, options.losses), ""]
     return [*lines, "### Every setting", "", *all_settings_table(settings), ""]
 
 
-def insert(page: Path, tables: str) -> None:
-    """Puts the tables between the two marks of a page, which is otherwise left as it is."""
-    before = page.read_text(encoding="utf-8") if page.is_file() else f"{BEGIN}\n{END}\n"
-    pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
-    write_text(page, pattern.sub(lambda _: f"{BEGIN}\n\n{tables}\n{END}", before))
+def insert(page: Path, experiment: str, tables: str) -> None:
+    """Puts the tables between the two marks of their experiment in a page, or at its end if it has none; the rest is
+    left as it is."""
+    begin, end = BEGIN.format(experiment), END.format(experiment)
+    before = page.read_text(encoding="utf-8") if page.is_file() else ""
+    if begin not in before:
+        before = f"{before.rstrip()}\n\n{begin}\n{end}\n".lstrip()
+    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    write_text(page, pattern.sub(lambda _: f"{begin}\n\n{tables}\n{end}", before))
 
 
 def main() -> None:
@@ -268,13 +273,14 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--override", nargs="*", default=[], help="further --config.KEY=VALUE")
     parser.add_argument("--output", default="output/results")
-    parser.add_argument("--write", type=Path, help="page whose tables to replace")
+    parser.add_argument("--write", type=Path, help="page in which to replace the tables of these experiments")
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
-    tables = "\n".join(line for experiment in options.experiments for line in experiment_tables(experiment, options))
-    print(tables)
-    if options.write:
-        insert(options.write, tables)
+    for experiment in options.experiments:
+        tables = "\n".join(experiment_tables(experiment, options))
+        print(tables)
+        if options.write:
+            insert(options.write, experiment, tables)
 
 
 if __name__ == "__main__":

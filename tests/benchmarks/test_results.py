@@ -82,3 +82,16 @@ def test_the_same_weights_are_evaluated_once(options, monkeypatch):
     monkeypatch.setattr(results, "evaluate_checkpoint", lambda path, *_: calls.append(path) or [path])
     assert results.evaluate([one, other], "test", competitors=False) == {one: [one], other: [one]}
     assert calls == [one]
+
+
+def test_the_tables_of_an_experiment_replace_its_own_and_nothing_else(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# Title\n\n<!-- one: begin -->\nold\n<!-- one: end -->\n\nText.\n")
+    results.insert(page, "two", r"| \1 |")
+    results.insert(page, "one", "new")
+    assert page.read_text() == (
+        "# Title\n\n<!-- one: begin -->\n\nnew\n<!-- one: end -->\n\nText.\n\n"
+        "<!-- two: begin -->\n\n| \\1 |\n<!-- two: end -->\n"
+    )
+    results.insert(tmp_path / "new.md", "one", "first")
+    assert (tmp_path / "new.md").read_text() == "<!-- one: begin -->\n\nfirst\n<!-- one: end -->\n"

@@ -12,12 +12,12 @@ LEAST_SHARE = 1e-10
 # Of the gradient's norm, as a share of that at w = 0: what is aimed at, and what is near enough.
 AIM = {np.dtype(np.float64): 1e-10, np.dtype(np.float32): 1e-6}
 PRECISION = {np.dtype(np.float64): 1e-10, np.dtype(np.float32): 1e-5}
-# The machines of every 16th frame are where those of every 4th frame start, and these where those of all frames do, as
-# long as there are some frames for each weight; and how near to the minimum they must be.
-THINNED = ((16, 1e-2), (4, 1e-3))
+# The machines of every 4th frame, this near to their minimum, are where those of all frames start, if there are enough
+# frames for each weight.
+THINNED, NEARLY = 4, 1e-2
 FRAMES_OF_A_WEIGHT = 6
 # A Hessian is renewed if a step leaves more than this share of the gradient.
-SLOW = 0.25
+SLOW = 0.1
 
 
 def fit_linear_machines(frames: np.ndarray, labels: np.ndarray, cost: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -29,7 +29,7 @@ def fit_linear_machines(frames: np.ndarray, labels: np.ndarray, cost: float = 1.
     is quadratic as long as the set of frames with a positive hinge doesn't change, so Newton's method with a line
     search reaches the minimum after a few steps.
 
-    Frames that follow each other are nearly the same, so that every k-th frame, at k times the cost, has nearly the
+    Frames that follow each other are nearly the same, so that every 4th frame, at 4 times the cost, has nearly the
     same machines and Hessians. With both, few steps over all frames are left to do, and a Hessian over them is only
     computed where that of fewer frames is too far off. Where the search begins doesn't change the minimum.
 
@@ -66,17 +66,15 @@ def _fit(inputs: np.ndarray, signs: np.ndarray, cost: float) -> tuple[np.ndarray
     width, number = inputs.shape[1], signs.shape[1]
     weights = np.zeros((width, number), dtype=inputs.dtype)
     at_zero = 2 * cost * np.abs(signs.T @ inputs).max(axis=1)
-    hessians = None
-    thinned = [(k, aim) for k, aim in THINNED if len(inputs) // k >= FRAMES_OF_A_WEIGHT * width]
-    for k, aim in (*thinned, (1, AIM[inputs.dtype])):
-        some = np.ascontiguousarray(inputs[::k])
-        if hessians is None:
-            # At w = 0 every hinge is positive, so that all machines begin with the same Hessian.
-            hessian = np.eye(width, dtype=inputs.dtype) + 2 * cost * k * some.T @ some
-            hessians, hinged = np.repeat(hessian[None], number, axis=0), np.ones((number, len(some)), dtype=bool)
-        else:
-            hinged = np.zeros((number, len(some)), dtype=bool)  # the Hessians are those of fewer frames
-        weights, gradients = _minimise(some, signs[::k], cost * k, weights, hessians, hinged, aim * at_zero)
+    every = THINNED if len(inputs) // THINNED >= FRAMES_OF_A_WEIGHT * width else 1
+    some = np.ascontiguousarray(inputs[::every])
+    # At w = 0 every hinge is positive, so that all machines begin with the same Hessian.
+    hessian = np.eye(width, dtype=inputs.dtype) + 2 * cost * every * some.T @ some
+    hessians, hinged = np.repeat(hessian[None], number, axis=0), np.ones((number, len(some)), dtype=bool)
+    if every > 1:
+        weights, _ = _minimise(some, signs[::every], cost * every, weights, hessians, hinged, NEARLY * at_zero)
+        hinged = np.zeros(signs.shape[::-1], dtype=bool)  # the Hessians are those of fewer frames
+    weights, gradients = _minimise(inputs, signs, cost, weights, hessians, hinged, AIM[inputs.dtype] * at_zero)
     return weights, bool((gradients <= PRECISION[inputs.dtype] * at_zero).all())
 
 
@@ -121,7 +119,10 @@ def _minimise(
         for machine in np.flatnonzero(largest > SLOW * before):
             which = running[machine]
             hinged[which] = _renew_hessian(hessians[which], inputs, hinged[which], margins[:, machine] < 1, cost)
-        step = -np.stack([solve(hessians[k], g)[1] for k, g in zip(running, gradient.T, strict=True)], axis=1)
+        solved = [solve(hessians[k], g) for k, g in zip(running, gradient.T, strict=True)]
+        if any(failed for *_, failed in solved) and inputs.dtype == np.float32:
+            break  # by rounding errors a Hessian isn't positive definite: a task for double precision
+        step = -np.stack([solution for _, solution, _ in solved], axis=1)
         new_margins, new_gradient = _margins_and_gradient(inputs, signs, weights + step, cost)
         share = np.ones(len(running), dtype=inputs.dtype)
         # The objective is convex: where it still falls at the end of the step, it has fallen all the way.

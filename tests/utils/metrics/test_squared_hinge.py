@@ -121,9 +121,9 @@ def a_class_that_few_frames_lack(seed):
 def test_where_the_search_begins_does_not_change_the_machines(make, kind, tolerance, monkeypatch):
     frames, labels = make(7)
     frames = ((frames - frames.mean(axis=0)) / frames.std(axis=0)).astype(kind)
-    assert len(frames) // 16 >= squared_hinge.FRAMES_OF_A_WEIGHT * (frames.shape[1] + 1), "starts from fewer frames"
+    assert len(frames) // 4 >= squared_hinge.FRAMES_OF_A_WEIGHT * (frames.shape[1] + 1), "starts from fewer frames"
     classes, weights = fit_linear_machines(frames, labels)
-    monkeypatch.setattr(squared_hinge, "THINNED", ())
+    monkeypatch.setattr(squared_hinge, "THINNED", 1)
     monkeypatch.setattr(squared_hinge, "SLOW", 1e-9)  # every Hessian exact
     found, from_zero = fit_linear_machines(frames.astype(np.float64), labels)
     np.testing.assert_array_equal(classes, found)
@@ -131,3 +131,12 @@ def test_where_the_search_begins_does_not_change_the_machines(make, kind, tolera
     inputs = np.concatenate([frames, np.ones((len(frames), 1))], axis=1)
     predicted, exact = ((inputs @ w).argmax(axis=1) for w in (weights, from_zero))
     assert np.count_nonzero(predicted != exact) <= (0 if kind is np.float64 else 2)
+
+
+def test_a_hessian_that_rounding_makes_indefinite_is_left_to_double_precision():
+    """Two features that are one, many frames, and next to no regularisation beside their losses."""
+    frames, labels = smooth_problem(8, width=3)
+    frames = np.concatenate([frames, frames], axis=1).astype(np.float32)
+    _, weights = fit_linear_machines(frames, labels, cost=1e4)
+    _, exact = fit_linear_machines(frames.astype(np.float64), labels, cost=1e4)
+    np.testing.assert_allclose(weights, exact, atol=1e-2 * np.abs(exact).max())
