@@ -98,11 +98,12 @@ CONFIG.TCC_ORIGINAL_PARAMS = {
     'softmax_temp': 0.1,
     'alignment_variance': 0.001,           # lambda of the log-variance term; 0: plain squared error
     'similarity': 'squared_per_dimension',
+    'normalization': 'unit',               # frames have length sqrt(D) in the loss; or 'none', the paper's
 }
 CONFIG.GTCC_PARAMS = {
     'softmax_temp': 0.1,
     'max_gmm_iters': 8,
-    'n_components': 15,
+    'n_components': 1,                     # soft neighbours of an anchor; the paper's: 15
     'delta': 1.0,                          # width of the cycle-back window, as a share of the video; the paper's: 0.2
     'gamma': 1.0,                          # the lowest keep probability is gamma^(epoch + 1), the paper's 0.95; 1: no
                                            # frame is dropped
@@ -111,7 +112,7 @@ CONFIG.GTCC_PARAMS = {
     'anchors_per_video': 20,
     'soft_neighbours': 'responsibilities', # or 'components', the paper's: see `GTCC_loss`
     'similarity': 'squared_per_dimension',
-    'normalization': 'unit',               # frames have length sqrt(D) in the loss; or 'none', the paper's
+    'normalization': 'unit',               # as in TCC_ORIGINAL_PARAMS
 }
 CONFIG.LAV_PARAMS = {
     'min_temp': 0.1,                       # smoothing of soft-DTW

@@ -232,6 +232,7 @@ TRAINING: dict[str, Rule] = {
     "TCC_ORIGINAL_PARAMS.softmax_temp": POSITIVE,
     "TCC_ORIGINAL_PARAMS.alignment_variance": NOT_NEGATIVE,
     "TCC_ORIGINAL_PARAMS.similarity": _one_of(SIMILARITIES),
+    "TCC_ORIGINAL_PARAMS.normalization": _one_of(NORMALIZATIONS),
     "GTCC_PARAMS.softmax_temp": POSITIVE,
     "GTCC_PARAMS.max_gmm_iters": ITERATIONS,
     "GTCC_PARAMS.n_components": ITERATIONS,

@@ -183,7 +183,7 @@ CHANGES: dict[str, Change] = {
     "LOSS_TYPE.tcc": Change(True, under=only("LAV")),
     "LOSS_TYPE.LAV": Change(True),
     "LOSS_TYPE.VAVA": Change(True),
-    **under_loss("tcc", softmax_temp=0.3, alignment_variance=0.1, similarity="euclidean"),
+    **under_loss("tcc", softmax_temp=0.3, alignment_variance=0.1, similarity="euclidean", normalization="none"),
     **under_loss(
         "GTCC", softmax_temp=0.3, max_gmm_iters=2, n_components=2, delta=0.5, gamma=0.5, alignment_variance=0.1,
         anchors_per_video=3, soft_neighbours="components", similarity="euclidean", normalization="none",

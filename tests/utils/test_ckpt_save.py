@@ -177,6 +177,7 @@ def test_a_configuration_from_before_a_setting_means_what_was_done_then(tmp_path
     del config["ARCHITECTURE"]["skip"]
     for key in ("normalization", "reciprocal", "soft_neighbours"):
         del config["GTCC_PARAMS"][key]
+    del config["TCC_ORIGINAL_PARAMS"]["normalization"]
     model = build_model({**config, "ARCHITECTURE": {**config["ARCHITECTURE"], "skip": False}}, 3, 2)
     path = tmp_path / "old.pt"
     ckpt_save(model, None, 3, 0.5, str(path), config=config, feature_width=3, tasks=["a", "b"], standardization=None)
@@ -184,6 +185,7 @@ def test_a_configuration_from_before_a_setting_means_what_was_done_then(tmp_path
     assert checkpoint["config"]["ARCHITECTURE"]["skip"] is False
     before = {"normalization": "none", "reciprocal": "chance", "soft_neighbours": "components"}
     assert before.items() <= checkpoint["config"]["GTCC_PARAMS"].items()
+    assert checkpoint["config"]["TCC_ORIGINAL_PARAMS"]["normalization"] == "none"
     video = [torch.randn(9, 3)]
     loaded = load_model(checkpoint)
     assert loaded.skip is None

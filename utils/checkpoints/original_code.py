@@ -210,6 +210,7 @@ def _translate_config(values: _Values, network: _Network) -> dict[str, Any]:
             kind = type(config[group][key])
             accepted = (int, float) if kind is float else kind
             config[group][key] = kind(values.get(f"config.{group}.{key}", accepted))
+    config.TCC_ORIGINAL_PARAMS.normalization = "none"
     config.GTCC_PARAMS = {"soft_neighbours": "components", "normalization": "none", "reciprocal": "frame"}
     config.STANDARDIZE = False
     plain = config.to_dict()

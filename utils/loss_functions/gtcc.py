@@ -60,6 +60,7 @@ def GTCC_loss(
           psi_k = sum_j alpha_j r_kj,        v~^(k) = sum_j alpha_j r_kj v_j / psi_k.
 
       Both are equal if the mixture is equal to alpha, but here there is a gradient through alpha, as in TCC.
+      With one component v~ is TCC's soft nearest neighbour, and nothing is fitted.
     - Window: delta N consecutive frames (at least 3, at most N) that contain i; the other frames of U have
       weight zero. The position of i in the window is drawn at random for each anchor. If i were always in the
       middle, embeddings that are all equal would return exactly to i and be a perfect solution. With delta < 1 the
@@ -122,7 +123,11 @@ def GTCC_loss(
         drawn = [_draw(len(each), anchors_per_video, delta, generator, each.device) for each in sequences]
         pairs = ordered_pairs(len(sequences))
         anchors = [each for each, _ in drawn]
-        fits = _fit_all(sequences, anchors, pairs, n_components, max_gmm_iters, softmax_temp, similarity)
+        if n_components == 1 and soft_neighbours == "responsibilities":
+            # The only component is responsible for every frame, whatever the fit: it would take most of the time.
+            fits = [(sequences[i].new_ones(len(anchors[i]), 1), sequences[i].new_ones(1, 1, 1)) for i, _ in pairs]
+        else:
+            fits = _fit_all(sequences, anchors, pairs, n_components, max_gmm_iters, softmax_temp, similarity)
         floor = gamma ** (epoch + 1)
         smallest = smallest_cycle_back(alignment_variance)
         total = sequences[0].new_zeros(())

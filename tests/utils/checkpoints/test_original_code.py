@@ -222,6 +222,7 @@ def test_translated_checkpoint(write):
     assert config["TCC_ORIGINAL_PARAMS"]["softmax_temp"] == 0.25
     assert config["TCC_ORIGINAL_PARAMS"]["alignment_variance"] == 1.0
     assert config["GTCC_PARAMS"]["n_components"] == 7
+    assert config["TCC_ORIGINAL_PARAMS"]["normalization"] == "none"
     as_in_the_paper = {"soft_neighbours": "components", "normalization": "none", "reciprocal": "frame"}
     assert as_in_the_paper.items() <= config["GTCC_PARAMS"].items()
     assert config["LOSS_TYPE"] == {"tcc": True, "GTCC": True, "LAV": False, "VAVA": False}

@@ -132,6 +132,24 @@ def test_responsibilities_give_the_components_where_the_mixture_is_exact():
     torch.testing.assert_close(neighbours, components @ other)
 
 
+def test_one_component_needs_no_fit(monkeypatch):
+    sequences, dropouts = random_walks([30, 25], 6, 0.3, seed=8), drop_vectors(2, 6)
+    settings = {"gamma": 0.9, "dropouts": dropouts, "soft_neighbours": "responsibilities"}
+
+    def loss():
+        return GTCC_loss(sequences, 1, generator=seeded(), **settings)
+
+    found = loss()
+    found_gradients = gradients_of(found, sequences)
+    # A fit, and components that are responsible for nothing and for all.
+    ones = [torch.ones(20, 1, dtype=torch.float64), torch.zeros(20, 1, dtype=torch.float64)]
+    whole = [torch.ones(20, 2, length, dtype=torch.float64) for length in (25, 30)]
+    monkeypatch.setattr(gtcc, "_fit_all", lambda *_: [(torch.cat(ones, 1), each) for each in whole])
+    expected = GTCC_loss(sequences, 2, generator=seeded(), **settings)
+    torch.testing.assert_close(found, expected)
+    assert relative_error(found_gradients, gradients_of(expected, sequences)) < 1e-9
+
+
 def test_only_responsibilities_pass_a_gradient_on_through_the_similarities_of_the_anchor():
     # Of the anchor's own video only one frame is drawn, and the way back avoids it: it can only move by alpha.
     first, second = random_walks([40, 30], 4, 0.3, seed=4)
