@@ -1,4 +1,4 @@
-"""EgoProceL for users who have features of it: eleven tasks, crosstask network, the paper's in-the-wild settings.
+"""EgoProceL for users who have features of it: eleven tasks, crosstask network.
 
     python multitask_train.py --config configs/egoprocel.py --config.DATASET_PATH=DATA_ROOT
 
@@ -26,6 +26,5 @@ def get_config():
     CONFIG.SKIP_RATE = 10
     CONFIG.NUM_EPOCHS = 50
     CONFIG.LEARNING_RATE = 1e-4
-    CONFIG.GTCC_PARAMS = {'n_components': 15, 'delta': 0.2, 'gamma': 0.95}
     CONFIG.PROGRESS_LOSS = {'enabled': True, 'frames': 'all'}
     return CONFIG

@@ -73,6 +73,8 @@ CONFIG.BASEARCH = {
     },
 }
 CONFIG.ARCHITECTURE = {
+    'skip': True,                          # the embedding is that of the features plus what the network adds; False:
+                                           # the network's output alone, as in the original code
     'MCN': True,                           # the crosstask network over the encoder; False: the encoder alone
     'num_heads': 0,                        # 0: as many heads as training tasks
     'head_layers': (512, 128, 256),
@@ -98,17 +100,21 @@ CONFIG.TCC_ORIGINAL_PARAMS = {
     'softmax_temp': 0.1,
     'alignment_variance': 0.001,           # lambda of the log-variance term; 0: plain squared error
     'similarity': 'squared_per_dimension',
+    'normalization': 'unit',               # frames have length sqrt(D) in the loss; or 'none', the paper's
 }
 CONFIG.GTCC_PARAMS = {
     'softmax_temp': 0.1,
     'max_gmm_iters': 8,
-    'n_components': 15,
-    'delta': 0.2,                          # width of the cycle-back window, as a share of the video
-    'gamma': 0.95,                         # the lowest keep probability is gamma^(epoch + 1); 1: no dropping
+    'n_components': 1,                     # soft neighbours of an anchor; the paper's: 15
+    'delta': 1.0,                          # width of the cycle-back window, as a share of the video; the paper's: 0.2
+    'gamma': 1.0,                          # the lowest keep probability is gamma^(epoch + 1), the paper's 0.95; 1: no
+                                           # frame is dropped
+    'reciprocal': 'frame',                 # balance of the drop term: one 'frame', the paper's, or 'chance'
     'alignment_variance': 0.0,
     'anchors_per_video': 20,
     'soft_neighbours': 'responsibilities', # or 'components', the paper's: see `GTCC_loss`
     'similarity': 'squared_per_dimension',
+    'normalization': 'unit',               # as in TCC_ORIGINAL_PARAMS
 }
 CONFIG.LAV_PARAMS = {
     'min_temp': 0.1,                       # smoothing of soft-DTW

@@ -14,7 +14,7 @@ from typing import Any
 from torch import nn
 
 from configs.typed_settings import TypedSettings, check_size
-from models.layers import DropNetwork
+from models.layers import DropNetwork, SkipProjection
 from models.model_multiprong import MultiprongModel
 from models.model_singleprong import SingleprongModel
 from utils.errors import ConfigError
@@ -46,8 +46,9 @@ def build_model(config: Mapping[str, Any], feature_width: int, number_of_tasks: 
     drop_network = None
     if settings.switch("ARCHITECTURE.dropping"):
         drop_network = DropNetwork(width, settings.sizes("ARCHITECTURE.drop_layers"))
+    skip = SkipProjection(feature_width, width) if settings.switch("ARCHITECTURE.skip") else None
     if not settings.switch("ARCHITECTURE.MCN"):
-        return SingleprongModel(encoder, drop_network)
+        return SingleprongModel(encoder, drop_network, skip)
 
     layout = settings.choice("ARCHITECTURE.attention_layout", ATTENTION_LAYOUTS)
     if layout == "interleaved" and settings.switch("CAUSAL"):
@@ -67,6 +68,7 @@ def build_model(config: Mapping[str, Any], feature_width: int, number_of_tasks: 
         attention_layers=settings.sizes("ARCHITECTURE.attn_layers"),
         drop_network=drop_network,
         attention_layout=layout,
+        skip=skip,
     )
 
 

@@ -160,6 +160,41 @@ def split_context(frames: int, causal: bool) -> tuple[int, int]:
     return behind, frames - 1 - behind
 
 
+class SkipProjection(nn.Module):
+    """Carries the features past a network: z_t = P x_t + LEARNED_SHARE f(x)_t.
+
+    An embedding then begins as good as its features, and training changes it from there. P begins as the identity, the
+    surplus columns zero; if the features are wider than the embedding, with columns that are orthogonal and drawn at
+    random, which keep distances to about sqrt(2 / D) (Johnson and Lindenstrauss, 1984). It is trained too. Of a map,
+    x_t is the mean over its places. No other frame is read.
+
+    Args:
+        feature_width: width of the features, or channels of the maps.
+        width: D, the width of the embeddings.
+    """
+
+    # The network's share of the embedding. Small, so that an untrained network hardly moves the features; with zero,
+    # nothing but its last layer would get a gradient in the first step.
+    LEARNED_SHARE = 0.1
+
+    def __init__(self, feature_width: int, width: int):
+        super().__init__()
+        weight = torch.zeros(feature_width, width)
+        if feature_width > width:
+            nn.init.orthogonal_(weight)
+        else:
+            weight.fill_diagonal_(1)
+        self.weight = nn.Parameter(weight)
+
+    def forward(self, sequences: Sequence[torch.Tensor], learned: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """From features, a list of (T_i, feature_width) or of maps, and the network's outputs, a list of (T_i, D)."""
+        features = [video if video.dim() == 2 else video.mean(dim=(2, 3)) for video in sequences]
+        return [
+            torch.addmm(output, video, self.weight, beta=self.LEARNED_SHARE)
+            for video, output in zip(features, learned, strict=True)
+        ]
+
+
 class DropNetwork(nn.Module):
     """Drop context of a video, c(V) = mean_j c(v_j) in R^(D+1), with c a feed-forward net on frames.
 

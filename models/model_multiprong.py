@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from models.layers import DropNetwork, StackedFullyConnected, fully_connected, join_frames
+from models.layers import DropNetwork, SkipProjection, StackedFullyConnected, fully_connected, join_frames
 from utils.registry import ATTENTION_LAYOUTS
 
 
@@ -18,16 +18,19 @@ class MultiprongModel(nn.Module):
     z_t = sum_l a_tl h_l(b_t), a_t = softmax_l(A([h_1(b_t), ..., h_L(b_t)])), b the base encoder's output, h_l
     perceptrons with ReLU, A one with tanh (Donahue and Elhamifar, CVPR 2024, the crosstask network).
 
+    With a skip projection the embedding is that of the features plus a share of z_t.
+
     Args:
         encoder: base encoder with embeddings of width D.
         width: D, also the width of the result.
         heads: L.
         head_layers: hidden widths of a head.
         attention_layers: hidden widths of the attention network.
-        drop_network: for GTCC, applied to the weighted sum; None for no drop network.
+        drop_network: for GTCC, applied to the embedding; None for no drop network.
         attention_layout: 'per_frame' as above. 'interleaved' is the layout of checkpoints of the original code: it
             reads the heads' outputs, stacked as (L, T, D), as if they were (T, L * D), so that the attention weights
             of a frame come from other frames. Use it for those checkpoints only.
+        skip: projection of the features; None for none.
 
     Attributes:
         gives_dropouts: whether `forward` runs the drop network; can be set to False, or to True if there is one.
@@ -45,6 +48,7 @@ class MultiprongModel(nn.Module):
         attention_layers: Sequence[int] = (256, 128),
         drop_network: DropNetwork | None = None,
         attention_layout: str = "per_frame",
+        skip: SkipProjection | None = None,
     ):
         super().__init__()
         if attention_layout not in ATTENTION_LAYOUTS:
@@ -52,6 +56,7 @@ class MultiprongModel(nn.Module):
         self.encoder = encoder
         self.heads = StackedFullyConnected(heads, [width, *head_layers, width])
         self.attention = fully_connected([heads * width, *attention_layers, heads], activation=nn.Tanh)
+        self.skip = skip
         self.drop_network = drop_network
         self.gives_dropouts = drop_network is not None
         self.attention_layout = attention_layout
@@ -80,6 +85,8 @@ class MultiprongModel(nn.Module):
         prongs = self.heads(base)  # (sum T_i, L, D)
         attentions = self.attention(self._attention_input(prongs, lengths)).softmax(dim=1)
         outputs = list(torch.bmm(attentions[:, None], prongs)[:, 0].split(lengths))
+        if self.skip is not None:
+            outputs = self.skip(sequences, outputs)
         dropouts = self.drop_network(outputs) if self.gives_dropouts else []
         return {"outputs": outputs, "attentions": list(attentions.split(lengths)), "dropouts": dropouts}
 

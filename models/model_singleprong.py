@@ -1,4 +1,4 @@
-"""The three frame encoders, and the model of one encoder with an optional drop network."""
+"""The three frame encoders, and the model of one encoder with an optional skip projection and drop network."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from configs.typed_settings import TypedSettings
 from models.layers import (
     DropNetwork,
+    SkipProjection,
     TemporalConvolution,
     check_sequences,
     draw_weight,
@@ -199,7 +200,7 @@ class FramewiseEncoder(nn.Module):
 
 
 class SingleprongModel(nn.Module):
-    """An encoder and, where GTCC drops frames, its drop network.
+    """An encoder and, where they are wanted, a skip projection of the features and the drop network of GTCC.
 
     Attributes:
         gives_dropouts: whether `forward` runs the drop network; can be set to False, or to True if there is one.
@@ -211,9 +212,12 @@ class SingleprongModel(nn.Module):
         (torch.Size([40, 16]), torch.Size([17]))
     """
 
-    def __init__(self, encoder: nn.Module, drop_network: DropNetwork | None = None):
+    def __init__(
+        self, encoder: nn.Module, drop_network: DropNetwork | None = None, skip: SkipProjection | None = None
+    ):
         super().__init__()
         self.encoder = encoder
+        self.skip = skip
         self.drop_network = drop_network
         self.gives_dropouts = drop_network is not None
 
@@ -238,5 +242,7 @@ class SingleprongModel(nn.Module):
             `gives_dropouts` is False}.
         """
         outputs = self.encoder(sequences)
+        if self.skip is not None:
+            outputs = self.skip(sequences, outputs)
         dropouts = self.drop_network(outputs) if self.gives_dropouts else []
         return {"outputs": outputs, "attentions": [], "dropouts": dropouts}

@@ -21,6 +21,7 @@ hypothesis.settings.load_profile("any machine")
 SMALL = (
     "--config.NUM_EPOCHS=3", "--config.OUTPUT_DIMENSIONALITY=8", "--config.CKPT_EVERY=2",
     "--config.BASEARCH.TEMPORAL_STACKING_ARCH.conv_num_channels=16",
+    "--config.ARCHITECTURE.MCN=true",
     "--config.ARCHITECTURE.head_layers=(16, 16)", "--config.ARCHITECTURE.attn_layers=(16, 16)",
     "--config.ARCHITECTURE.drop_layers=(16, 16)", "--config.GTCC_PARAMS.n_components=4",
     "--config.GTCC_PARAMS.anchors_per_video=6",

@@ -35,6 +35,7 @@ def test_forward_losses_backward_and_clipping_read_nothing_back(loss, level, fra
     config.LOSS_TYPE = {name: name == loss.split()[0] for name in config.LOSS_TYPE}
     config.PROGRESS_LOSS = {"enabled": True, "level": level, "frames": frames}
     config.BASEARCH.TEMPORAL_STACKING_ARCH.conv_num_channels = 16
+    config.GTCC_PARAMS.gamma = 0.95
     config.GTCC_PARAMS.soft_neighbours = "responsibilities" if "responsibilities" in loss else "components"
     model = build_model(config.to_dict(), 24, 3).to("meta")
     output_dict = model([torch.randn(length, 24, device="meta") for length in LENGTHS])

@@ -88,7 +88,7 @@ def train_alone(arguments):
 @pytest.mark.parametrize(("number", "loss"), [(2, "GTCC"), (3, "GTCC"), (2, "tcc")])
 def test_gradients_equal_those_of_one_process_on_the_same_batches(data_root, tmp_path, number, loss):
     """TCC leaves the drop network out, which then gets no gradient anywhere."""
-    arguments = training_arguments(data_root, tmp_path, *one_loss(loss))
+    arguments = training_arguments(data_root, tmp_path, *one_loss(loss), "--config.GTCC_PARAMS.gamma=0.95")
     run_ranks(number, "-m", "tests.one_step", tmp_path / "gradients.pt", *arguments)
     got = torch.load(tmp_path / "gradients.pt")
     alone = make_training(arguments, Processes())

@@ -185,6 +185,7 @@ CHANGES: dict[str, Change] = {
     f"{ENCODER}.conv_num_channels": Change(7),
     f"{ENCODER}.num_layers": Change(3),
     "BASEARCH.NAIVE_ARCH.layers": Change((7,), under={"BASEARCH.ARCHITECTURE": "naive"}),
+    "ARCHITECTURE.skip": Change(False),
     "ARCHITECTURE.MCN": Change(False),
     "ARCHITECTURE.num_heads": Change(3),
     "ARCHITECTURE.head_layers": Change((6, 6)),
@@ -196,11 +197,12 @@ CHANGES: dict[str, Change] = {
     "LOSS_TYPE.tcc": Change(True, under=only("LAV")),
     "LOSS_TYPE.LAV": Change(True),
     "LOSS_TYPE.VAVA": Change(True),
-    **under_loss("tcc", softmax_temp=0.3, alignment_variance=0.1, similarity="euclidean"),
+    **under_loss("tcc", softmax_temp=0.3, alignment_variance=0.1, similarity="euclidean", normalization="none"),
     **under_loss(
-        "GTCC", softmax_temp=0.3, max_gmm_iters=2, n_components=2, delta=0.9, gamma=0.5, alignment_variance=0.1,
-        anchors_per_video=3, soft_neighbours="components", similarity="euclidean",
+        "GTCC", softmax_temp=0.3, max_gmm_iters=2, n_components=2, delta=0.5, gamma=0.5, alignment_variance=0.1,
+        anchors_per_video=3, soft_neighbours="components", similarity="euclidean", normalization="none",
     ),
+    "GTCC_PARAMS.reciprocal": Change("chance", under={**only("GTCC"), "GTCC_PARAMS.gamma": 0.5}),
     **under_loss("LAV", min_temp=0.5, alpha=0.3, margin=0.5, window=0.3, similarity="euclidean"),
     **under_loss(
         "VAVA", zeta=0.05, regularization=0.3, prior_width=0.3, consistency_decay=0.2, intra_weight=0.3,
@@ -298,6 +300,7 @@ TURNED_OFF = {
         {"ARCHITECTURE.MCN": False},
         all_of(*(f"ARCHITECTURE.{name}" for name in ("num_heads", "head_layers", "attn_layers", "attention_layout"))),
     ),
+    "the balance, where no frame is dropped": (only("GTCC"), all_of("GTCC_PARAMS.reciprocal")),
     "the drop network": ({"ARCHITECTURE.dropping": False}, all_of("ARCHITECTURE.drop_layers")),
     "the progress term": (
         {}, {key: value for key, value in all_of("PROGRESS_LOSS.").items() if key != "PROGRESS_LOSS.enabled"},

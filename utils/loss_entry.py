@@ -201,8 +201,9 @@ def gradient_sizes(
 def get_validation_loss_function(config_obj: Any, num_epochs: int | None = None) -> LossFunction:
     """The loss that decides the best checkpoint: the same function of the embedding at every epoch.
 
-    Lambda and the schedules of GTCC and VAVA have their values of the last epoch, the progress term uses all frames,
-    and every call draws the same anchors. The training loss itself would favour the first epochs if lambda rises.
+    Lambda and the schedule of VAVA have their values of the last epoch, GTCC drops no frame, the progress term uses all
+    frames, and every call draws the same anchors. The training loss itself would favour the first epochs if lambda
+    rises, and GTCC's drop term a bad alignment: a dropped frame costs less the worse it aligns.
 
     Returns:
         A function with the same arguments as that of `get_loss_function`; it ignores `epoch`.
@@ -210,7 +211,7 @@ def get_validation_loss_function(config_obj: Any, num_epochs: int | None = None)
     if num_epochs is None:
         num_epochs = config_obj.NUM_EPOCHS
     progress_config = {**getattr(config_obj, 'PROGRESS_LOSS', {'enabled': False}), 'frames': 'all'}
-    loss_function = _loss_function(alignment_terms(config_obj), progress_config, num_epochs)
+    loss_function = _loss_function(alignment_terms(config_obj, in_validation=True), progress_config, num_epochs)
 
     def _validation_loss_fn(
         output_dict_list: Any, epoch: int, times_list: list[Any] | None = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import traceback
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 from utils.errors import ConfigError, first_line, nearest_name, shown
@@ -34,11 +35,13 @@ class Loss(NamedTuple):
         code: where it is, as `module:name`.
         settings: the group of settings that are its parameters, as a dotted key of the configuration.
         dropouts_while: for a loss that uses its argument `dropouts` only with some settings.
+        in_validation: values that replace settings where the best checkpoint is chosen.
     """
 
     code: str
     settings: str
     dropouts_while: DropoutsWhile | None = None
+    in_validation: Mapping[str, Any] = MappingProxyType({})
 
 
 class Encoder(NamedTuple):
@@ -72,6 +75,8 @@ LOSSES: dict[str, Loss] = {
     "GTCC": Loss(
         "utils.loss_functions.gtcc:GTCC_loss", "GTCC_PARAMS",
         DropoutsWhile(lambda parameters: parameters["gamma"] < 1, "GTCC_PARAMS.gamma < 1"),
+        # All frames count: a dropped frame lowers the loss by aligning badly, so the best embedding would be a bad one.
+        in_validation={"gamma": 1.0},
     ),
     "tcc": Loss("utils.loss_functions.tcc:TCC_loss", "TCC_ORIGINAL_PARAMS"),
     "LAV": Loss("utils.loss_functions.lav:LAV_loss", "LAV_PARAMS"),
@@ -97,6 +102,8 @@ READOUTS: dict[str, Readout] = {
 ATTENTION_LAYOUTS = ("per_frame", "interleaved")
 SIMILARITIES = ("squared", "squared_per_dimension", "euclidean")
 SOFT_NEIGHBOURS = ("components", "responsibilities")
+RECIPROCALS = ("frame", "chance")
+NORMALIZATIONS = ("none", "unit")
 SCALINGS = ("none", "proportional")
 LAYOUTS = ("frames_first", "features_first")
 

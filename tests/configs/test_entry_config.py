@@ -123,7 +123,8 @@ def test_overrides_are_typed():
         ("--config.ANNOTATION_SCALING=yes", ["ANNOTATION_SCALING"]),
         ("--config.BASEARCH.ARCHITECTURE=vit", ["BASEARCH.ARCHITECTURE", "resnet50"]),
         ("--config.GTCC_PARAMS.similarity=cosine", ["GTCC_PARAMS.similarity", "euclidean"]),
-        ("--config.ARCHITECTURE.dropping=false", ["ARCHITECTURE.dropping", "GTCC_PARAMS.gamma"]),
+        ("--config.GTCC_PARAMS.normalization=frames", ["GTCC_PARAMS.normalization", "unit"]),
+        ("--config.GTCC_PARAMS.reciprocal=paper", ["GTCC_PARAMS.reciprocal", "frame"]),
         ("--chek", ["chek", "check"]),
         ("surplus", ["surplus"]),
     ],
@@ -134,6 +135,13 @@ def test_refusals_name_the_key_and_what_was_expected(override, named):
     assert "\n" not in str(refusal.value)
     for name in named:
         assert name in str(refusal.value)
+
+
+def test_frames_that_are_dropped_need_the_drop_network():
+    with pytest.raises(ConfigError, match=r"ARCHITECTURE\.dropping is False.*GTCC_PARAMS\.gamma < 1"):
+        read_command_line(
+            ["train", DEMO, "--config.ARCHITECTURE.dropping=false", "--config.GTCC_PARAMS.gamma=0.95"]
+        )
 
 
 @pytest.mark.parametrize(

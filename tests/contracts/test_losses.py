@@ -20,6 +20,13 @@ def test_every_loss_keeps_the_contracts(name, device):
     check_loss(term.function, term.parameters, same_under_autocast=True, device=device)
 
 
+def test_gtcc_with_frames_dropped_too():
+    config = get_generic_config()
+    config.GTCC_PARAMS = {"gamma": 0.95, "delta": 0.2, "normalization": "none"}
+    (term,) = alignment_terms(config).values()
+    check_loss(term.function, term.parameters, same_under_autocast=True)
+
+
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("similarity", ["squared", "euclidean"])
 def test_the_other_distances_too(name, similarity):

@@ -29,6 +29,7 @@ CONFIG = {
         "NAIVE_ARCH": {"layers": (9, 7)},
     },
     "ARCHITECTURE": {
+        "skip": True,
         "MCN": True,
         "num_heads": 0,
         "head_layers": (7, 4),

@@ -206,8 +206,10 @@ def test_a_loss_that_reads_no_dropouts_gets_none():
     config = get_generic_config()
     model = build_model(config.to_dict(), 8, 1)
     frames = [torch.randn(9, 8), torch.randn(7, 8)]
-    for loss, read in (("GTCC", True), ("tcc", False)):
+    for loss, gamma, read in (("GTCC", 0.95, True), ("GTCC", 1.0, False), ("tcc", 0.95, False)):
         config.LOSS_TYPE = {name: name == loss for name in config.LOSS_TYPE}
+        config.GTCC_PARAMS.gamma = gamma
+        model.gives_dropouts = True
         leave_unused_parts_alone(model, config)
         assert len(model(frames)["dropouts"]) == (2 if read else 0)
 

@@ -171,6 +171,27 @@ class TestWriting:
             assert torch.equal(one, other)
 
 
+def test_a_configuration_from_before_a_setting_means_what_was_done_then(tmp_path):
+    """It was written before the skip projection and GTCC's normalization, balance and responsibilities."""
+    config = small_config()
+    del config["ARCHITECTURE"]["skip"]
+    for key in ("normalization", "reciprocal", "soft_neighbours"):
+        del config["GTCC_PARAMS"][key]
+    del config["TCC_ORIGINAL_PARAMS"]["normalization"]
+    model = build_model({**config, "ARCHITECTURE": {**config["ARCHITECTURE"], "skip": False}}, 3, 2)
+    path = tmp_path / "old.pt"
+    ckpt_save(model, None, 3, 0.5, str(path), config=config, feature_width=3, tasks=["a", "b"], standardization=None)
+    checkpoint = load_checkpoint(path)
+    assert checkpoint["config"]["ARCHITECTURE"]["skip"] is False
+    before = {"normalization": "none", "reciprocal": "chance", "soft_neighbours": "components"}
+    assert before.items() <= checkpoint["config"]["GTCC_PARAMS"].items()
+    assert checkpoint["config"]["TCC_ORIGINAL_PARAMS"]["normalization"] == "none"
+    video = [torch.randn(9, 3)]
+    loaded = load_model(checkpoint)
+    assert loaded.skip is None
+    assert torch.equal(loaded(video)["outputs"][0], model.eval()(video)["outputs"][0])
+
+
 class TestReading:
     @pytest.mark.parametrize("kind", ["of this project", "of the original code"])
     def test_the_file_is_opened_once(self, run, write, monkeypatch, kind):  # noqa: F811

@@ -233,6 +233,7 @@ class TestGetLossFunction:
     def test_the_schedule_of_a_loss_follows_the_epoch(self, loss):
         batch, times = make_batch()
         config = make_config([loss])
+        config.GTCC_PARAMS.gamma = 0.95
         function = get_loss_function(config, num_epochs=10)
 
         def loss_at(epoch):
@@ -328,10 +329,24 @@ class TestValidationLoss:
     @pytest.mark.parametrize("loss", LOSSES)
     def test_same_at_every_epoch_and_call(self, loss):
         config = make_config([loss], lambda_curriculum={"enabled": True, "start": 0.0, "end": 1.0})
+        config.GTCC_PARAMS.gamma = 0.95
         function = get_validation_loss_function(config, num_epochs=10)
         batch, times = make_batch()
         values = {float(function(batch, epoch, times)["total_loss"].detach()) for epoch in (0, 4, 9, 9)}
         assert len(values) == 1
+
+    def test_gtcc_drops_no_frame(self):
+        """A dropped frame costs less the worse it aligns: the best embedding would be a bad one."""
+        config = make_config(["GTCC"])
+        config.GTCC_PARAMS = {"gamma": 0.5, "reciprocal": "chance"}
+        batch, times = make_batch()
+        generator = torch.Generator().manual_seed(config.SEED)
+        kept = GTCC_loss(batch["outputs"], generator=generator, **{**config.GTCC_PARAMS, "gamma": 1.0})
+        found = get_validation_loss_function(config, num_epochs=10)(batch, 0, times)
+        torch.testing.assert_close(found["GTCC_loss"], kept)
+        assert found["GTCC_loss"] != get_loss_function(config, num_epochs=10)(
+            batch, 9, times, generator=torch.Generator().manual_seed(config.SEED)
+        )["GTCC_loss"]  # fmt: skip
 
     @pytest.mark.parametrize("level", ["video", "action"])
     def test_progress_is_that_of_all_frames(self, level):

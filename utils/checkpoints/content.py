@@ -18,7 +18,11 @@ from utils.data.values import is_number, is_whole
 from utils.errors import CheckpointError, ConfigError, DataError, shown
 
 # Values for settings that an older configuration lacks, where the old behaviour isn't today's default.
-MEANT_BEFORE = {"GTCC_PARAMS": {"soft_neighbours": "components"}}
+MEANT_BEFORE = {
+    "ARCHITECTURE": {"skip": False},
+    "TCC_ORIGINAL_PARAMS": {"normalization": "none"},
+    "GTCC_PARAMS": {"soft_neighbours": "components", "normalization": "none", "reciprocal": "chance"},
+}
 REQUIRED_KEYS = ("config", "epoch", "loss", "model_state_dict", "feature_width", "tasks")
 NAMES_SHOWN = 5
 

@@ -180,6 +180,7 @@ def _translate_config(values: _Values, network: _Network) -> dict[str, Any]:
         "conv_num_channels": network.channels,
     }
     config.ARCHITECTURE = {
+        "skip": False,
         "MCN": network.crosstask,
         "dropping": network.dropping,
         "drop_layers": network.drop_layers,
@@ -209,7 +210,8 @@ def _translate_config(values: _Values, network: _Network) -> dict[str, Any]:
             kind = type(config[group][key])
             accepted = (int, float) if kind is float else kind
             config[group][key] = kind(values.get(f"config.{group}.{key}", accepted))
-    config.GTCC_PARAMS.soft_neighbours = "components"
+    config.TCC_ORIGINAL_PARAMS.normalization = "none"
+    config.GTCC_PARAMS = {"soft_neighbours": "components", "normalization": "none", "reciprocal": "frame"}
     config.STANDARDIZE = False
     plain = config.to_dict()
     plain["BASEARCH"]["TEMPORAL_STACKING_ARCH"]["num_layers"] = CONVOLUTIONS

@@ -99,12 +99,13 @@ class AlignmentTerm:
         return value
 
 
-def alignment_terms(config: Any) -> dict[str, AlignmentTerm]:
+def alignment_terms(config: Any, in_validation: bool = False) -> dict[str, AlignmentTerm]:
     """The losses that LOSS_TYPE turns on, by name; only these are imported.
 
     Args:
         config: LOSS_TYPE, the group of settings of each loss that is on, and CUSTOM_LOSSES, the location of losses
             from outside the repository.
+        in_validation: with the settings with which a loss chooses the best checkpoint (`Loss.in_validation`).
 
     Raises:
         ConfigError: no loss is on, one is unknown or can't be loaded, its settings aren't its parameters, or it uses
@@ -123,6 +124,8 @@ def alignment_terms(config: Any) -> dict[str, AlignmentTerm]:
         choice = table[name]
         function = code_of(choice, f"{CUSTOM_LOSSES}.{name}" if name in custom else "")
         parameters = _setting(config, choice.settings, {} if name in custom else None)
+        if in_validation:
+            parameters = {**parameters, **choice.in_validation}
         terms[name] = AlignmentTerm(name, function, parameters, choice.settings, choice.dropouts_while)
         if terms[name].reads_dropouts and not _setting(config, "ARCHITECTURE.dropping", True):
             raise ConfigError(no_drop_network(name, choice.dropouts_while))

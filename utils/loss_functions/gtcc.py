@@ -14,12 +14,13 @@ from utils.loss_functions.cycle_back import (
     zero_with_gradient,
 )
 from utils.loss_functions.mixture_fit import fit_mixtures
+from utils.loss_functions.normalization import normalized
 from utils.loss_functions.precision import without_autocast
 from utils.loss_functions.similarity import DEFAULT_SIMILARITY, scaling_of, similarity_logits, softmax_of
-from utils.registry import SOFT_NEIGHBOURS
+from utils.registry import RECIPROCALS, SOFT_NEIGHBOURS
 
-# Bounds the reciprocal term: it is at most 1 + 1 / RECIPROCAL_FLOOR times the cost of a cycle at chance level, both
-# minus the smallest possible cost of a cycle.
+# Bounds the reciprocal term: it is at most 1 + 1 / RECIPROCAL_FLOOR times the cost at its balance, both minus the
+# smallest possible cost of a cycle.
 RECIPROCAL_FLOOR = 0.1
 # Drop logits whose spread is smaller than this count as all equal.
 _SMALLEST_SPREAD = 1e-3
@@ -41,6 +42,8 @@ def GTCC_loss(
     similarity: str = DEFAULT_SIMILARITY,
     generator: torch.Generator | None = None,
     soft_neighbours: str = "components",
+    normalization: str = "none",
+    reciprocal: str = "frame",
 ) -> Tensor:
     """Mean over ordered pairs (U, V) of different videos, and over anchor frames i drawn from U, of
 
@@ -57,19 +60,32 @@ def GTCC_loss(
           psi_k = sum_j alpha_j r_kj,        v~^(k) = sum_j alpha_j r_kj v_j / psi_k.
 
       Both are equal if the mixture is equal to alpha, but here there is a gradient through alpha, as in TCC.
+      With one component v~ is TCC's soft nearest neighbour, and nothing is fitted.
     - Window: delta N consecutive frames (at least 3, at most N) that contain i; the other frames of U have
       weight zero. The position of i in the window is drawn at random for each anchor. If i were always in the
-      middle, embeddings that are all equal would return exactly to i and be a perfect solution.
+      middle, embeddings that are all equal would return exactly to i and be a perfect solution. With delta < 1 the
+      cycle only has to find its place within the window: an embedding that goes round a circle once in every
+      delta N frames is a perfect solution, however badly it aligns two videos. With delta = 1 it is none.
     - Drop model: x_i = [u_i, 1] . c(V), normalised over the frames of U, P_drop = sigmoid(x_i) and
       P_keep = m + (1 - m)(1 - P_drop), with the floor m = gamma^(epoch + 1). With gamma = 1 or without
       `dropouts` all frames are kept.
-    - Reciprocal: the paper's 1 / L has no bound. With s the smallest possible value of L, C + s its value for
-      uniform weights in the window (chance level), and e = RECIPROCAL_FLOOR,
+    - Reciprocal: the paper's 1 / L has no bound. With s the smallest possible value of L, e = RECIPROCAL_FLOOR, and
+      the balance C + s,
 
           R = s + C (1 + e) / ((L - s) / C + e),
 
-      decreases with L like 1 / L, is equal to L at chance level, and lies in (s, s + C (1 + e) / e]. So the loss
-      is lower if frames that align better than chance are kept, and frames that align worse are dropped.
+      decreases with L like 1 / L, is equal to L at the balance, and lies in (s, s + C (1 + e) / e]. So the loss is
+      lower if frames that align better than the balance are kept, and frames that align worse are dropped. The
+      balance is the value of L for a return that misses by one "frame", as in the paper, or for uniform weights in
+      the window, "chance". The probabilities are normalised, so about half of all frames are always dropped, and a
+      dropped frame costs less the worse it aligns: with "chance", two equal videos cost more than two collapsed
+      ones once the floor m is low (from about epoch 5 with gamma = .95). With "frame" R is negligible for nearly
+      all frames.
+    - Normalization: with "unit" all frames are centred and each is divided by its root mean square before all this,
+      but the drop model sees the embeddings as they are (`normalization.py`).
+
+    The paper's settings for data in the wild are the defaults of this function; those of
+    `configs/generic_config.py` train better (docs/alignment.md).
 
     Args:
         sequences: embeddings (T_i, D), one per video; lengths may differ.
@@ -85,16 +101,19 @@ def GTCC_loss(
         similarity: the distance d, one of `similarity.SIMILARITIES`.
         generator: CPU generator for the anchors and windows; None: torch's default generator.
         soft_neighbours: "components" or "responsibilities", above.
+        normalization: "none" or "unit", above.
+        reciprocal: its balance, "frame" or "chance", above.
 
     Returns:
         Scalar. With fewer than two videos, a zero with a (zero) gradient.
 
     Raises:
-        ValueError: for embeddings or dropouts of the wrong shape, an unknown similarity or kind of soft
-            neighbours, a setting out of range.
+        ValueError: for embeddings or dropouts of the wrong shape, an unknown similarity, kind of soft neighbours,
+            normalization or balance, a setting out of range.
     """
-    sequences = checked_sequences(sequences, alignment_variance)
-    _check_settings(gamma, delta, epoch, anchors_per_video, n_components, max_gmm_iters, soft_neighbours)
+    given = checked_sequences(sequences, alignment_variance)
+    sequences = normalized(given, normalization)
+    _check_settings(gamma, delta, epoch, anchors_per_video, n_components, max_gmm_iters, soft_neighbours, reciprocal)
     if len(sequences) < 2:
         return zero_with_gradient(sequences)
     width = sequences[0].shape[1]
@@ -104,7 +123,11 @@ def GTCC_loss(
         drawn = [_draw(len(each), anchors_per_video, delta, generator, each.device) for each in sequences]
         pairs = ordered_pairs(len(sequences))
         anchors = [each for each, _ in drawn]
-        fits = _fit_all(sequences, anchors, pairs, n_components, max_gmm_iters, softmax_temp, similarity)
+        if n_components == 1 and soft_neighbours == "responsibilities":
+            # The only component is responsible for every frame, whatever the fit: it would take most of the time.
+            fits = [(sequences[i].new_ones(len(anchors[i]), 1), sequences[i].new_ones(1, 1, 1)) for i, _ in pairs]
+        else:
+            fits = _fit_all(sequences, anchors, pairs, n_components, max_gmm_iters, softmax_temp, similarity)
         floor = gamma ** (epoch + 1)
         smallest = smallest_cycle_back(alignment_variance)
         total = sequences[0].new_zeros(())
@@ -118,16 +141,16 @@ def GTCC_loss(
                 sequences[i], *drawn[i], weights, neighbours, softmax_temp, alignment_variance, similarity
             )
             if dropouts:
-                window = drawn[i][1].shape[1]
-                chance = cycle_back_by_chance(window, len(sequences[i]), alignment_variance)
-                keep = _keep_probability(sequences[i], dropouts[j], floor)[drawn[i][0]]
-                loss = keep * loss + (1 - keep) * _reciprocal(loss, chance, smallest)
+                window = drawn[i][1].shape[1] if reciprocal == "chance" else None
+                balance = _balance(len(given[i]), window, alignment_variance)
+                keep = _keep_probability(given[i], dropouts[j], floor)[drawn[i][0]]
+                loss = keep * loss + (1 - keep) * _reciprocal(loss, balance, smallest)
             total = total + loss.mean()
         return total / len(pairs)
 
 
 def _check_settings(
-    gamma, delta, epoch, anchors_per_video, n_components, max_gmm_iters, soft_neighbours
+    gamma, delta, epoch, anchors_per_video, n_components, max_gmm_iters, soft_neighbours, reciprocal
 ) -> None:
     wrong = [
         message
@@ -142,6 +165,7 @@ def _check_settings(
                 soft_neighbours in SOFT_NEIGHBOURS,
                 f"soft_neighbours must be one of {', '.join(SOFT_NEIGHBOURS)}; got {soft_neighbours!r}",
             ),
+            (reciprocal in RECIPROCALS, f"reciprocal must be one of {', '.join(RECIPROCALS)}; got {reciprocal!r}"),
         ]
         if not is_right
     ]
@@ -243,7 +267,15 @@ def _keep_probability(own: Tensor, dropout: Tensor, floor: float) -> Tensor:
     return floor + (1 - floor) * torch.sigmoid(-normalised)
 
 
-def _reciprocal(loss: Tensor, chance: float, smallest: float) -> Tensor:
-    """R(L) (docstring of `GTCC_loss`), with C = chance - smallest."""
-    chance = max(chance - smallest, 1e-12)
-    return smallest + chance * (1 + RECIPROCAL_FLOOR) / ((loss - smallest) / chance + RECIPROCAL_FLOOR)
+def _balance(number_of_frames: int, window: int | None, alignment_variance: float) -> float:
+    """L of a return that misses by one frame, with the variance of one frame; or by chance in a window of frames."""
+    if window is not None:
+        return cycle_back_by_chance(window, number_of_frames, alignment_variance)
+    one_frame = torch.tensor(1.0 / max(number_of_frames - 1, 1), dtype=torch.float64)
+    return float(cycle_back_regression(one_frame, one_frame.square(), alignment_variance))
+
+
+def _reciprocal(loss: Tensor, balance: float, smallest: float) -> Tensor:
+    """R(L) (docstring of `GTCC_loss`), with C = balance - smallest."""
+    scale = max(balance - smallest, 1e-12)
+    return smallest + scale * (1 + RECIPROCAL_FLOOR) / ((loss - smallest) / scale + RECIPROCAL_FLOOR)

@@ -15,6 +15,7 @@ from utils.loss_functions.cycle_back import (
     positions_of,
     zero_with_gradient,
 )
+from utils.loss_functions.normalization import normalized
 from utils.loss_functions.precision import without_autocast
 from utils.loss_functions.similarity import (
     DEFAULT_SIMILARITY,
@@ -38,6 +39,7 @@ def TCC_loss(
     alignment_variance: float = 0.001,
     softmax_temp: float = 0.1,
     similarity: str = DEFAULT_SIMILARITY,
+    normalization: str = "none",
 ) -> Tensor:
     """Mean over ordered pairs (U, V) of different videos, and over the frames i of U, of L_cbr(i) where
 
@@ -53,14 +55,16 @@ def TCC_loss(
         alignment_variance: lambda >= 0, the weight of log sigma; 0: plain squared error.
         softmax_temp: tau > 0.
         similarity: the distance d, one of `similarity.SIMILARITIES`.
+        normalization: of the embeddings before all this, "none" or "unit" (`normalization.py`).
 
     Returns:
         Scalar. With fewer than two videos, a zero with a (zero) gradient.
 
     Raises:
-        ValueError: for embeddings of different widths, an unknown similarity, or a setting out of range.
+        ValueError: for embeddings of different widths, an unknown similarity or normalization, or a setting out of
+            range.
     """
-    sequences = checked_sequences(sequences, alignment_variance)
+    sequences = normalized(checked_sequences(sequences, alignment_variance), normalization)
     if len(sequences) < 2:
         return zero_with_gradient(sequences)
     scaling = scaling_of(similarity, softmax_temp, sequences[0].shape[1])

@@ -210,6 +210,7 @@ def test_translated_checkpoint(write):
     assert (checkpoint["tasks"], checkpoint["optimizer_state_dict"]) == ([], None)
     assert (checkpoint["standardization"], checkpoint["progress_normalizers"]) == (None, {})
     assert config["ARCHITECTURE"] == {
+        "skip": False,
         "MCN": True,
         "num_heads": HEADS,
         "head_layers": (512, 128, 256),
@@ -221,6 +222,9 @@ def test_translated_checkpoint(write):
     assert config["TCC_ORIGINAL_PARAMS"]["softmax_temp"] == 0.25
     assert config["TCC_ORIGINAL_PARAMS"]["alignment_variance"] == 1.0
     assert config["GTCC_PARAMS"]["n_components"] == 7
+    assert config["TCC_ORIGINAL_PARAMS"]["normalization"] == "none"
+    as_in_the_paper = {"soft_neighbours": "components", "normalization": "none", "reciprocal": "frame"}
+    assert as_in_the_paper.items() <= config["GTCC_PARAMS"].items()
     assert config["LOSS_TYPE"] == {"tcc": True, "GTCC": True, "LAV": False, "VAVA": False}
     assert (config["SKIP_RATE"], config["TRAIN_SPLIT"], config["CAUSAL"]) == (1, (0.6, 0.4), False)
     assert (config["LEARNING_RATE"], config["NUM_EPOCHS"], config["BATCH_SIZE"]) == (0.002, 3, 2)

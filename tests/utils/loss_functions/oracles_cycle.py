@@ -74,6 +74,8 @@ def naive_gtcc(
     epoch,
     similarity,
     soft_neighbours="components",
+    reciprocal="frame",
+    normalization="none",
     epsilon=0.1,
 ):
     """GTCC with given mixtures and draws.
@@ -81,6 +83,9 @@ def naive_gtcc(
     fits[first, second] = (weights, components) and drawn[video] = (anchors, windows).
     """
     pair_values = []
+    given = sequences
+    if normalization == "unit":
+        sequences = naive_unit_frames(sequences)
     for first, own in enumerate(sequences):
         anchors, windows = drawn[first]
         last = max(len(own) - 1, 1)
@@ -107,23 +112,35 @@ def naive_gtcc(
                 if gamma == 1 or not dropouts:
                     values.append(multi_cycle)
                     continue
-                logits = [(torch.cat([frame, torch.ones(1)]) * dropouts[second]).sum() for frame in own]
+                logits = [(torch.cat([frame, torch.ones(1)]) * dropouts[second]).sum() for frame in given[first]]
                 mean = sum(logits) / len(logits)
                 spread = (sum((logit - mean) ** 2 for logit in logits) / len(logits) + 1e-6) ** 0.5
                 drop = 1 / (1 + (-(logits[i] - mean) / spread).exp())
                 floor = gamma ** (epoch + 1)
                 keep = floor + (1 - floor) * (1 - drop)
-                by_chance = (len(window) ** 2 - 1) / 12 / last**2
-                chance, smallest = by_chance, 0.0
+                squared = (len(window) ** 2 - 1) / 12 / last**2 if reciprocal == "chance" else 1 / last**2
+                balance, smallest = squared, 0.0
                 if alignment_variance:
-                    chance = by_chance / (by_chance + VARIANCE_FLOOR)
-                    chance += alignment_variance * math.log(math.sqrt(by_chance + VARIANCE_FLOOR))
+                    balance = squared / (squared + VARIANCE_FLOOR)
+                    balance += alignment_variance * math.log(math.sqrt(squared + VARIANCE_FLOOR))
                     smallest = alignment_variance * math.log(math.sqrt(VARIANCE_FLOOR))
-                chance -= smallest
-                reciprocal = smallest + chance * (1 + epsilon) / ((multi_cycle - smallest) / chance + epsilon)
-                values.append(keep * multi_cycle + (1 - keep) * reciprocal)
+                balance -= smallest
+                dropped = smallest + balance * (1 + epsilon) / ((multi_cycle - smallest) / balance + epsilon)
+                values.append(keep * multi_cycle + (1 - keep) * dropped)
             pair_values.append(sum(values) / len(values))
     return sum(pair_values) / len(pair_values)
+
+
+def naive_unit_frames(sequences):
+    """Every frame minus the mean of all, divided by its root mean square with a floor of a thousandth."""
+    frames = [frame for sequence in sequences for frame in sequence]
+    mean = sum(frames) / len(frames)
+    return [
+        torch.stack(
+            [(x - mean) / (sum(value**2 for value in x - mean) / len(x) + 1e-6) ** 0.5 for x in sequence]
+        )
+        for sequence in sequences
+    ]
 
 
 def symmetric_divergence(target, mixture):

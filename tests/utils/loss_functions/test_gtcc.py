@@ -4,6 +4,7 @@ import math
 import pytest
 import torch
 
+from configs.generic_config import get_generic_config
 from tests.utils.loss_functions.oracles_cycle import (
     gradients_of,
     naive_gtcc,
@@ -14,6 +15,7 @@ from tests.utils.loss_functions.oracles_cycle import (
 from utils.loss_functions import gtcc
 from utils.loss_functions.gtcc import RECIPROCAL_FLOOR, GTCC_loss
 from utils.loss_functions.mixture_fit import fit_mixtures
+from utils.loss_functions.normalization import SMALLEST_SIZE, normalized
 from utils.loss_functions.similarity import SIMILARITIES
 
 
@@ -28,10 +30,17 @@ def drop_vectors(number, width, seed=0, dtype=torch.float64):
     ]
 
 
-@pytest.mark.parametrize("similarity", SIMILARITIES)
-@pytest.mark.parametrize(("gamma", "alignment_variance"), [(1, 0), (0.8, 0), (0.8, 0.01)])
-@pytest.mark.parametrize("soft_neighbours", gtcc.SOFT_NEIGHBOURS)
-def test_value_and_gradient_are_those_of_the_formula(similarity, gamma, alignment_variance, soft_neighbours):
+FORMULAS = [
+    *itertools.product(SIMILARITIES, [(1, 0), (0.8, 0), (0.8, 0.01)], gtcc.SOFT_NEIGHBOURS, [("frame", "none")]),
+    *itertools.product(
+        ["squared"], [(0.8, 0), (0.8, 0.01)], ["responsibilities"], [("chance", "none"), ("frame", "unit")]
+    ),
+]
+
+
+@pytest.mark.parametrize(("similarity", "dropping", "soft_neighbours", "choices"), FORMULAS)
+def test_value_and_gradient_are_those_of_the_formula(similarity, dropping, soft_neighbours, choices):
+    (gamma, alignment_variance), (reciprocal, normalization) = dropping, choices
     sequences, temperature, epoch = random_walks([9, 7, 5], 4, 0.3, seed=1), 0.2, 2
     dropouts = drop_vectors(3, 4)
     loss = GTCC_loss(
@@ -48,13 +57,16 @@ def test_value_and_gradient_are_those_of_the_formula(similarity, gamma, alignmen
         similarity,
         seeded(7),
         soft_neighbours,
+        normalization,
+        reciprocal,
     )
     generator = seeded(7)
+    seen = normalized(sequences, normalization)
     drawn = [gtcc._draw(len(each), 4, 0.5, generator, "cpu") for each in sequences]
     fits = {}
     for i, j in itertools.permutations(range(3), 2):
         rows = [
-            naive_softmax_row(sequences[i][a], sequences[j], temperature, similarity) for a in drawn[i][0]
+            naive_softmax_row(seen[i][a], seen[j], temperature, similarity) for a in drawn[i][0]
         ]
         fit = fit_mixtures(torch.stack(rows).detach(), 3, 4)
         fits[i, j] = (fit.weights(), fit.components(len(sequences[j])))
@@ -70,6 +82,8 @@ def test_value_and_gradient_are_those_of_the_formula(similarity, gamma, alignmen
         epoch,
         similarity,
         soft_neighbours,
+        reciprocal,
+        normalization,
     )
     assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
     inputs = sequences + (dropouts if gamma < 1 else [])
@@ -116,6 +130,24 @@ def test_responsibilities_give_the_components_where_the_mixture_is_exact():
     found_weights, neighbours = gtcc._shared_out(alpha, weights, components, other)
     torch.testing.assert_close(found_weights, weights)
     torch.testing.assert_close(neighbours, components @ other)
+
+
+def test_one_component_needs_no_fit(monkeypatch):
+    sequences, dropouts = random_walks([30, 25], 6, 0.3, seed=8), drop_vectors(2, 6)
+    settings = {"gamma": 0.9, "dropouts": dropouts, "soft_neighbours": "responsibilities"}
+
+    def loss():
+        return GTCC_loss(sequences, 1, generator=seeded(), **settings)
+
+    found = loss()
+    found_gradients = gradients_of(found, sequences)
+    # A fit, and components that are responsible for nothing and for all.
+    ones = [torch.ones(20, 1, dtype=torch.float64), torch.zeros(20, 1, dtype=torch.float64)]
+    whole = [torch.ones(20, 2, length, dtype=torch.float64) for length in (25, 30)]
+    monkeypatch.setattr(gtcc, "_fit_all", lambda *_: [(torch.cat(ones, 1), each) for each in whole])
+    expected = GTCC_loss(sequences, 2, generator=seeded(), **settings)
+    torch.testing.assert_close(found, expected)
+    assert relative_error(found_gradients, gradients_of(expected, sequences)) < 1e-9
 
 
 def test_only_responsibilities_pass_a_gradient_on_through_the_similarities_of_the_anchor():
@@ -184,14 +216,106 @@ def test_the_same_generator_gives_the_same_value():
     assert values[0] == values[1] != values[2]
 
 
-def test_the_reciprocal_is_bounded_falls_and_meets_the_loss_at_chance():
-    chance, smallest = 0.3, -0.2
+def test_the_reciprocal_is_bounded_falls_and_meets_the_loss_at_its_balance():
+    balance, smallest = 0.3, -0.2
     losses = torch.linspace(smallest, 5, 100)
-    values = gtcc._reciprocal(losses, chance, smallest)
+    values = gtcc._reciprocal(losses, balance, smallest)
     assert (values > smallest).all()
     assert (values.diff() < 0).all()
     assert values[0] == pytest.approx(smallest + 0.5 * (1 + 1 / RECIPROCAL_FLOOR))
-    assert gtcc._reciprocal(torch.tensor(chance), chance, smallest) == pytest.approx(chance)
+    assert gtcc._reciprocal(torch.tensor(balance), balance, smallest) == pytest.approx(balance)
+
+
+def test_the_balance_is_a_miss_of_one_frame_or_chance():
+    assert gtcc._balance(101, None, 0.0) == pytest.approx(1e-4)
+    assert gtcc._balance(101, 20, 0.0) == pytest.approx((20**2 - 1) / 12 / 1e4)
+    # In frames squared, as the paper counts, a frame that misses by one costs the same kept or dropped.
+    one_frame = torch.tensor(1e-4, dtype=torch.float64)
+    assert gtcc._reciprocal(one_frame, gtcc._balance(101, None, 0.0), 0.0) == pytest.approx(1e-4)
+
+
+DEFAULTS = get_generic_config().GTCC_PARAMS.to_dict()
+PAPER = {"delta": 0.2, "gamma": 0.95, "reciprocal": "frame", "normalization": "none"}
+LATE = (0, 5, 19, 49)
+
+
+def aligned_collapsed_and_unrelated(frames=80, width=16, seed=0):
+    """A video with itself, two videos of one point, and two videos that have nothing in common."""
+    walk, stranger = random_walks([frames, frames], width, 0.5, seed, torch.float32)
+    walk, stranger = walk.detach(), stranger.detach()
+    point = torch.ones(frames, width)
+    return {"aligned": [walk, walk], "collapsed": [point, point], "unrelated": [walk, stranger]}
+
+
+def mean_gtcc(videos, **settings):
+    """The loss over several draws of anchors, windows and drop vectors."""
+    return sum(
+        GTCC_loss(
+            videos, dropouts=[each.detach() for each in drop_vectors(2, videos[0].shape[1], 10 * seed, torch.float32)],
+            generator=seeded(seed), **settings,
+        ).item()
+        for seed in range(4)
+    ) / 4  # fmt: skip
+
+
+@pytest.mark.parametrize("epoch", LATE)
+@pytest.mark.parametrize(
+    "settings", [DEFAULTS, {**DEFAULTS, "gamma": 0.95}, PAPER, {**PAPER, "soft_neighbours": "responsibilities"}],
+    ids=["defaults", "defaults, frames dropped", "paper", "paper, responsibilities"],
+)  # fmt: skip
+def test_aligned_videos_cost_less_than_collapsed_and_than_unrelated_ones(settings, epoch):
+    cost = {name: mean_gtcc(videos, epoch=epoch, **settings)
+            for name, videos in aligned_collapsed_and_unrelated().items()}  # fmt: skip
+    assert cost["aligned"] < 0.25 * cost["collapsed"]
+    assert cost["aligned"] < 0.25 * cost["unrelated"]
+
+
+def test_with_its_balance_at_chance_the_drop_term_favours_a_collapse_at_late_epochs():
+    """What `reciprocal='chance'` does, and why it isn't the default."""
+    cost = {name: mean_gtcc(videos, epoch=49, **{**DEFAULTS, "gamma": 0.95, "reciprocal": "chance"})
+            for name, videos in aligned_collapsed_and_unrelated().items()}  # fmt: skip
+    assert cost["aligned"] > cost["collapsed"]
+
+
+def out_of_phase(frames=200, period=0.25, radius=3.0):
+    """Two videos on one circle, with a period of a share of the video, and half a period apart."""
+    angle = 2 * math.pi * torch.arange(frames) / (period * frames)
+    first, second = (radius * torch.stack([(angle + by).cos(), (angle + by).sin()], -1) for by in (0, math.pi))
+    return [first, second]
+
+
+def test_a_circle_is_a_solution_with_a_narrow_window_and_none_with_the_default():
+    """Round and round in a quarter of the video, half a round apart: no frame is aligned with its own time."""
+    circle = out_of_phase()
+    line = torch.linspace(0, 30, 200).unsqueeze(1) * torch.ones(1, 2)
+    for delta, solved in ((0.2, True), (DEFAULTS["delta"], False)):
+        settings = {**DEFAULTS, "delta": delta, "normalization": "none"}
+        by_chance = gtcc.cycle_back_by_chance(round(delta * 200), 200, 0.0)
+        cost = mean_gtcc(circle, **settings) / by_chance
+        assert (cost < 0.05) if solved else (cost > 0.5)
+        assert mean_gtcc([line, line.clone()], **settings) < 0.2 * by_chance
+    assert mean_gtcc(circle, **DEFAULTS) > 0.5 * gtcc.cycle_back_by_chance(200, 200, 0.0)
+
+
+def test_normalised_embeddings_cannot_lower_the_loss_by_their_scale_or_offset():
+    walks = [each.detach() for each in random_walks([60, 50], 8, 0.3, 3)]
+    for normalization, same in (("unit", True), ("none", False)):
+        costs = [
+            GTCC_loss(
+                [scale * walk + 7 * scale for walk in walks], 5, 1.0, 1.0, generator=seeded(),
+                normalization=normalization,
+            )
+            for scale in (1, 10)
+        ]  # fmt: skip
+        assert bool(torch.isclose(*costs, rtol=1e-3)) == same
+
+
+def test_frames_at_the_centre_have_a_bounded_gradient():
+    videos = [torch.zeros(4, 3, requires_grad=True), torch.zeros(5, 3, requires_grad=True)]
+    weights = torch.arange(27.0).view(9, 3)
+    (torch.cat(normalized(videos, "unit")) * weights).sum().backward()
+    assert all(bool(video.grad.isfinite().all()) for video in videos)
+    assert max(float(video.grad.abs().max()) for video in videos) <= float(weights.abs().max()) / SMALLEST_SIZE
 
 
 def test_keep_probability_lies_between_its_floor_and_one():
@@ -222,7 +346,7 @@ def test_finite_for_any_scale_and_length(similarity, scale, soft_neighbours):
     for seed, lengths in enumerate([(2, 2), (2, 30), (3, 40, 150), (1, 4)]):
         sequences = random_walks(lengths, 12, scale, seed, torch.float32)
         dropouts = drop_vectors(len(lengths), 12, seed, torch.float32)
-        for alignment_variance in (0, 0.001):
+        for alignment_variance, normalization in ((0, "none"), (0.001, "none"), (0, "unit")):
             loss = GTCC_loss(
                 sequences,
                 6,
@@ -235,6 +359,7 @@ def test_finite_for_any_scale_and_length(similarity, scale, soft_neighbours):
                 similarity=similarity,
                 generator=seeded(seed),
                 soft_neighbours=soft_neighbours,
+                normalization=normalization,
             )
             assert math.isfinite(loss.item())
             assert all(torch.isfinite(each).all() for each in gradients_of(loss, sequences + dropouts))
@@ -244,7 +369,7 @@ def test_finite_for_any_scale_and_length(similarity, scale, soft_neighbours):
 def test_finite_for_constant_and_identical_videos(soft_neighbours):
     walk = random_walks([12], 8, 1.0, 0, torch.float32)[0].detach()
     videos = [torch.zeros(5, 8), torch.full((7, 8), 3.0), walk, walk.repeat(2, 1)]
-    for first, second in itertools.product(videos, repeat=2):
+    for (first, second), normalization in itertools.product(itertools.product(videos, repeat=2), ("none", "unit")):
         sequences = [first.clone().requires_grad_(), second.clone().requires_grad_()]
         dropouts = [torch.zeros(9, requires_grad=True), torch.full((9,), 50.0, requires_grad=True)]
         loss = GTCC_loss(
@@ -254,6 +379,7 @@ def test_finite_for_constant_and_identical_videos(soft_neighbours):
             epoch=100,
             generator=seeded(),
             soft_neighbours=soft_neighbours,
+            normalization=normalization,
         )
         assert math.isfinite(loss.item())
         assert all(torch.isfinite(each).all() for each in gradients_of(loss, sequences + dropouts))
@@ -307,6 +433,8 @@ def test_fewer_than_two_videos_give_a_zero_with_a_gradient():
         ({"epoch": -1}, "epoch"),
         ({"similarity": "cosine"}, "similarity"),
         ({"soft_neighbours": "nearest"}, "soft_neighbours"),
+        ({"normalization": "frames"}, "normalization"),
+        ({"reciprocal": "paper"}, "reciprocal"),
         ({"softmax_temp": -1}, "temperature"),
         ({"dropouts": [torch.zeros(5)]}, "dropouts"),
         ({"dropouts": [torch.zeros(4), torch.zeros(4)]}, "dropouts"),

@@ -7,6 +7,7 @@ import torch
 from tests.utils.loss_functions.oracles_cycle import (
     gradients_of,
     naive_tcc,
+    naive_unit_frames,
     random_walks,
     relative_error,
 )
@@ -14,6 +15,7 @@ from utils.loss_functions import tcc
 from utils.loss_functions.cycle_back import VARIANCE_FLOOR
 from utils.loss_functions.similarity import DEFAULT_SIMILARITY, SIMILARITIES
 from utils.loss_functions.tcc import TCC_loss
+from utils.registry import NORMALIZATIONS
 
 
 @pytest.mark.parametrize("similarity", SIMILARITIES)
@@ -30,10 +32,21 @@ def test_value_and_gradient_are_those_of_the_formula(similarity, alignment_varia
     assert relative_error(gradients_of(loss, sequences), gradients_of(expected, sequences)) < 1e-8
 
 
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
 @pytest.mark.parametrize("similarity", SIMILARITIES)
-def test_gradient_by_finite_differences(similarity):
+def test_gradient_by_finite_differences(similarity, normalization):
     sequences = random_walks([5, 4], 3, 0.3, seed=2)
-    assert torch.autograd.gradcheck(lambda *each: TCC_loss(each, 0.01, 0.3, similarity), sequences)
+    assert torch.autograd.gradcheck(lambda *each: TCC_loss(each, 0.01, 0.3, similarity, normalization), sequences)
+
+
+def test_normalised_embeddings_are_centred_and_of_one_length():
+    sequences = random_walks([7, 5], 4, 0.3, seed=5)
+    loss = TCC_loss(sequences, 0.001, 0.1, "squared", "unit")
+    expected = naive_tcc(naive_unit_frames(sequences), 0.001, 0.1, "squared")
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-9)
+    assert relative_error(gradients_of(loss, sequences), gradients_of(expected, sequences)) < 1e-8
+    larger = TCC_loss([10 * each + 3 for each in sequences], 0.001, 0.1, "squared", "unit")
+    assert larger.item() == pytest.approx(loss.item(), rel=1e-4)
 
 
 def test_float32_agrees_with_float64():

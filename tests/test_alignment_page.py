@@ -1,0 +1,22 @@
+"""The command of docs/alignment.md that trains as in the paper."""
+
+import re
+import shlex
+
+from configs.entry_config import read_command_line
+from tests.conftest import ROOT
+
+PAGE = (ROOT / "docs" / "alignment.md").read_text()
+
+
+def test_the_command_of_the_paper_sets_what_the_page_says_differs():
+    (command,) = re.findall(r"^python (multitask_train\.py --config .*GTCC_PARAMS.*)$", PAGE, re.MULTILINE)
+    config = read_command_line(shlex.split(command)).config
+    in_the_paper = {
+        "delta": 0.2, "gamma": 0.95, "n_components": 15, "soft_neighbours": "components", "normalization": "none",
+        "reciprocal": "frame",
+    }  # fmt: skip
+    assert in_the_paper.items() <= config.GTCC_PARAMS.to_dict().items()
+    assert not config.ARCHITECTURE.skip
+    assert config.ARCHITECTURE.MCN
+    assert config.ARCHITECTURE.dropping
