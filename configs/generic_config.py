@@ -60,11 +60,13 @@ CONFIG.BASEARCH = {
         'conv_num_channels': 512,          # channels of both convolutions
         'fc_layers': (512, 512),           # hidden layers after the maximum over time and place
         'frames_per_chunk': 16,            # frames convolved at once; limits memory
+        'variant': 'standard',             # 'original' reproduces checkpoints of the original code
     },
     'TEMPORAL_STACKING_ARCH': {
         'temporal_depth': 2,               # frames that the first convolution sees
         'conv_num_channels': 512,
         'num_layers': 7,                   # convolutions; all but the first see 3 frames
+        'hidden_channels': (),             # width after each convolution but the last, in place of the two above
     },
     'NAIVE_ARCH': {
         'layers': (1024, 512, 512, 256),   # hidden layers of the frame-wise network

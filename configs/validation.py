@@ -18,6 +18,7 @@ from utils.registry import (
     ENCODERS,
     LAYOUTS,
     LOSSES,
+    RESNET_VARIANTS,
     SCALINGS,
     SIMILARITIES,
     SOFT_NEIGHBOURS,
@@ -161,7 +162,8 @@ def _is_key(value: Any) -> bool:
 
 
 def _are_sizes(value: Sequence[int]) -> bool:
-    return len(value) <= MOST_LAYERS and all(1 <= width <= LARGEST_SIZE for width in value)
+    # The items of a tuple whose default is empty may be of any plain type.
+    return len(value) <= MOST_LAYERS and all(type(width) is int and 1 <= width <= LARGEST_SIZE for width in value)
 
 
 POSITIVE: Rule = (lambda value: 0 < value < math.inf, "a finite number > 0")
@@ -200,9 +202,11 @@ NETWORK_AND_DATA: dict[str, Rule] = {
     "BASEARCH.Resnet50_ARCH.conv_num_channels": SIZE,
     "BASEARCH.Resnet50_ARCH.fc_layers": SIZES,
     "BASEARCH.Resnet50_ARCH.frames_per_chunk": SIZE,
+    "BASEARCH.Resnet50_ARCH.variant": _one_of(RESNET_VARIANTS),
     "BASEARCH.TEMPORAL_STACKING_ARCH.temporal_depth": SIZE,
     "BASEARCH.TEMPORAL_STACKING_ARCH.conv_num_channels": SIZE,
     "BASEARCH.TEMPORAL_STACKING_ARCH.num_layers": DEPTH,
+    "BASEARCH.TEMPORAL_STACKING_ARCH.hidden_channels": SIZES,
     "BASEARCH.NAIVE_ARCH.layers": SIZES,
     "ARCHITECTURE.num_heads": _at_least(0, LARGEST_SIZE),
     "ARCHITECTURE.head_layers": SIZES,

@@ -93,6 +93,7 @@ READOUTS: dict[str, Readout] = {
 }
 
 # Values of settings that select a branch of one function.
+RESNET_VARIANTS = ("standard", "original")
 ATTENTION_LAYOUTS = ("per_frame", "interleaved")
 SIMILARITIES = ("squared", "squared_per_dimension", "euclidean")
 SOFT_NEIGHBOURS = ("components", "responsibilities")
