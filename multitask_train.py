@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     if config.TENSORBOARD:
         require_tensorboard()
 
-    data = load_data(config.to_dict())
+    data = load_data(config.to_dict(), with_warnings=True, log=not command.check)
     if command.check:
         print(data.summary())
         return 0

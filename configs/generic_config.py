@@ -29,6 +29,10 @@ CONFIG.DATASET_NAME = 'synthetic'      # <DATASET_PATH>/<DATASET_NAME>/ holds <D
 CONFIG.DATASET_PATH = 'data'
 CONFIG.TASKS = ()                      # names of the tasks to use; () means all
 CONFIG.BACKGROUND_LABELS = BACKGROUND_LABELS    # ('SIL', 'background', '0', 'Null', 'G0')
+CONFIG.INTEGER_LABELS = 'refuse'       # labels are text; 'take': whole numbers are labels too
+CONFIG.SEGMENT_ENDS = 'auto'           # 'exclusive': the next segment starts at the end; 'inclusive': a frame later;
+                                       # 'auto': what all boundaries of the file show, else an error
+CONFIG.UNLABELLED_TAIL = 'refuse'      # frames after the last segment: 'refuse' (but 2 or 1 %), or 'background'
 CONFIG.ANNOTATION_SCALING = 'none'     # 'proportional' stretches the annotation to the length of the features
 CONFIG.SKIP_RATE = 1                   # keep every SKIP_RATE-th frame
 CONFIG.MAX_FRAMES = 0                  # longer videos: train on this many frames, drawn each epoch; 0: on all

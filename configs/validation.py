@@ -16,12 +16,15 @@ from utils.errors import ConfigError, shown, unknown_key_message
 from utils.registry import (
     ATTENTION_LAYOUTS,
     ENCODERS,
+    INTEGER_LABELS,
     LAYOUTS,
     LOSSES,
     RESNET_VARIANTS,
     SCALINGS,
+    SEGMENT_ENDS,
     SIMILARITIES,
     SOFT_NEIGHBOURS,
+    UNLABELLED_TAILS,
     no_drop_network,
 )
 
@@ -189,6 +192,9 @@ NETWORK_AND_DATA: dict[str, Rule] = {
     "BACKGROUND_LABELS": NAMES,
     "DATASET_PATH": FOLDER,
     "FEATURES_FOLDER": FOLDER,
+    "INTEGER_LABELS": _one_of(INTEGER_LABELS),
+    "SEGMENT_ENDS": _one_of(SEGMENT_ENDS),
+    "UNLABELLED_TAIL": _one_of(UNLABELLED_TAILS),
     "ANNOTATION_SCALING": _one_of(SCALINGS),
     "FEATURE_LAYOUT": _one_of(LAYOUTS),
     "SKIP_RATE": _at_least(1),

@@ -31,9 +31,10 @@ from tests.tiny_training import (
     weights_after_an_epoch,
     write_recordings,
 )
+from tests.utils.data.builders import entry, write_annotation
 from utils.ckpt_save import load_checkpoint
 from utils.data.dataset import load_data
-from utils.errors import ConfigError, TrainingDiverged
+from utils.errors import ConfigError, DataError, TrainingDiverged
 from utils.training.reproducibility import choose_device
 
 
@@ -49,6 +50,10 @@ def root(tmp_path_factory):
         write_recordings(root / place / "listed", {"brew": lengths["brew"]}, seed=seed, split=listed)
         # As many frames as features: a file that can be read either way.
         write_recordings(root / place / "square", {"brew": (12,) * 6}, seed=seed, width=12)
+        # No boundary shows a convention of ends, two frames follow the last segment, and one label is a number.
+        write_recordings(root / place / "odd", {"brew": (12,) * 6}, seed=seed)
+        videos = [(f"brew_{number}", ["cut", 7], [0, 6], [4, 9]) for number in range(6)]
+        write_annotation(root / place / "odd", {"brew": entry(*videos)})
     return root
 
 
@@ -72,6 +77,14 @@ def recordings(config: Settings, folder: Path) -> Any:
     }
     in_epoch = data.train.in_epoch(1)
     return splits, [in_epoch[index] for index in range(len(data.train))]
+
+
+def recordings_or_refusal(config: Settings, folder: Path) -> Any:
+    """What is loaded, or why nothing is."""
+    try:
+        return recordings(config, folder)
+    except DataError as error:
+        return str(error)
 
 
 def batches(config: Settings, folder: Path) -> Any:
@@ -131,6 +144,7 @@ def under_loss(loss: str, **values: Any) -> dict[str, Change]:
     return {f"{group}.{name}": Change(value, under=only(loss)) for name, value in values.items()}
 
 
+ODD = {"DATASET_NAME": "odd", "INTEGER_LABELS": "take"}
 RESNET = {"BASEARCH.ARCHITECTURE": "resnet50"}
 PROGRESS = {"PROGRESS_LOSS.enabled": True, "PROGRESS_LOSS.frames": "all"}
 CURRICULUM = {**PROGRESS, "PROGRESS_LOSS.lambda_curriculum.enabled": True}
@@ -146,6 +160,9 @@ CHANGES: dict[str, Change] = {
     "TASKS": Change(("fold",), recordings),
     "BACKGROUND_LABELS": Change(("SIL", "cut"), recordings),
     "ANNOTATION_SCALING": Change("proportional", recordings),
+    "INTEGER_LABELS": Change("take", recordings_or_refusal, {"DATASET_NAME": "odd"}),
+    "SEGMENT_ENDS": Change("inclusive", recordings, ODD),
+    "UNLABELLED_TAIL": Change("background", recordings, ODD),
     "SKIP_RATE": Change(2, recordings),
     "MAX_FRAMES": Change(8, recordings),
     "STANDARDIZE": Change(True, recordings),

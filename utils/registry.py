@@ -98,6 +98,9 @@ ATTENTION_LAYOUTS = ("per_frame", "interleaved")
 SIMILARITIES = ("squared", "squared_per_dimension", "euclidean")
 SOFT_NEIGHBOURS = ("components", "responsibilities")
 SCALINGS = ("none", "proportional")
+SEGMENT_ENDS = ("auto", "exclusive", "inclusive", "majority")  # 'majority' only for checkpoints from before the setting
+UNLABELLED_TAILS = ("refuse", "background")
+INTEGER_LABELS = ("refuse", "take")
 LAYOUTS = ("frames_first", "features_first")
 
 Entry = TypeVar("Entry", Loss, Encoder, Readout)

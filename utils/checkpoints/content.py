@@ -18,7 +18,11 @@ from utils.data.values import is_number, is_whole
 from utils.errors import CheckpointError, ConfigError, DataError, shown
 
 # Values for settings that an older configuration lacks, where the old behaviour isn't today's default.
-MEANT_BEFORE = {"GTCC_PARAMS": {"soft_neighbours": "components"}}
+MEANT_BEFORE = {
+    "SEGMENT_ENDS": "majority",
+    "INTEGER_LABELS": "take",
+    "GTCC_PARAMS": {"soft_neighbours": "components"},
+}
 REQUIRED_KEYS = ("config", "epoch", "loss", "model_state_dict", "feature_width", "tasks")
 NAMES_SHOWN = 5
 
@@ -128,9 +132,12 @@ def check_weights_size(path: str | Path, weights: Mapping[str, torch.Tensor]) ->
 def _checked_config(path: str | Path, config: Any) -> dict[str, Any]:
     try:
         complete = complete_config(config)
-        for group, meanings in MEANT_BEFORE.items():
-            given = config.get(group, {})
-            complete[group] = {key: meaning for key, meaning in meanings.items() if key not in given}
+        for key, meaning in MEANT_BEFORE.items():
+            if not isinstance(meaning, dict):
+                complete[key] = config.get(key, meaning)
+                continue
+            given = config.get(key, {})
+            complete[key] = {inner: value for inner, value in meaning.items() if inner not in given}
         validate_network_and_data(complete)
     except ConfigError as error:
         raise CheckpointError(f"{path}: its configuration: {error}") from error

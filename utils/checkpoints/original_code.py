@@ -317,4 +317,6 @@ def _translate_config(values: _Values, network: _Network) -> dict[str, Any]:
                 )
     config.GTCC_PARAMS.soft_neighbours = "components"
     config.STANDARDIZE = False
+    # Its configuration declares neither.
+    config.SEGMENT_ENDS, config.INTEGER_LABELS = "majority", "take"
     return config.to_dict()

@@ -403,7 +403,7 @@ def test_long_videos_are_said_and_without_a_limit_an_epoch_is_the_data_set(folde
 
 def test_the_resnet_encoder_reads_maps(folder):
     write_folder(folder, {"tea": names(4)})
-    with pytest.raises(DataError, match=r"frames.v0\.npy"):
+    with pytest.raises(DataError, match=r"frames: no such folder; expected the feature files of 4 videos"):
         load_data(config_for(folder, BASEARCH={"ARCHITECTURE": "resnet50"}))
     maps = np.random.default_rng(0).normal(size=(10, 6, 2, 2)).astype(np.float32)
     for name in names(4):
@@ -473,6 +473,9 @@ def test_the_summary_counts(folder):
         ({"SKIP_RATE": 0}, "SKIP_RATE"),
         ({"SKIP_RATE": 1.5}, "SKIP_RATE"),
         ({"ANNOTATION_SCALING": "linear"}, "ANNOTATION_SCALING"),
+        ({"SEGMENT_ENDS": "half open"}, "SEGMENT_ENDS"),
+        ({"UNLABELLED_TAIL": "cut"}, "UNLABELLED_TAIL"),
+        ({"INTEGER_LABELS": True}, "INTEGER_LABELS"),
         ({"TRAIN_SPLIT": (0.5,)}, "TRAIN_SPLIT"),
         ({"TRAIN_SPLIT": (0.5, 1.5)}, "TRAIN_SPLIT"),
         ({"VALIDATION_FRACTION": 1.0}, "VALIDATION_FRACTION"),
