@@ -59,4 +59,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    leave(run_command(main, sys.argv))
+    leave(run_command(main, sys.argv, "OUTPUT_FOLDER"))

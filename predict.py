@@ -4,8 +4,9 @@
     python predict.py --checkpoint best_model_combined.pt folder --task assembly --output predictions --embeddings
     camera-features | python predict.py --checkpoint output/demo/run-001/ckpt/best_model_combined.pt -
 
-Writes <name>.csv and <name>.png for each file, with --embeddings <name>.npy too; with '-' it reads a frame a line and
-prints progress at once.
+Reads .npy, .npz, .pt, .csv, Parquet and HDF5. Writes <name>.csv and <name>.png for each file, with --embeddings
+<name>.npy too; with '-' it reads a frame a line and prints progress at once. A bad file in a folder leaves the others
+alone; the exit code is then 1.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from utils.command import run_command
+from utils.errors import FAILED
 from utils.registry import READOUTS
 
 logger = logging.getLogger("predict")
 
 STANDARD_INPUT = "-"
+MISSING = ("stop", "hold", "skip")
 
 
 def argument_parser() -> argparse.ArgumentParser:
@@ -30,7 +33,16 @@ def argument_parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "features", nargs="+", help=".npy files, folders of them, or '-' for frames on standard input"
+        "features", nargs="+", help="files of features, folders of them, or '-' for frames on standard input"
+    )
+    parser.add_argument("-r", "--recursive", action="store_true", help="also folders inside folders")
+    parser.add_argument(
+        "--missing", choices=MISSING, default=MISSING[0],
+        help="what to do on standard input where a number is missing or nan: stop (default); hold the last value; skip "
+        "the frame",
+    )
+    parser.add_argument(
+        "--lerobot", metavar="FILE.parquet", type=Path, help="also write the progress file of LeRobot, of all episodes"
     )
     parser.add_argument(
         "--checkpoint", required=True, help="a path, a run, or the name of a file in the ckpt folder of the run"
@@ -62,10 +74,13 @@ def main(arguments: Sequence[str]) -> int:
         parser.error("'-' stands for standard input and goes with no other file")
     if live and options.embeddings:
         parser.error("--embeddings writes those of whole files, not of frames on standard input")
+    if live and options.lerobot:
+        parser.error("--lerobot writes the progress of whole files, not of frames on standard input")
 
     # Imported here, so that --help and a wrong option are answered at once: torch alone takes a second.
     from utils.ckpt_save import find_checkpoint, load_checkpoint
-    from utils.prediction.files import feature_files, predict_files, write_predictions
+    from utils.prediction.files import predict_files, write_predictions
+    from utils.prediction.finding import find_recordings
     from utils.prediction.live import print_progress
     from utils.prediction.predictor import ProgressPredictor
     from utils.prediction.training_embeddings import current_training_videos
@@ -75,7 +90,7 @@ def main(arguments: Sequence[str]) -> int:
         device = choose_device(options.device)
     except (ValueError, RuntimeError) as error:
         parser.error(f"--device: {error}")
-    files = [] if live else feature_files(options.features)
+    recordings = [] if live else find_recordings(options.features, options.recursive)
     path = find_checkpoint(options.checkpoint, options.folder)
     checkpoint = load_checkpoint(path)
     places = {"DATASET_PATH": options.dataset_path, "FEATURES_FOLDER": options.features_folder}
@@ -87,18 +102,32 @@ def main(arguments: Sequence[str]) -> int:
     )
     predictor.log_what_it_reads("an embedding, and so progress," if options.embeddings else "progress")
     if live:
-        return print_progress(predictor)
+        return print_progress(predictor, options.missing)
 
     features_first = checkpoint["config"].get("FEATURE_LAYOUT") == "features_first"
     output = Path(options.output)
     # Nothing is written before every file has been read.
-    predictions = predict_files(predictor, files, features_first, output if options.embeddings else None)
+    predictions, failures = predict_files(
+        predictor, recordings, features_first, output if options.embeddings else None,
+        checkpoint["config"].get("FEATURES_KEY", ""),
+    )  # fmt: skip
     for name, progress in predictions.items():
         logger.info("%s: %.1f %% after %d frames", name, 100 * progress[-1], len(progress))
     write_predictions(output, predictions)
     logger.info("written to %s", options.output)
-    return 0
+    if options.lerobot:
+        from utils.annotation.exporters import Outline
+        from utils.annotation.exporters.lerobot import write_progress
+
+        outlines = [Outline(name, (), len(progress), progress.tolist()) for name, progress in predictions.items()]
+        write_progress(options.lerobot, outlines, str(path))
+        logger.info("written to %s", options.lerobot)
+    for failure in failures:
+        logger.error("not predicted: %s", failure)
+    if failures:
+        logger.error("%d of %d files could not be predicted; the others are written", len(failures), len(recordings))
+    return FAILED if failures else 0
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(main, sys.argv))
+    sys.exit(run_command(main, sys.argv, "--output"))

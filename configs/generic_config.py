@@ -41,6 +41,7 @@ CONFIG.TRAIN_SPLIT = (0.65, 0.5)       # if there is no split.json: share for tr
 CONFIG.VALIDATION_FRACTION = 0.15      # with a split.json that names no "val": share of its training videos
 CONFIG.LAZY_LOAD = True                # read features when they are needed; False keeps them (NUM_WORKERS = 0)
 CONFIG.FEATURE_LAYOUT = 'frames_first' # feature files are (T, D); 'features_first': (D, T), as in MS-TCN
+CONFIG.FEATURES_KEY = ''               # array of a .npz, .pt, HDF5 or Parquet file; '': the only one, or 'features'
 CONFIG.FEATURES_FOLDER = 'features'    # folder of the feature files: relative to the data set's folder, or absolute
 
 CONFIG.NUM_WORKERS = 0                 # processes that read features ahead of the step

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -52,6 +53,10 @@ def root(tmp_path_factory):
         write_recordings(root / place / "square", {"brew": (12,) * 6}, seed=seed, width=12)
         # No boundary shows a convention of ends, two frames follow the last segment, and one label is a number.
         write_recordings(root / place / "odd", {"brew": (12,) * 6}, seed=seed)
+        write_recordings(root / place / "archives", {"brew": (12,) * 6}, seed=seed)
+        for path in (root / place / "archives" / "features").iterdir():
+            np.savez(path.with_suffix(".npz"), features=np.load(path), pose=np.load(path) * 2)
+            path.unlink()
         videos = [(f"brew_{number}", ["cut", 7], [0, 6], [4, 9]) for number in range(6)]
         write_annotation(root / place / "odd", {"brew": entry(*videos)})
     return root
@@ -170,6 +175,7 @@ CHANGES: dict[str, Change] = {
     "VALIDATION_FRACTION": Change(0.4, recordings, {"DATASET_NAME": "listed"}),
     "FEATURE_LAYOUT": Change("features_first", recordings, {"DATASET_NAME": "square"}),
     "FEATURES_FOLDER": Change("other_features", recordings),
+    "FEATURES_KEY": Change("pose", recordings, {"DATASET_NAME": "archives"}),
     "BATCH_SIZE": Change(4, batches),
     "NUM_EPOCHS": Change(2, epochs),
     "LEARNING_RATE": Change(1e-3),

@@ -18,7 +18,7 @@ MAPS_FOLDER = "frames"
 # What a configuration means that was stored before these settings existed.
 DEFAULTS = {
     "FEATURE_LAYOUT": "frames_first", "FEATURES_FOLDER": "features", "MAX_FRAMES": 0, "SEGMENT_ENDS": "majority",
-    "UNLABELLED_TAIL": "refuse", "INTEGER_LABELS": "take",
+    "UNLABELLED_TAIL": "refuse", "INTEGER_LABELS": "take", "FEATURES_KEY": "",
 }  # fmt: skip
 
 
@@ -77,6 +77,7 @@ def read_data_settings(config: Mapping[str, Any]) -> DataSettings:
     name = setting("DATASET_NAME", lambda value: handle_problem(value) is None, "a plain folder name")
     root = setting("DATASET_PATH", _is_path, "a folder")
     features = setting("FEATURES_FOLDER", _is_path, "a folder")
+    key = setting("FEATURES_KEY", lambda value: isinstance(value, str), "the name of an array, or ''")
     skip_rate = setting("SKIP_RATE", lambda value: is_whole(value, 1), "a whole number >= 1")
     max_frames = setting(
         "MAX_FRAMES", lambda value: is_whole(value) and value != 1, "0 (all) or 2 or more"
@@ -110,6 +111,7 @@ def read_data_settings(config: Mapping[str, Any]) -> DataSettings:
             rank=MAP_RANK if maps else FEATURE_RANK,
             features_first=layout == "features_first",
             skip_rate=skip_rate,
+            key=key,
         ),
         max_frames=max_frames,
         tasks=_names(config["TASKS"]),

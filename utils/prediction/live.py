@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -16,22 +17,35 @@ from utils.prediction.predictor import ProgressPredictor
 
 logger = logging.getLogger(__name__)
 
+BYTE_ORDER_MARK = "\ufeff"
+STOP, HOLD, SKIP = "stop", "hold", "skip"
 
-def parse_frames(lines: Iterable[str], width: int) -> Iterator[np.ndarray]:
-    """One frame a line, numbers separated by white space or commas: (width,) float64 each. Empty lines don't count.
+
+def parse_frames(lines: Iterable[str], width: int, missing: str = STOP) -> Iterator[np.ndarray]:
+    """One frame a line, numbers separated by white space or commas: (width,) float64 each.
+
+    Args:
+        lines: a byte-order mark before the first doesn't count.
+        width: of a frame.
+        missing: 'stop': empty lines don't count. Otherwise an empty line is a frame of NaN, and so is an empty place
+            between two commas.
 
     Raises:
         DataError: a line that isn't `width` numbers; gives its number.
     """
     for number, line in enumerate(lines, start=1):
-        words = [word for word in re.split(r"[\s,]+", line) if word]
-        if not words:
+        text = (line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line).strip()
+        if not text and missing == STOP:
             continue
+        if missing != STOP and "," in text:
+            words = [word.strip() or "nan" for word in text.split(",")]
+        else:
+            words = [word for word in re.split(r"[\s,]+", text) if word] or ["nan"] * width
         try:
             frame = np.array([float(word) for word in words])
         except ValueError as error:
             raise DataError(
-                f"standard input, line {number}: {shown(line.strip())} is not a frame; expected numbers "
+                f"standard input, line {number}: {shown(text)} is not a frame; expected numbers "
                 f"separated by spaces or commas"
             ) from error
         if len(frame) != width:
@@ -39,39 +53,87 @@ def parse_frames(lines: Iterable[str], width: int) -> Iterator[np.ndarray]:
         yield frame
 
 
-def stream_lines(predictor: ProgressPredictor, lines: Iterable[str]) -> Iterator[tuple[int, float]]:
+class MissingValues:
+    """What happens to frames in which a sensor gave no number.
+
+    Args:
+        rule: 'stop' gives the frame as it is, which the network refuses; 'hold' puts the last number of each feature in
+            its place; 'skip' leaves the frame out. Before every feature had a number, 'hold' leaves frames out too.
+
+    Attributes:
+        held, skipped: how many frames.
+    """
+
+    def __init__(self, rule: str = STOP):
+        self.rule = rule
+        self.held = self.skipped = 0
+        self._last: np.ndarray | None = None
+
+    def filled(self, frame: np.ndarray) -> np.ndarray | None:
+        """The frame to use, or None."""
+        with np.errstate(over="ignore"):
+            gone = ~np.isfinite(frame.astype(np.float32))
+        if self.rule == STOP or not gone.any():
+            self._last = frame
+            return frame
+        if self.rule == HOLD and self._last is not None:
+            self.held += 1
+            self._last = np.where(gone, self._last, frame)
+            return self._last
+        self.skipped += 1
+        return None
+
+
+def stream_lines(
+    predictor: ProgressPredictor, lines: Iterable[str], missing: MissingValues | None = None
+) -> Iterator[tuple[int, float]]:
     """Frame number and progress of the frames on the lines, as soon as each is determined.
+
+    A frame that was left out keeps its number, so that the others keep theirs.
 
     Raises:
         DataError: a line that isn't a frame of the network's width, or no frame at all; names standard input.
     """
     if predictor.rank != FEATURE_RANK:
         raise DataError("standard input: this network reads convolution maps, which lines can't hold")
+    missing = missing or MissingValues()
     stream = predictor.stream()
+    waiting: deque[int] = deque()  # numbers of the frames that have no progress yet
     try:
-        for frame in parse_frames(lines, predictor.feature_width):
-            given = stream.frames_given
-            yield from enumerate(stream.update(frame).tolist(), start=given)
-        given = stream.frames_given
-        yield from enumerate(stream.finish().tolist(), start=given)
+        for number, frame in enumerate(parse_frames(lines, predictor.feature_width, missing.rule)):
+            used = missing.filled(frame)
+            if used is not None:
+                waiting.append(number)
+                yield from ((waiting.popleft(), progress) for progress in stream.update(used).tolist())
+        yield from ((waiting.popleft(), progress) for progress in stream.finish().tolist())
     except DataError as error:
         message = str(error)
-        raise DataError(message if message.startswith("standard input") else f"standard input: {error}") from error
+        hint = "; --missing hold, or skip, goes on" if "the features hold nan" in message else ""
+        place = "" if message.startswith("standard input") else "standard input: "
+        raise DataError(f"{place}{message}{hint}") from error
 
 
-def print_progress(predictor: ProgressPredictor) -> int:
-    """Reads frames from standard input and prints 'frame,progress' lines, each as soon as it is known."""
+def print_progress(predictor: ProgressPredictor, missing: str = STOP) -> int:
+    """Reads frames from standard input and prints 'frame,progress' lines, each as soon as it is known.
+
+    Args:
+        predictor: what predicts.
+        missing: what happens where a number is missing, see `MissingValues`.
+    """
     if sys.stdin is None:
         raise DataError("standard input is closed")
     if sys.stdin.isatty():
         logger.info("reading frames from the terminal, %d numbers a line; Ctrl-D ends", predictor.feature_width)
+    values = MissingValues(missing)
     try:
         print("frame,progress", flush=True)
-        for frame, progress in stream_lines(predictor, sys.stdin):
+        for frame, progress in stream_lines(predictor, sys.stdin, values):
             print(f"{frame},{progress:.6f}", flush=True)
     except BrokenPipeError:
         # Whoever read this has seen enough; without this, Python complains when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except UnicodeDecodeError as error:
         raise DataError(f"standard input is not text: {error}") from error
+    if values.held or values.skipped:
+        logger.warning("numbers were missing: %d frames held, %d frames left out", values.held, values.skipped)
     return 0

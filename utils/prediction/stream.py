@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -51,13 +52,13 @@ class ProgressStream:
         self._last = 0.0  # progress at the last of them
         self._finished = False
 
-    def update(self, frames: np.ndarray | Tensor) -> np.ndarray:
+    def update(self, frames: np.ndarray | Tensor | Sequence) -> np.ndarray:
         """Takes the next frames.
 
         A refused call changes nothing: the stream may be fed on.
 
         Args:
-            frames: one frame, (D,) or (channels, height, width), or a chunk of n >= 0 of them.
+            frames: one frame, (D,) or (channels, height, width), or a chunk of n >= 0 of them; an array, or lists.
 
         Returns:
             (m,) float64, progress of the frames from `frames_given` on that are determined now; with a causal
@@ -70,8 +71,8 @@ class ProgressStream:
         if self._finished:
             raise DataError("the stream is finished; a new recording needs a new one")
         predictor, skip_rate = self._predictor, self._predictor.skip_rate
-        if getattr(frames, "ndim", None) == predictor.rank - 1:
-            frames = frames[None]
+        if _axes(frames) == predictor.rank - 1:
+            frames = [frames] if isinstance(frames, (list, tuple)) else frames[None]
         chunk = predictor.check_frames(frames, self.frames_received)
         seen = chunk[-self.frames_received % skip_rate :: skip_rate]
         available = self._window_first + (0 if self._window is None else len(self._window)) + len(seen)
@@ -119,3 +120,13 @@ class ProgressStream:
         result = known[frames - (self._read - len(progress) - 1)]
         self.frames_given, self._last = until, float(known[-1])
         return result
+
+
+def _axes(frames: Any) -> int | None:
+    """How many axes an array, or lists of numbers, have; None if it is neither."""
+    lists = 0
+    while isinstance(frames, (list, tuple)):
+        lists += 1
+        frames = frames[0] if frames else 0
+    inner = getattr(frames, "ndim", 0 if lists else None)
+    return None if inner is None else lists + inner

@@ -185,7 +185,7 @@ def test_lines_that_are_segments_and_swapped_columns_are_recognised(tmp_path):
     source = tmp_path / "breakfast"
     write_source(source, {"v1": 20, "v2": 20})
     (source / "groundTruth" / "v1.txt").write_text("1-30 SIL\n31-40 take\n")
-    with pytest.raises(DataError, match="lines such as '1-30 SIL', which are segments.*breakfast_coarse") as caught:
+    with pytest.raises(DataError, match=r"lines such as '1-30 SIL', which are segments.*breakfast_coarse") as caught:
         convert_mstcn(source, tmp_path / "out")
     assert not any("does not name" in problem for problem in caught.value.problems)
     (source / "mapping.txt").write_text("SIL 0\ntake 1\n")
