@@ -84,6 +84,7 @@ def main(arguments: Sequence[str]) -> int:
     from utils.prediction.live import print_progress
     from utils.prediction.predictor import ProgressPredictor
     from utils.prediction.training_embeddings import current_training_videos
+    from utils.prediction.unlike_training import TrainingScale
     from utils.training.reproducibility import choose_device
 
     try:
@@ -101,15 +102,16 @@ def main(arguments: Sequence[str]) -> int:
         path, options.task, options.readout, device, training_videos, checkpoint
     )
     predictor.log_what_it_reads("an embedding, and so progress," if options.embeddings else "progress")
+    scale = TrainingScale.of(checkpoint)
     if live:
-        return print_progress(predictor, options.missing)
+        return print_progress(predictor, options.missing, scale.watch)
 
     features_first = checkpoint["config"].get("FEATURE_LAYOUT") == "features_first"
     output = Path(options.output)
     # Nothing is written before every file has been read.
     predictions, failures = predict_files(
         predictor, recordings, features_first, output if options.embeddings else None,
-        checkpoint["config"].get("FEATURES_KEY", ""),
+        checkpoint["config"].get("FEATURES_KEY", ""), scale,
     )  # fmt: skip
     for name, progress in predictions.items():
         logger.info("%s: %.1f %% after %d frames", name, 100 * progress[-1], len(progress))

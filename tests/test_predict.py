@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 import torch
 
+import multitask_train
 import predict
 from models.build_model import build_model
-from tests.conftest import ROOT
+from tests.conftest import ROOT, training_arguments
 from tests.prediction_runs import recording, small_config, write_checkpoint
 from utils.ckpt_save import ckpt_save, load_checkpoint, load_model, save_content
 from utils.command import run_command
@@ -141,6 +142,42 @@ def write_hostile(path, kind):
         nan[3, 1] = np.nan
         array = {"width": good[:, :3], "nan": nan, "frames": good[:0], "rank": good[0], "words": good.astype(str)}
         np.save(path, array[kind])
+
+
+class TestOtherFeatures:
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            (lambda x: np.clip(x * 50 + 128, 0, 255).astype(np.uint8), "standard deviations away from those of the"),
+            (lambda x: x * 1e6, "standard deviations away from those of the training"),
+            (lambda x: np.zeros_like(x), "the features hardly change"),
+            (lambda x: x, ""),
+            (lambda x: x[:1], ""),
+        ],
+    )
+    def test_features_of_another_kind_are_said(self, command, tmp_path, caplog, change, words):
+        np.save(tmp_path / "odd.npy", change(recording(1, 40).numpy()))
+        assert command(tmp_path / "odd.npy") == 0
+        warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+        assert [words in warning for warning in warnings] == ([True] if words else [])
+        assert all(f"{tmp_path / 'odd.npy'}: " in warning for warning in warnings)
+
+    def test_of_a_stream_too_and_once(self, command, caplog, capsys):
+        assert command("-", lines=as_lines(recording(1, 100).numpy() * 1e6)) == 0
+        warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+        assert len(warnings) == 1
+        assert "standard deviations away" in warnings[0]
+
+    def test_a_training_stores_what_its_features_are_like(self, data_root, tmp_path):
+        settings = ["--config.NUM_EPOCHS=1", "--config.STANDARDIZE=False"]
+        assert multitask_train.main(["train", *training_arguments(data_root, tmp_path, *settings)]) == 0
+        checkpoint = load_checkpoint(tmp_path / "demo" / "run-001" / "ckpt" / "best_model_combined.pt")
+        data = load_data(checkpoint["config"])
+        frames = torch.cat([features for features, _ in data.train]).double()
+        torch.testing.assert_close(
+            checkpoint["feature_statistics"]["mean"].double(), frames.mean(dim=0), rtol=1e-4, atol=1e-5
+        )
+        assert checkpoint["standardization"] is None
 
 
 class TestFolders:

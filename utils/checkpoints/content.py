@@ -71,18 +71,17 @@ def checked_content(path: str | Path, content: Any, of_original_code: bool = Fal
         "data_fingerprint", "digests of the data, by their names",
     )
     checked = {**content, "config": _checked_config(path, content["config"]), "tasks": list(tasks)}
-    standardization = content.get("standardization")
-    require(
-        standardization is None or (
-            isinstance(standardization, dict) and all(map(is_plain_tensor, standardization.values()))
-        ),
-        "standardization", "tensors 'mean' and 'std', or None",
-    )
-    if standardization is not None:
-        try:
-            checked["standardization"] = checked_standardization(standardization, width)
-        except DataError as error:
-            raise CheckpointError(f"{path}: {error}") from error
+    for key in ("standardization", "feature_statistics"):
+        given = content.get(key)
+        require(
+            given is None or (isinstance(given, dict) and all(map(is_plain_tensor, given.values()))),
+            key, "tensors 'mean' and 'std', or None",
+        )
+        if given is not None:
+            try:
+                checked[key] = checked_standardization(given, width)
+            except DataError as error:
+                raise CheckpointError(f"{path}: {error}") from error
     _check_weights(path, content["model_state_dict"])
     return checked
 

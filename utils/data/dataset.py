@@ -170,6 +170,8 @@ class VideoData:
         labels: how often each label of the file occurs, and whether it counts as background.
         segment_ends: how the ends of segments were read, in words.
         warnings: one sentence for everything that is probably a mistake; empty without `with_warnings`.
+        feature_statistics: `{'mean', 'std'}` of the training features as they are in the files, or None if they
+            weren't measured.
     """
 
     train: VideoDataset
@@ -182,6 +184,7 @@ class VideoData:
     labels: tuple[LabelCount, ...] = ()
     segment_ends: str = ""
     warnings: tuple[str, ...] = ()
+    feature_statistics: dict[str, Tensor] | None = None
 
     def fingerprint(self) -> dict[str, str]:
         """Digests of the data that a run depends on.
@@ -234,9 +237,11 @@ def load_data(
     prepared = prepare_videos(settings, measure, splits, with_warnings)
     scans = prepared.scans.values()
     width = next(iter(scans)).shape[0]
+    moments = [prepared.scans[video.handle].moments for video in prepared.by_split["train"]]
+    measured = [each for each in moments if each is not None]
+    statistics = standardization_from_moments(measured) if measured else None
     if measure:
-        training = [prepared.scans[video.handle] for video in prepared.by_split["train"]]
-        standardization = standardization_from_moments(scan.moments for scan in training if scan.moments is not None)
+        standardization = statistics
     elif standardization is not None:
         standardization = checked_standardization(standardization, width)
     if log:
@@ -268,4 +273,5 @@ def load_data(
         labels=tuple(prepared.labels),
         segment_ends=prepared.ends,
         warnings=tuple(prepared.warnings),
+        feature_statistics=statistics,
     )

@@ -41,7 +41,11 @@ def read_labels(folder: Path, problems: list[str]) -> dict[str, list[str]]:
 
 
 def check_labels(path: Path, labels: Mapping[str, Sequence[str]], problems: list[str]) -> None:
-    """Every label must be in mapping.txt, so that a mistyped one doesn't become an action of its own."""
+    """Every label must be in mapping.txt, so that a mistyped one doesn't become an action of its own.
+
+    Raises:
+        DataError: the lines are segments, so that nothing else can be checked.
+    """
     lines = _read_lines(path, problems)
     if lines is None:
         return
@@ -53,11 +57,10 @@ def check_labels(path: Path, labels: Mapping[str, Sequence[str]], problems: list
     spans = [(handle, label) for handle, own in labels.items() for label in set(own) if SPAN.match(label)]
     if spans:
         handle, label = spans[0]
-        problems.append(
+        raise DataError(
             f"{place(path.parent)}groundTruth/{handle}.txt has lines such as {shown(label)}, which are segments; "
             f"expected a label a frame (python -m utils.annotation.importer reads segments: --format breakfast_coarse)"
         )
-        return
     for number, (line, parts) in enumerate(zip(lines, pairs, strict=True), 1):
         if len(parts) != 2:
             problems.append(f"{place(path)}line {number} is {shown(line)}; expected a number and a label")

@@ -204,9 +204,13 @@ def _segment_problem(start: int, end: int, stop: int, covered: int) -> str | Non
             f"the next one starts; expected end > start"
         )
     if start < covered:
+        cause = (
+            "two actions at once? --overlap of utils.annotation.importer chooses one" if covered - start > 1
+            else "by one frame: exclusive ends? See SEGMENT_ENDS"
+        )  # fmt: skip
         return (
             f"starts at frame {start}, but frames up to {covered - 1} belong to an earlier segment; "
-            f"expected start >= {covered}"
+            f"expected start >= {covered} ({cause})"
         )
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,12 +17,19 @@ from utils.files import atomic_write, write_csv
 from utils.prediction.finding import Found
 from utils.prediction.predictor import ProgressPredictor
 from utils.prediction.recording_embedder import RecordingEmbedder
+from utils.prediction.unlike_training import TrainingScale
+
+logger = logging.getLogger(__name__)
 
 DECIMALS = 6
 
 
 def predict_file(
-    predictor: ProgressPredictor, path: Path, features_first: bool = False, key: str = ""
+    predictor: ProgressPredictor,
+    path: Path,
+    features_first: bool = False,
+    key: str = "",
+    scale: TrainingScale | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Progress (T,) of one feature file, and its embedding (T, E); see `ProgressPredictor.predict_with_embedding`.
 
@@ -30,11 +38,14 @@ def predict_file(
         path: a file of features as the data sets have them.
         features_first: the file is (D, T).
         key: FEATURES_KEY.
+        scale: of the training's features, to warn of others.
 
     Raises:
         DataError: the file can't be read, or holds what the network doesn't read; names the file.
     """
     features = read_recording(predictor, path, features_first, key)
+    if scale is not None and (warning := scale.warning(np.asarray(features))):
+        logger.warning("%s: %s", path, warning)
     with _named(path):
         return predictor.predict_with_embedding(features)
 
@@ -45,6 +56,7 @@ def predict_files(
     features_first: bool = False,
     embeddings: Path | None = None,
     key: str = "",
+    scale: TrainingScale | None = None,
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """Progress (T,) of feature files, by their names, and what is wrong with those that can't be predicted.
 
@@ -56,6 +68,7 @@ def predict_files(
         features_first: the files are (D, T).
         embeddings: where to write the embedding of each as `<name>.npy`, after all have been read; None for nowhere.
         key: FEATURES_KEY.
+        scale: of the training's features, to warn of others.
 
     Raises:
         DataError, CheckpointError: see `predict_file`, for a file that was named, or for all; or an embedding would
@@ -70,7 +83,7 @@ def predict_files(
     with TemporaryDirectory(prefix="embeddings-") as folder:  # they may be larger than memory
         for each in recordings:
             try:
-                predictions[each.name], embedding = predict_file(predictor, each.path, features_first, key)
+                predictions[each.name], embedding = predict_file(predictor, each.path, features_first, key, scale)
             except (DataError, CheckpointError) as error:
                 if not each.in_folder:
                     raise

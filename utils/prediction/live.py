@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -85,11 +85,20 @@ class MissingValues:
 
 
 def stream_lines(
-    predictor: ProgressPredictor, lines: Iterable[str], missing: MissingValues | None = None
+    predictor: ProgressPredictor,
+    lines: Iterable[str],
+    missing: MissingValues | None = None,
+    watch: Callable[[np.ndarray], None] | None = None,
 ) -> Iterator[tuple[int, float]]:
     """Frame number and progress of the frames on the lines, as soon as each is determined.
 
     A frame that was left out keeps its number, so that the others keep theirs.
+
+    Args:
+        predictor: what predicts.
+        lines: of frames.
+        missing: what happens where a number is missing.
+        watch: is given every frame that is used.
 
     Raises:
         DataError: a line that isn't a frame of the network's width, or no frame at all; names standard input.
@@ -104,6 +113,8 @@ def stream_lines(
             used = missing.filled(frame)
             if used is not None:
                 waiting.append(number)
+                if watch is not None:
+                    watch(used)
                 yield from ((waiting.popleft(), progress) for progress in stream.update(used).tolist())
         yield from ((waiting.popleft(), progress) for progress in stream.finish().tolist())
     except DataError as error:
@@ -113,12 +124,15 @@ def stream_lines(
         raise DataError(f"{place}{message}{hint}") from error
 
 
-def print_progress(predictor: ProgressPredictor, missing: str = STOP) -> int:
+def print_progress(
+    predictor: ProgressPredictor, missing: str = STOP, watch: Callable[[np.ndarray], None] | None = None
+) -> int:
     """Reads frames from standard input and prints 'frame,progress' lines, each as soon as it is known.
 
     Args:
         predictor: what predicts.
         missing: what happens where a number is missing, see `MissingValues`.
+        watch: is given every frame that is used.
     """
     if sys.stdin is None:
         raise DataError("standard input is closed")
@@ -127,7 +141,7 @@ def print_progress(predictor: ProgressPredictor, missing: str = STOP) -> int:
     values = MissingValues(missing)
     try:
         print("frame,progress", flush=True)
-        for frame, progress in stream_lines(predictor, sys.stdin, values):
+        for frame, progress in stream_lines(predictor, sys.stdin, values, watch):
             print(f"{frame},{progress:.6f}", flush=True)
     except BrokenPipeError:
         # Whoever read this has seen enough; without this, Python complains when it closes the stream.
