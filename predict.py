@@ -114,7 +114,8 @@ def main(arguments: Sequence[str]) -> int:
         checkpoint["config"].get("FEATURES_KEY", ""), scale,
     )  # fmt: skip
     for name, progress in predictions.items():
-        logger.info("%s: %.1f %% after %d frames", name, 100 * progress[-1], len(progress))
+        frames = f"{len(progress)} frame{'s' * (len(progress) != 1)}"
+        logger.info("%s: %.1f %% after %s", name, 100 * progress[-1], frames)
     write_predictions(output, predictions)
     logger.info("written to %s", options.output)
     if options.lerobot:

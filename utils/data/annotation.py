@@ -156,7 +156,7 @@ def _select_tasks(path: Path, known: list[str], tasks: Sequence[str], problems: 
         if task not in known:
             nearest = nearest_name(task, known)
             hint = f"did you mean {nearest!r}?" if nearest else f"it has {shown(known)}"
-            problems.append(f"{place(path)}TASKS names {task!r}, which the file doesn't have; {hint}")
+            problems.append(f"{place(path)}TASKS (--task) names {task!r}, which the file doesn't have; {hint}")
     return [task for task in known if not wanted or task in wanted]
 
 

@@ -18,6 +18,7 @@ from utils.data.segments import is_background
 from utils.data.standardization import Moments
 
 FEW_RECORDINGS = 5
+LARGE = 1000.0  # root mean square beyond which, and below its inverse, a network hardly learns
 ANOTHER_SCALE = 10.0  # times the scale of the other recordings, or this part of it
 # Distance of a recording's mean from the others', in standard deviations within a recording, and times the usual one.
 UNLIKE, UNLIKE_TIMES = 3.0, 4.0
@@ -34,8 +35,13 @@ class Measured(NamedTuple):
     moments: Moments
 
 
-def feature_warnings(recordings: Sequence[Measured]) -> list[str]:
-    """Warnings about the features of all recordings."""
+def feature_warnings(recordings: Sequence[Measured], standardize: bool = True) -> list[str]:
+    """Warnings about the features of all recordings.
+
+    Args:
+        recordings: what was measured.
+        standardize: whether the network reads them standardised (STANDARDIZE).
+    """
     if not recordings:
         return []
     means = np.stack([each.moments.mean for each in recordings])  # (recordings, features)
@@ -49,6 +55,12 @@ def feature_warnings(recordings: Sequence[Measured]) -> list[str]:
         warnings += _about_columns(means, deviations, still)
     warnings += _about_equal_files(recordings)
     moving = [index for index, row in enumerate(still) if not row.all()]
+    scale = float(np.median(np.sqrt((means**2 + deviations**2).mean(axis=1))))
+    if moving and not standardize and not 1 / LARGE < scale < LARGE:
+        warnings.append(
+            f"the features have values of about {scale:.3g}, and a network learns best from values near 1: "
+            f"STANDARDIZE = True"
+        )
     if len(moving) >= 3:
         handles = [recordings[index].handle for index in moving]
         odd = _of_another_scale(handles, means[moving], deviations[moving])

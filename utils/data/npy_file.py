@@ -135,6 +135,8 @@ def open_npy(path: Path) -> NpyFile:
 
 def no_such_file(path: Path) -> str:
     """The message for a file that isn't there, with files of the same name whose suffix says that they aren't read."""
+    if os.path.exists(path.parent / path.stem):
+        return f"no such feature file ({path.stem} is there: a handle is written without the suffix)"
     beside = sorted(other.name for other in path.parent.glob("*") if other.stem == path.stem)
     return "no such feature file" + (f" ({', '.join(beside[:3])} is there, whose suffix is not read)" if beside else "")
 

@@ -119,7 +119,7 @@ def prepare_videos(
         raise DataError(problems)
     prepared.labels = count_labels(videos, split_of, prepared.tails)
     if with_warnings:
-        prepared.warnings = _warnings(videos, prepared, split_of)
+        prepared.warnings = _warnings(videos, prepared, split_of, settings.standardize)
     _note_long_videos(prepared, settings.max_frames)
     return prepared
 
@@ -184,7 +184,7 @@ def _note_old_readings(annotation: Annotation, settings: DataSettings, prepared:
 
 
 def _warnings(
-    videos: Sequence[AnnotatedVideo], prepared: PreparedVideos, split_of: Mapping[str, str]
+    videos: Sequence[AnnotatedVideo], prepared: PreparedVideos, split_of: Mapping[str, str], standardize: bool
 ) -> list[str]:
     measured = [
         Measured(handle, scan.frames, scan.checksum, scan.moments)
@@ -195,8 +195,10 @@ def _warnings(
         recordings.setdefault(video.task, Counter())[split_of[video.handle]] += 1
     used = [split for split, part in prepared.by_split.items() if part]
     return [
-        *split_warnings(recordings), *label_warnings(prepared.labels, videos, used), *feature_warnings(measured),
-    ]  # fmt: skip
+        *split_warnings(recordings),
+        *label_warnings(prepared.labels, videos, used),
+        *feature_warnings(measured, standardize),
+    ]
 
 
 def _scan(

@@ -58,8 +58,8 @@ class EndsOfFile:
         """Whether the ends of one video are exclusive."""
         if self.setting in (EXCLUSIVE, INCLUSIVE):
             return self.setting == EXCLUSIVE
-        if self.setting == AUTO and not self.mixed:
-            return not self.inclusive
+        if self.setting == AUTO:  # where it is mixed, nothing is read; gaps then hide the fewest other problems
+            return self.mixed or not self.inclusive
         return majority_is_exclusive(starts, ends, self.exclusive >= self.inclusive)
 
     def problem(self, path: Path) -> str | None:

@@ -85,7 +85,7 @@ def normalize_segments(
     covered, valid, last = 0, True, len(labels) - 1
     for segment, (label, start, end) in enumerate(zip(labels, first_frames, end_frames, strict=True)):
         stop = end if exclusive and segment < last else end + 1
-        problem = _segment_problem(start, end, stop, covered)
+        problem = _segment_problem(start, end, stop, covered, previous=first_frames[segment - 1] if segment else 0)
         if problem is not None:
             problems.append((segment, problem))
             valid = False
@@ -195,7 +195,7 @@ def _append(time_dict: dict[str, Any], step: str, start: int, stop: int) -> None
     time_dict["end_frame"].append(stop - 1)
 
 
-def _segment_problem(start: int, end: int, stop: int, covered: int) -> str | None:
+def _segment_problem(start: int, end: int, stop: int, covered: int, previous: int) -> str | None:
     if end < start:
         return f"ends at frame {end}, before its start {start}; expected end >= start"
     if stop == start:
@@ -204,10 +204,11 @@ def _segment_problem(start: int, end: int, stop: int, covered: int) -> str | Non
             f"the next one starts; expected end > start"
         )
     if start < covered:
-        cause = (
-            "two actions at once? --overlap of utils.annotation.importer chooses one" if covered - start > 1
-            else "by one frame: exclusive ends? See SEGMENT_ENDS"
-        )  # fmt: skip
+        cause = "two actions at once? --overlap of utils.annotation.importer chooses one"
+        if start < previous:
+            cause = "out of order? Sort the segments by their starts"
+        elif covered - start == 1:
+            cause = "by one frame: exclusive ends? See SEGMENT_ENDS"
         return (
             f"starts at frame {start}, but frames up to {covered - 1} belong to an earlier segment; "
             f"expected start >= {covered} ({cause})"

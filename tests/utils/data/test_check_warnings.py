@@ -63,6 +63,13 @@ def test_features_that_are_probably_wrong(tmp_path, edit, words, layout):
     assert [words in warning for warning in found].count(True) == 1, found
 
 
+@pytest.mark.parametrize(("factor", "expected"), [(1e6, 1), (1e-6, 1), (1, 0)])
+def test_values_far_from_one_ask_for_standardisation(tmp_path, factor, expected):
+    folder = write(tmp_path / "large", edit=lambda number, array: (array * factor).astype(np.float32))
+    assert ["STANDARDIZE = True" in warning for warning in warnings(folder)].count(True) == expected
+    assert warnings(folder, STANDARDIZE=True) == []
+
+
 def test_the_test_recordings_are_looked_at_too(tmp_path):
     folder = write(tmp_path / "odd", edit=lambda number, array: array * (1e6 if number == 7 else 1))
     data = load_data(config_for(folder, **DECLARED), with_warnings=True)
