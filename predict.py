@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,6 +43,10 @@ def argument_parser() -> argparse.ArgumentParser:
         "the frame",
     )
     parser.add_argument(
+        "--timestamps", type=float, metavar="RATE",
+        help="lines on standard input begin with a time in seconds; resample them to RATE frames/s, as in training",
+    )
+    parser.add_argument(
         "--lerobot", metavar="FILE.parquet", type=Path, help="also write the progress file of LeRobot, of all episodes"
     )
     parser.add_argument(
@@ -62,6 +67,9 @@ def argument_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--features-folder", default="", help="FEATURES_FOLDER, for the same end, if not that of the training"
     )
+    parser.add_argument(
+        "--features-key", default="", help="the array of the recordings' files, if not FEATURES_KEY of the training"
+    )
     parser.add_argument("--device", default="auto")
     return parser
 
@@ -74,6 +82,8 @@ def main(arguments: Sequence[str]) -> int:
         parser.error("'-' stands for standard input and goes with no other file")
     if live and options.embeddings:
         parser.error("--embeddings writes those of whole files, not of frames on standard input")
+    if options.timestamps is not None and not (live and 0 < options.timestamps < math.inf):
+        parser.error("--timestamps is a number of frames a second, above 0, for frames on standard input")
     if live and options.lerobot:
         parser.error("--lerobot writes the progress of whole files, not of frames on standard input")
 
@@ -104,14 +114,14 @@ def main(arguments: Sequence[str]) -> int:
     predictor.log_what_it_reads("an embedding, and so progress," if options.embeddings else "progress")
     scale = TrainingScale.of(checkpoint)
     if live:
-        return print_progress(predictor, options.missing, scale.watch)
+        return print_progress(predictor, options.missing, scale.watch, options.timestamps)
 
     features_first = checkpoint["config"].get("FEATURE_LAYOUT") == "features_first"
     output = Path(options.output)
     # Nothing is written before every file has been read.
     predictions, failures = predict_files(
         predictor, recordings, features_first, output if options.embeddings else None,
-        checkpoint["config"].get("FEATURES_KEY", ""), scale,
+        options.features_key or checkpoint["config"].get("FEATURES_KEY", ""), scale,
     )  # fmt: skip
     for name, progress in predictions.items():
         frames = f"{len(progress)} frame{'s' * (len(progress) != 1)}"

@@ -229,6 +229,13 @@ class TestFolders:
             given = read_progress(tmp_path / "predictions" / f"{name.partition('.')[0]}.csv")
             np.testing.assert_allclose(given, expected, atol=1e-5)
 
+    def test_the_array_of_a_file_is_named(self, command, tmp_path, caplog):
+        np.savez(tmp_path / "a.npz", pose=recording(1, 30).numpy(), hands=recording(2, 30).numpy())
+        assert command(tmp_path / "a.npz") == BAD_INPUT
+        assert "FEATURES_KEY" in caplog.text
+        assert command(tmp_path / "a.npz", "--features-key", "pose") == 0
+        assert len(read_progress(tmp_path / "predictions" / "a.csv")) == 30
+
     def test_the_progress_file_of_lerobot(self, command, tmp_path, caplog):
         parquet = pytest.importorskip("pyarrow.parquet")
         for number, frames in enumerate((5, 9)):
@@ -385,6 +392,31 @@ class TestHostileInputs:
 
 
 class TestStandardInput:
+    def test_frames_at_irregular_times_are_resampled(self, command, run, capsys, caplog):
+        features = recording(1, 5).numpy()
+        rows = as_lines(features).splitlines(True)
+        times = [100.0, 100.5, 100.75, 102.0, 102.3]
+        lines = "".join(f"{time}, {line}" for time, line in zip(times, rows, strict=True))
+        assert command("-", "--timestamps", "2", lines=lines) == 0
+        printed = [line.split(",") for line in capsys.readouterr().out.splitlines()[1:]]
+        used = features[[0, 1, 2, 2, 3]]  # at 100, 100.5, 101, 101.5 and 102 seconds
+        predictor = ProgressPredictor.from_checkpoint(run / "ckpt" / "best_model_combined.pt")
+        assert [int(frame) for frame, _ in printed] == list(range(5))
+        np.testing.assert_allclose([float(progress) for _, progress in printed], predictor.predict(used), atol=1e-5)
+        for wrong, words in (
+            (times[::-1], "the time of frame 1 is 102"), ([1.0, 2e9, 3e9, 4e9, 5e9], "are times in seconds?"),
+            ([float("nan")] * 5, "the time of frame 0 is nan"),
+        ):  # fmt: skip
+            lines = "".join(f"{time} {line}" for time, line in zip(wrong, rows, strict=True))
+            assert command("-", "--timestamps", "2", lines=lines) == BAD_INPUT
+            assert words in caplog.messages[-1]
+
+    @pytest.mark.parametrize("arguments", [("-", "--timestamps", "0"), ("a.npy", "--timestamps", "2")])
+    def test_a_rate_that_cannot_be(self, command, capsys, arguments):
+        with pytest.raises(SystemExit):
+            command(*arguments, lines="")
+        assert "a number of frames a second" in capsys.readouterr().err
+
     def test_missing_numbers_are_held_or_their_frames_left_out(self, command, run, capsys, caplog):
         features = recording(1, 12).numpy()
         lines = as_lines(features).splitlines()

@@ -17,6 +17,7 @@ from utils.prediction.predictor import ProgressPredictor
 
 logger = logging.getLogger(__name__)
 
+LONGEST_GAP = 24 * 3600.0  # seconds
 BYTE_ORDER_MARK = "\ufeff"
 STOP, HOLD, SKIP = "stop", "hold", "skip"
 
@@ -51,6 +52,39 @@ def parse_frames(lines: Iterable[str], width: int, missing: str = STOP) -> Itera
         if len(frame) != width:
             raise DataError(f"standard input, line {number}: {len(frame)} numbers; expected {width}")
         yield frame
+
+
+def resampled(frames: Iterable[np.ndarray], rate: float) -> Iterator[np.ndarray]:
+    """Frames at a constant rate, from frames whose first number is their time.
+
+    Frame k of the result, at k / rate seconds after the first frame, is the last one that had come by then. So it is
+    known when a later frame comes, or one of the same time.
+
+    Args:
+        frames: (1 + D,) each: time in seconds, increasing, and the features; irregular.
+        rate: frames/s of the result.
+
+    Raises:
+        DataError: a time is not a number, or not later than the one before; or more than a day is missing.
+    """
+    begin, before, tick = 0.0, None, 0
+    for number, frame in enumerate(frames):
+        time, features = float(frame[0]), frame[1:]
+        if before is None:
+            begin = time
+        since = time - begin
+        if not np.isfinite(time) or (before is not None and since <= before[0]):
+            raise DataError(f"standard input: the time of frame {number} is {time:g}; expected a later one than before")
+        if before is not None and since - before[0] > LONGEST_GAP:
+            gap = since - before[0]
+            raise DataError(f"standard input: {gap:g} seconds before frame {number}; are times in seconds?")
+        while before is not None and tick / rate < since:
+            yield before[1]
+            tick += 1
+        if tick / rate == since:
+            yield features
+            tick += 1
+        before = since, features
 
 
 class MissingValues:
@@ -89,6 +123,7 @@ def stream_lines(
     lines: Iterable[str],
     missing: MissingValues | None = None,
     watch: Callable[[np.ndarray], None] | None = None,
+    rate: float | None = None,
 ) -> Iterator[tuple[int, float]]:
     """Frame number and progress of the frames on the lines, as soon as each is determined.
 
@@ -99,6 +134,7 @@ def stream_lines(
         lines: of frames.
         missing: what happens where a number is missing.
         watch: is given every frame that is used.
+        rate: frames/s of the training, if each line begins with its time in seconds (see `resampled`).
 
     Raises:
         DataError: a line that isn't a frame of the network's width, or no frame at all; names standard input.
@@ -109,7 +145,8 @@ def stream_lines(
     stream = predictor.stream()
     waiting: deque[int] = deque()  # numbers of the frames that have no progress yet
     try:
-        for number, frame in enumerate(parse_frames(lines, predictor.feature_width, missing.rule)):
+        frames = parse_frames(lines, predictor.feature_width + (rate is not None), missing.rule)
+        for number, frame in enumerate(frames if rate is None else resampled(frames, rate)):
             used = missing.filled(frame)
             if used is not None:
                 waiting.append(number)
@@ -125,7 +162,10 @@ def stream_lines(
 
 
 def print_progress(
-    predictor: ProgressPredictor, missing: str = STOP, watch: Callable[[np.ndarray], None] | None = None
+    predictor: ProgressPredictor,
+    missing: str = STOP,
+    watch: Callable[[np.ndarray], None] | None = None,
+    rate: float | None = None,
 ) -> int:
     """Reads frames from standard input and prints 'frame,progress' lines, each as soon as it is known.
 
@@ -133,6 +173,7 @@ def print_progress(
         predictor: what predicts.
         missing: what happens where a number is missing, see `MissingValues`.
         watch: is given every frame that is used.
+        rate: see `stream_lines`.
     """
     if sys.stdin is None:
         raise DataError("standard input is closed")
@@ -141,7 +182,7 @@ def print_progress(
     values = MissingValues(missing)
     try:
         print("frame,progress", flush=True)
-        for frame, progress in stream_lines(predictor, sys.stdin, values, watch):
+        for frame, progress in stream_lines(predictor, sys.stdin, values, watch, rate):
             print(f"{frame},{progress:.6f}", flush=True)
     except BrokenPipeError:
         # Whoever read this has seen enough; without this, Python complains when it closes the stream.

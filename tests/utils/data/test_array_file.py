@@ -1,6 +1,7 @@
 """Features in formats other than .npy: the same numbers, and the same errors, by the one reader of features."""
 
 import pickle
+import random
 import sys
 import zipfile
 
@@ -179,6 +180,24 @@ def test_tables_that_hold_other_things_than_numbers(tmp_path, columns, words):
     pytest.importorskip("pyarrow.parquet").write_table(pyarrow.table(columns), tmp_path / "v.parquet")
     with pytest.raises(DataError, match=words):
         open_features(tmp_path / "v.parquet", FeatureFormat())
+
+
+@pytest.mark.parametrize(("suffix", "write"), WRITERS)
+def test_damaged_files_are_read_or_refused(tmp_path, suffix, write):
+    path = tmp_path / f"v{suffix}"
+    write(path, FEATURES)
+    whole, chance = path.read_bytes(), random.Random(len(suffix))
+    refused = 0
+    for _ in range(100):
+        damaged = bytearray(whole[: chance.choice([len(whole), chance.randrange(len(whole))])])
+        for _ in range(chance.choice([0, 1, 8]) if damaged else 0):
+            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        path.write_bytes(damaged)
+        try:
+            scan_features(path, FeatureFormat())
+        except DataError as error:
+            refused += len(str(error)) < 600
+    assert refused > 0
 
 
 def test_a_key_names_the_array_that_is_meant(tmp_path):
