@@ -21,6 +21,7 @@ from utils.data.features import FeatureFormat, read_features
 from utils.data.labels import LabelCount
 from utils.data.preparation import Video, prepare_videos
 from utils.data.sampling import sample_frames
+from utils.data.segments import is_background
 from utils.data.splits import SPLITS
 from utils.data.standardization import checked_standardization, standardization_from_moments
 from utils.data.summary import summarize
@@ -249,6 +250,9 @@ def load_data(
             logger.warning("task %r is left out: %s", task, why)
         for sentence in (*prepared.notes, *prepared.warnings):
             logger.warning("%s", sentence)
+        named = [count for count in prepared.labels if count.is_background and count.label is not None]
+        if chosen := [count.label for count in named if not is_background(count.label)]:
+            logger.info("labels that count as background (BACKGROUND_LABELS): %s", ", ".join(map(repr, chosen)))
 
     def dataset(split: str, partners: VideoDataset | None = None) -> VideoDataset:
         return VideoDataset(

@@ -102,6 +102,21 @@ def test_tasks_with_too_few_training_videos_are_left_out_and_said(folder, caplog
     assert data.train.tasks == ("tea",)
 
 
+def test_labels_that_the_settings_make_background_are_said(folder, caplog):
+    spans = ["0", "a", "background"], [0, 3, 6], [3, 6, 9]
+    write_annotation(folder, {"tea": entry(*((name, *spans) for name in names(4)))})
+    for name in names(4):
+        write_features(folder, name, features_of(name))
+    with caplog.at_level(logging.INFO):
+        load_data(config_for(folder))
+    assert "labels that count as background (BACKGROUND_LABELS): '0'" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        load_data(config_for(folder, BACKGROUND_LABELS=()), log=False)
+        load_data(config_for(folder, BACKGROUND_LABELS=()))
+    assert "count as background" not in caplog.text
+
+
 def test_nothing_left_is_an_error(folder):
     write_folder(folder, {"solo": ["w0"]})
     with pytest.raises(DataError, match="task 'solo': 1 training video"):
