@@ -128,6 +128,10 @@ def main(arguments: Sequence[str]) -> int:
         logger.info("%s: %.1f %% after %s", name, 100 * progress[-1], frames)
     write_predictions(output, predictions)
     logger.info("written to %s", options.output)
+    for failure in failures:
+        logger.error("not predicted: %s", failure)
+    if failures:
+        logger.error("%d of %d files could not be predicted; the others are written", len(failures), len(recordings))
     if options.lerobot:
         from utils.annotation.exporters import Outline
         from utils.annotation.exporters.lerobot import write_progress
@@ -135,10 +139,6 @@ def main(arguments: Sequence[str]) -> int:
         outlines = [Outline(name, (), len(progress), progress.tolist()) for name, progress in predictions.items()]
         write_progress(options.lerobot, outlines, str(path))
         logger.info("written to %s", options.lerobot)
-    for failure in failures:
-        logger.error("not predicted: %s", failure)
-    if failures:
-        logger.error("%d of %d files could not be predicted; the others are written", len(failures), len(recordings))
     return FAILED if failures else 0
 
 

@@ -211,10 +211,10 @@ def _scan(
     """The scan of each readable feature file, by handle; problems of the others are added to `problems`."""
     folder, file_format = settings.features_folder, settings.file_format
     if videos and not folder.is_dir():
-        what = "is not a folder" if folder.exists() else "no such folder"
+        what = "is not a folder" if folder.exists() else "does not exist"
         problems.append(
-            f"{place(folder)}{what}; expected the feature files of {len(videos)} videos in it, {videos[0].handle}.npy "
-            f"first (see FEATURES_FOLDER)"
+            f"{place(paths[videos[0].handle])}no such feature file, because the folder {folder} {what}; expected the "
+            f"features of {len(videos)} videos in it (see FEATURES_FOLDER)"
         )
         return {}
 

@@ -418,7 +418,7 @@ def test_long_videos_are_said_and_without_a_limit_an_epoch_is_the_data_set(folde
 
 def test_the_resnet_encoder_reads_maps(folder):
     write_folder(folder, {"tea": names(4)})
-    with pytest.raises(DataError, match=r"frames: no such folder; expected the feature files of 4 videos"):
+    with pytest.raises(DataError, match=r"frames.v0\.npy: no such feature file, because the folder .* of 4 videos"):
         load_data(config_for(folder, BASEARCH={"ARCHITECTURE": "resnet50"}))
     maps = np.random.default_rng(0).normal(size=(10, 6, 2, 2)).astype(np.float32)
     for name in names(4):
