@@ -339,6 +339,13 @@ def _length_notes(
         notes.append(
             f"annotations cut or extended at the end to the length of their features: {len(changed)} videos"
         )
+        over = sum(length.annotated == length.frames + 1 for length in lengths)
+        if 2 * over > len(lengths) > 1:
+            notes.append(
+                f"in {over} of {len(lengths)} videos the last end is one frame after the features: is it exclusive, as "
+                f"the other ends? Here the last end of a video is its last frame (where a tail follows, the last "
+                f"segment then has a frame too many)"
+            )
     elif changed:
         video, after = changed[0]
         notes.append(

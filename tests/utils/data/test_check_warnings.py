@@ -119,6 +119,13 @@ def test_the_summary_lists_every_label_with_its_share_and_what_it_counts_as(tmp_
     assert ["(no label)", "5.0%", "8", "8", "background"] in rows
 
 
+def test_last_ends_that_are_exclusive_too_are_recognised(tmp_path):
+    folder = write(tmp_path / "strict", lists=(["cut", "mix"], [0, 10], [10, 40]))
+    cut, strict = load_data(config_for(folder, **DECLARED)).notes
+    assert "annotations cut or extended at the end to the length of their features: 8 videos" in cut
+    assert "in 8 of 8 videos the last end is one frame after the features: is it exclusive" in strict
+
+
 def test_a_tail_is_counted_among_the_frames_without_a_label(tmp_path):
     folder = write(tmp_path / "tail", lists=(["cut", "mix"], [0, 10], [10, 19]))
     data = load_data(config_for(folder, **{**DECLARED, "UNLABELLED_TAIL": "background"}), with_warnings=True)
