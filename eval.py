@@ -230,4 +230,4 @@ def _count(text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(main, sys.argv))
+    sys.exit(run_command(main, sys.argv, "--output"))

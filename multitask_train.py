@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     if config.TENSORBOARD:
         require_tensorboard()
 
-    data = load_data(config.to_dict())
+    data = load_data(config.to_dict(), with_warnings=True, log=not command.check)
     if command.check:
         print(data.summary())
         return 0
@@ -62,4 +62,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    leave(run_command(main, sys.argv))
+    leave(run_command(main, sys.argv, "OUTPUT_FOLDER"))

@@ -6,28 +6,34 @@
 
     python predict.py --checkpoint tea.progress.pt recording.npy
 
-Writes <name>.csv and <name>.png for each file, with --embeddings <name>.npy too; with '-' it reads a frame a line and
-prints progress at once. A checkpoint is a network, or what utils.prediction.fit_progress wrote of features alone.
+Reads .npy, .npz, .pt, .csv, Parquet and HDF5. Writes <name>.csv and <name>.png for each file, with --embeddings
+<name>.npy too; with '-' it reads a frame a line and prints progress at once. A bad file in a folder leaves the others
+alone; the exit code is then 1. A checkpoint is a network, or what utils.prediction.fit_progress wrote of features alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils.command import run_command
+from utils.errors import FAILED
 from utils.registry import AUTO, READOUTS
 
 if TYPE_CHECKING:
+    from utils.prediction.finding import Found
     from utils.prediction.predictor import ProgressPredictor
+    from utils.prediction.unlike_training import TrainingScale
 
 logger = logging.getLogger("predict")
 
 STANDARD_INPUT = "-"
+MISSING = ("stop", "hold", "skip")
 
 
 def argument_parser() -> argparse.ArgumentParser:
@@ -36,7 +42,20 @@ def argument_parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "features", nargs="+", help=".npy files, folders of them, or '-' for frames on standard input"
+        "features", nargs="+", help="files of features, folders of them, or '-' for frames on standard input"
+    )
+    parser.add_argument("-r", "--recursive", action="store_true", help="also folders inside folders")
+    parser.add_argument(
+        "--missing", choices=MISSING, default=MISSING[0],
+        help="what to do on standard input where a number is missing or nan: stop (default); hold the last value; skip "
+        "the frame",
+    )
+    parser.add_argument(
+        "--timestamps", type=float, metavar="RATE",
+        help="lines on standard input begin with a time in seconds; resample them to RATE frames/s, as in training",
+    )
+    parser.add_argument(
+        "--lerobot", metavar="FILE.parquet", type=Path, help="also write the progress file of LeRobot, of all episodes"
     )
     parser.add_argument(
         "--checkpoint", required=True, help="a path, a run, or the name of a file in the ckpt folder of the run"
@@ -59,6 +78,9 @@ def argument_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--features-folder", default="", help="FEATURES_FOLDER, for the same end, if not that of the training"
     )
+    parser.add_argument(
+        "--features-key", default="", help="the array of the recordings' files, if not FEATURES_KEY of the training"
+    )
     parser.add_argument("--device", default="auto")
     return parser
 
@@ -71,14 +93,19 @@ def main(arguments: Sequence[str]) -> int:
         parser.error("'-' stands for standard input and goes with no other file")
     if live and options.embeddings:
         parser.error("--embeddings writes those of whole files, not of frames on standard input")
+    if options.timestamps is not None and not (live and 0 < options.timestamps < math.inf):
+        parser.error("--timestamps is a number of frames a second, above 0, for frames on standard input")
+    if live and options.lerobot:
+        parser.error("--lerobot writes the progress of whole files, not of frames on standard input")
 
     # Imported here, so that --help and a wrong option are answered at once: torch alone takes a second.
     from utils.checkpoints.reading import read_archive
     from utils.ckpt_save import find_checkpoint, load_checkpoint
-    from utils.prediction.files import feature_files
+    from utils.prediction.finding import find_recordings
     from utils.prediction.predictor import ProgressPredictor
     from utils.prediction.progress_files import chosen_model
     from utils.prediction.training_embeddings import current_training_videos
+    from utils.prediction.unlike_training import TrainingScale
     from utils.progress.files import holds_models, models_of
     from utils.training.reproducibility import choose_device
 
@@ -86,7 +113,7 @@ def main(arguments: Sequence[str]) -> int:
         device = choose_device(options.device)
     except (ValueError, RuntimeError) as error:
         parser.error(f"--device: {error}")
-    files = [] if live else feature_files(options.features)
+    recordings = [] if live else find_recordings(options.features, options.recursive)
     path = find_checkpoint(options.checkpoint, options.folder)
     content = read_archive(path).content if path.is_file() else None
     if holds_models(content):
@@ -94,7 +121,8 @@ def main(arguments: Sequence[str]) -> int:
         predictor = ProgressPredictor.of_features(
             chosen_model(models, options.task, path), int(further.get("skip_rate", 1))
         )
-        return _predict(predictor, files, options, further.get("layout") == "features_first")
+        features_first = further.get("layout") == "features_first"
+        return _predict(predictor, recordings, options, features_first, "", TrainingScale(None), path)
     checkpoint = load_checkpoint(path)
     places = {"DATASET_PATH": options.dataset_path, "FEATURES_FOLDER": options.features_folder}
     training_videos = None
@@ -103,11 +131,19 @@ def main(arguments: Sequence[str]) -> int:
     predictor = ProgressPredictor.from_checkpoint(
         path, options.task, options.readout, device, training_videos, checkpoint
     )
-    return _predict(predictor, files, options, checkpoint["config"].get("FEATURE_LAYOUT") == "features_first")
+    config = checkpoint["config"]
+    features_first, key = config.get("FEATURE_LAYOUT") == "features_first", config.get("FEATURES_KEY", "")
+    return _predict(predictor, recordings, options, features_first, key, TrainingScale.of(checkpoint), path)
 
 
 def _predict(
-    predictor: ProgressPredictor, files: Sequence[Path], options: argparse.Namespace, features_first: bool
+    predictor: ProgressPredictor,
+    recordings: Sequence[Found],
+    options: argparse.Namespace,
+    features_first: bool,
+    key: str,
+    scale: TrainingScale,
+    path: Path,
 ) -> int:
     """Predicts files, or standard input if there is none."""
     from utils.prediction.answers import line_of
@@ -116,21 +152,36 @@ def _predict(
     from utils.progress.model import ProgressAnswers
 
     predictor.log_what_it_reads("an embedding, and so progress," if options.embeddings else "progress")
-    if not files:
-        return print_progress(predictor)
+    if not recordings:
+        return print_progress(predictor, options.missing, scale.watch, options.timestamps)
 
     output = Path(options.output)
     # Nothing is written before every file has been read.
-    predictions = predict_files(predictor, files, features_first, output if options.embeddings else None)
+    predictions, failures = predict_files(
+        predictor, recordings, features_first, output if options.embeddings else None, options.features_key or key, scale
+    )
     for name, found in predictions.items():
         if isinstance(found, ProgressAnswers):
             logger.info("%s: %s", name, line_of(found))
         else:
-            logger.info("%s: %.1f %% after %d frames", name, 100 * found[-1], len(found))
+            frames = f"{len(found)} frame{'s' * (len(found) != 1)}"
+            logger.info("%s: %.1f %% after %s", name, 100 * found[-1], frames)
     write_predictions(output, predictions)
     logger.info("written to %s", options.output)
-    return 0
+    for failure in failures:
+        logger.error("not predicted: %s", failure)
+    if failures:
+        logger.error("%d of %d files could not be predicted; the others are written", len(failures), len(recordings))
+    if options.lerobot:
+        from utils.annotation.exporters import Outline
+        from utils.annotation.exporters.lerobot import write_progress
+
+        curves = {name: getattr(found, "progress", found) for name, found in predictions.items()}
+        outlines = [Outline(name, (), len(progress), progress.tolist()) for name, progress in curves.items()]
+        write_progress(options.lerobot, outlines, str(path))
+        logger.info("written to %s", options.lerobot)
+    return FAILED if failures else 0
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(main, sys.argv))
+    sys.exit(run_command(main, sys.argv, "--output"))

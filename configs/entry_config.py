@@ -21,6 +21,7 @@ from utils.errors import ConfigError, shown, unknown_key_message
 __all__ = ["CommandLine", "load_experiment", "read_command_line", "validate_config"]
 
 LONGEST_ARGUMENT = 20_000  # characters; at about this length, Python's parser fails on deep nesting
+SWITCH_VALUES = ("true", "false", "t", "f", "1", "0")
 OVERRIDE = re.compile(r"--?(no)?config\.([^=]*)(=.*)?", re.DOTALL)
 
 
@@ -146,6 +147,8 @@ def _check_overrides(arguments: Sequence[str], config: Settings) -> None:
             first = next(iter(group.keys()), None)
             hint = f", as in --config.{prefix}{first}=VALUE" if first else "; the experiment file gives it none"
             raise ConfigError(f"{match[2]} is a group of settings; expected one of them{hint}")
+        if isinstance(group, bool) and match[3] and match[3][1:].lower() not in SWITCH_VALUES:
+            raise ConfigError(f"{match[2]} is {shown(match[3][1:])}; expected True or False")
 
 
 def _line_in(path: str, error: BaseException) -> str:

@@ -30,6 +30,10 @@ CONFIG.DATASET_NAME = 'synthetic'      # <DATASET_PATH>/<DATASET_NAME>/ holds <D
 CONFIG.DATASET_PATH = 'data'
 CONFIG.TASKS = ()                      # names of the tasks to use; () means all
 CONFIG.BACKGROUND_LABELS = BACKGROUND_LABELS    # ('SIL', 'background', '0', 'Null', 'G0')
+CONFIG.INTEGER_LABELS = 'refuse'       # labels are text; 'take': whole numbers are labels too
+CONFIG.SEGMENT_ENDS = 'auto'           # 'exclusive': the next segment starts at the end; 'inclusive': a frame later;
+                                       # 'auto': what all boundaries of the file show, else an error
+CONFIG.UNLABELLED_TAIL = 'refuse'      # frames after the last segment: 'refuse' (but 2 or 1 %), or 'background'
 CONFIG.ANNOTATION_SCALING = 'none'     # 'proportional' stretches the annotation to the length of the features
 CONFIG.FRAME_RATE = 0.0                # of the features, frames per second; 0: not known
 CONFIG.SKIP_RATE = 1                   # keep every SKIP_RATE-th frame
@@ -39,6 +43,7 @@ CONFIG.TRAIN_SPLIT = (0.65, 0.5)       # if there is no split.json: share for tr
 CONFIG.VALIDATION_FRACTION = 0.15      # with a split.json that names no "val": share of its training videos
 CONFIG.LAZY_LOAD = True                # read features when they are needed; False keeps them (NUM_WORKERS = 0)
 CONFIG.FEATURE_LAYOUT = 'frames_first' # feature files are (T, D); 'features_first': (D, T), as in MS-TCN
+CONFIG.FEATURES_KEY = ''               # array of a .npz, .pt, HDF5 or Parquet file; '': the only one, or 'features'
 CONFIG.FEATURES_FOLDER = 'features'    # folder of the feature files: relative to the data set's folder, or absolute
 
 CONFIG.NUM_WORKERS = 0                 # processes that read features ahead of the step
@@ -62,11 +67,13 @@ CONFIG.BASEARCH = {
         'conv_num_channels': 512,          # channels of both convolutions
         'fc_layers': (512, 512),           # hidden layers after the maximum over time and place
         'frames_per_chunk': 16,            # frames convolved at once; limits memory
+        'variant': 'standard',             # 'original' reproduces checkpoints of the original code
     },
     'TEMPORAL_STACKING_ARCH': {
         'temporal_depth': 2,               # frames that the first convolution sees
         'conv_num_channels': 512,
         'num_layers': 7,                   # convolutions; all but the first see 3 frames
+        'hidden_channels': (),             # width after each convolution but the last, in place of the two above
     },
     'NAIVE_ARCH': {
         'layers': (1024, 512, 512, 256),   # hidden layers of the frame-wise network

@@ -59,9 +59,9 @@ class TypedSettings:
             raise ConfigError(f"{self._prefix}{key} is {shown(value)}, expected True or False")
         return value
 
-    def choice(self, key: str, choices: tuple[str, ...]) -> str:
+    def choice(self, key: str, choices: tuple[str, ...], default: Any = _REQUIRED) -> str:
         """One of several names."""
-        value = self._look_up(key, _REQUIRED)
+        value = self._look_up(key, default)
         if not isinstance(value, str) or value not in choices:
             raise ConfigError(f"{self._prefix}{key} is {shown(value)}, expected one of {', '.join(choices)}")
         return value

@@ -16,13 +16,17 @@ from utils.errors import ConfigError, shown, unknown_key_message
 from utils.registry import (
     ATTENTION_LAYOUTS,
     ENCODERS,
+    INTEGER_LABELS,
     LAYOUTS,
     LOSSES,
     NORMALIZATIONS,
     RECIPROCALS,
+    RESNET_VARIANTS,
     SCALINGS,
+    SEGMENT_ENDS,
     SIMILARITIES,
     SOFT_NEIGHBOURS,
+    UNLABELLED_TAILS,
     no_drop_network,
 )
 
@@ -163,7 +167,8 @@ def _is_key(value: Any) -> bool:
 
 
 def _are_sizes(value: Sequence[int]) -> bool:
-    return len(value) <= MOST_LAYERS and all(1 <= width <= LARGEST_SIZE for width in value)
+    # The items of a tuple whose default is empty may be of any plain type.
+    return len(value) <= MOST_LAYERS and all(type(width) is int and 1 <= width <= LARGEST_SIZE for width in value)
 
 
 POSITIVE: Rule = (lambda value: 0 < value < math.inf, "a finite number > 0")
@@ -189,6 +194,9 @@ NETWORK_AND_DATA: dict[str, Rule] = {
     "BACKGROUND_LABELS": NAMES,
     "DATASET_PATH": FOLDER,
     "FEATURES_FOLDER": FOLDER,
+    "INTEGER_LABELS": _one_of(INTEGER_LABELS),
+    "SEGMENT_ENDS": _one_of(SEGMENT_ENDS),
+    "UNLABELLED_TAIL": _one_of(UNLABELLED_TAILS),
     "ANNOTATION_SCALING": _one_of(SCALINGS),
     "FEATURE_LAYOUT": _one_of(LAYOUTS),
     "SKIP_RATE": _at_least(1),
@@ -203,9 +211,11 @@ NETWORK_AND_DATA: dict[str, Rule] = {
     "BASEARCH.Resnet50_ARCH.conv_num_channels": SIZE,
     "BASEARCH.Resnet50_ARCH.fc_layers": SIZES,
     "BASEARCH.Resnet50_ARCH.frames_per_chunk": SIZE,
+    "BASEARCH.Resnet50_ARCH.variant": _one_of(RESNET_VARIANTS),
     "BASEARCH.TEMPORAL_STACKING_ARCH.temporal_depth": SIZE,
     "BASEARCH.TEMPORAL_STACKING_ARCH.conv_num_channels": SIZE,
     "BASEARCH.TEMPORAL_STACKING_ARCH.num_layers": DEPTH,
+    "BASEARCH.TEMPORAL_STACKING_ARCH.hidden_channels": SIZES,
     "BASEARCH.NAIVE_ARCH.layers": SIZES,
     "ARCHITECTURE.num_heads": _at_least(0, LARGEST_SIZE),
     "ARCHITECTURE.head_layers": SIZES,

@@ -39,6 +39,7 @@ logger = logging.getLogger(__name__)
 
 # Not every step: to show the losses so far, the CPU must wait for the device.
 STEPS_PER_DISPLAY = 20
+MOST_SKIPPED = 0.5  # share of skipped steps above which no network counts as trained
 
 
 class AlignmentTraining:
@@ -118,8 +119,8 @@ class AlignmentTraining:
         """Trains until NUM_EPOCHS are done.
 
         Raises:
-            TrainingDiverged: after MAX_BAD_STEPS non-finite steps in a row; or at the end, if no epoch had a
-                finite validation loss.
+            TrainingDiverged: after MAX_BAD_STEPS non-finite steps in a row; or at the end, if most of the steps were
+                skipped, or no epoch had a finite validation loss.
             Interrupted: after SIGTERM or Ctrl-C, when the state is saved.
         """
         with StopRequest() as stop, logging_redirect_tqdm():
@@ -133,11 +134,32 @@ class AlignmentTraining:
         if self.processes.is_main:
             self.log.write(self.state.history, curves=True)
             self.checkpoints.add_progress_normalizers(self.device)
+        if self._mostly_skipped(self.state.epoch):
+            raise TrainingDiverged(self._why_skipped())
         if missing := [kind for kind, loss in self.state.best.items() if math.isinf(loss)]:
             raise TrainingDiverged(
                 f"the validation loss was not finite at any epoch: there is no best {' and no best '.join(missing)} "
                 f"checkpoint in {self.run / 'ckpt'}"
             )
+
+    def _steps(self, epochs: int) -> int:
+        """Steps of the first epochs, taken or skipped."""
+        return epochs * -(-len(self.sampler) // self.processes.world_size)
+
+    def _mostly_skipped(self, epochs: int) -> bool:
+        """Whether so many steps of the first epochs were skipped that the network isn't a trained one."""
+        return self.state.bad_steps > MOST_SKIPPED * self._steps(epochs)
+
+    def _why_skipped(self) -> str:
+        causes = ["a lower LEARNING_RATE"]
+        if not self.config.STANDARDIZE:
+            causes.insert(0, "STANDARDIZE = True, if the features have large values")
+        kept = sorted(path.name for path in (self.run / "ckpt").glob("best_model_*.pt"))
+        about = f"of earlier epochs: {', '.join(kept)}" if kept else "no best checkpoint was written"
+        return (
+            f"{self.state.bad_steps} of {self._steps(self.state.epoch)} steps were skipped because loss or gradient "
+            f"were not finite, so the network is not trained ({about}); what may help: {', '.join(causes)}"
+        )
 
     def _train_epoch(self, stop: StopRequest) -> None:
         train_means = self._run_training_steps(stop)
@@ -283,14 +305,17 @@ class AlignmentTraining:
         weight = get_progress_lambda(state.epoch, self.num_epochs, progress) if progress.enabled else 0.0
         about_steps = {"lambda": weight, "seconds": state.seconds, "bad_steps": state.bad_steps}
         row = epoch_row(state.epoch, train={**train_means, **about_steps}, val=validation)
+        finished = state.epoch + 1
+        skipped = self._mostly_skipped(finished)
         improved = {
             kind: validation[criterion] for kind, criterion in BEST_CRITERIA.items()
-            if validation[criterion] < state.best[kind]
+            if validation[criterion] < state.best[kind] and not skipped
         }
-        finished = state.epoch + 1
         if self.processes.is_main:
             log_epoch(row, self.num_epochs)
-            if not all(math.isfinite(validation[criterion]) for criterion in BEST_CRITERIA.values()):
+            if skipped:
+                logger.warning("epoch %d: most steps so far were skipped; no best checkpoint is written", finished)
+            elif not all(math.isfinite(validation[criterion]) for criterion in BEST_CRITERIA.values()):
                 logger.warning("epoch %d: the validation loss is not finite; no best checkpoint is written", finished)
             for kind, loss in improved.items():
                 logger.info("New best %s loss: %.4f", kind.upper(), loss)

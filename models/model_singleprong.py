@@ -21,6 +21,7 @@ from models.layers import (
     join_frames,
     split_context,
 )
+from utils.registry import RESNET_VARIANTS
 
 
 class TemporalStackingEncoder(nn.Module):
@@ -33,6 +34,8 @@ class TemporalStackingEncoder(nn.Module):
         num_layers: number of convolutions, at least 1.
         temporal_depth: kernel size of the first convolution, in frames; that of the others is 3.
         causal: read no frame after the current one.
+        hidden_channels: width after each convolution but the last; where it is given, it replaces conv_num_channels
+            and num_layers.
 
     Attributes:
         frames_ahead, frames_behind: how many later and earlier frames an output depends on.
@@ -46,11 +49,12 @@ class TemporalStackingEncoder(nn.Module):
         num_layers: int = 7,
         temporal_depth: int = 2,
         causal: bool = False,
+        hidden_channels: Sequence[int] = (),
     ):
         super().__init__()
         hidden_widths = [conv_num_channels, *[output_width] * (num_layers - 2)][: num_layers - 1]
-        widths = [feature_width, *hidden_widths, output_width]
-        kernels = [temporal_depth, *[3] * (num_layers - 1)]
+        widths = [feature_width, *(hidden_channels or hidden_widths), output_width]
+        kernels = [temporal_depth, *[3] * (len(widths) - 2)]
         shapes = zip(widths[:-1], widths[1:], kernels, strict=True)
         self.convolutions = nn.ModuleList(
             TemporalConvolution(*shape, causal, after_relu=layer > 0) for layer, shape in enumerate(shapes)
@@ -69,6 +73,7 @@ class TemporalStackingEncoder(nn.Module):
             num_layers=settings.size("num_layers", default=7),
             temporal_depth=settings.size("temporal_depth"),
             causal=causal,
+            hidden_channels=settings.sizes("hidden_channels", default=()),
         )
 
     def forward(self, sequences: Sequence[torch.Tensor]) -> list[torch.Tensor]:
@@ -100,6 +105,9 @@ class Resnet50Encoder(nn.Module):
             backward pass, so that their intermediate results need no memory.
         causal: the context ends at the current frame. Otherwise it is centred on the current frame; if it has an even
             number of frames, the extra one is after the current frame.
+        variant: 'standard' as above. 'original' is the network of checkpoints of the original code, for those
+            checkpoints only: the context are the frames before the current one, which is not in it, with zeros outside
+            the video; the first convolution has as many channels as the maps; a ReLU follows the last layer.
 
     Attributes:
         frames_ahead, frames_behind: how many later and earlier frames an output depends on.
@@ -114,15 +122,18 @@ class Resnet50Encoder(nn.Module):
         temporal_depth: int = 2,
         frames_per_chunk: int = 16,
         causal: bool = False,
+        variant: str = RESNET_VARIANTS[0],
     ):
         super().__init__()
+        self._original = variant == "original"
+        between = feature_width if self._original else conv_num_channels
         self.convolutions = nn.Sequential(
-            nn.Conv3d(feature_width, conv_num_channels, kernel_size=3, padding=1),
+            nn.Conv3d(feature_width, between, kernel_size=3, padding=1),
             nn.ReLU(inplace=True),
-            nn.Conv3d(conv_num_channels, conv_num_channels, kernel_size=3, padding=1),
+            nn.Conv3d(between, conv_num_channels, kernel_size=3, padding=1),
             nn.ReLU(inplace=True),
         )
-        for layer, inputs in ((0, feature_width), (2, conv_num_channels)):
+        for layer, inputs in ((0, feature_width), (2, between)):
             convolution = self.convolutions[layer]
             draw_weight(convolution.weight, inputs * math.prod(convolution.kernel_size), after_relu=True)
             nn.init.zeros_(convolution.bias)
@@ -130,6 +141,8 @@ class Resnet50Encoder(nn.Module):
         self.feature_width = feature_width
         self.frames_per_chunk = frames_per_chunk
         self.frames_behind, self.frames_ahead = split_context(temporal_depth, causal)
+        if self._original:
+            self.frames_behind, self.frames_ahead = temporal_depth, 0
 
     @classmethod
     def from_settings(cls, settings: TypedSettings, feature_width: int, width: int, causal: bool) -> nn.Module:
@@ -142,13 +155,15 @@ class Resnet50Encoder(nn.Module):
             temporal_depth=settings.size("temporal_depth"),
             frames_per_chunk=settings.size("frames_per_chunk", default=16),
             causal=causal,
+            variant=settings.choice("variant", RESNET_VARIANTS, default=RESNET_VARIANTS[0]),
         )
 
     def forward(self, sequences: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """From maps, a list of (T_i, feature_width, height, width), to embeddings, a list of (T_i, D)."""
         check_sequences(sequences, self.convolutions[0].weight, (self.feature_width, None, None))
         pooled, lengths = join_frames([self._pool_video(video) for video in sequences])
-        return list(self.fc(pooled).split(lengths))
+        embeddings = self.fc(pooled)
+        return list((embeddings.relu() if self._original else embeddings).split(lengths))
 
     def _pool_video(self, video: torch.Tensor) -> torch.Tensor:
         frames = video.shape[0]
@@ -164,10 +179,13 @@ class Resnet50Encoder(nn.Module):
 
     def _pool_chunk(self, video: torch.Tensor, start: int, stop: int) -> torch.Tensor:
         """Frames start .. stop - 1 of a video with their context, to (stop - start, channels)."""
-        offsets = torch.arange(-self.frames_behind, self.frames_ahead + 1, device=video.device)
-        current = torch.arange(start, stop, device=video.device)
-        context = (current[:, None] + offsets).clamp(0, video.shape[0] - 1)
-        return self.convolutions(video[context].transpose(1, 2)).amax(dim=(2, 3, 4))
+        last = -1 if self._original else self.frames_ahead
+        offsets = torch.arange(-self.frames_behind, last + 1, device=video.device)
+        places = torch.arange(start, stop, device=video.device)[:, None] + offsets
+        context = video[places.clamp(0, video.shape[0] - 1)]  # (n, frames of context, channels, height, width)
+        if self._original:
+            context[places < 0] = 0
+        return self.convolutions(context.transpose(1, 2)).amax(dim=(2, 3, 4))
 
 
 class FramewiseEncoder(nn.Module):

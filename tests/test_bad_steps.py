@@ -59,6 +59,62 @@ def test_bad_steps_are_skipped_and_the_last_one_is_dumped(data_root, tmp_path, m
     assert all(math.isfinite(value) for row in state["history"] for value in row.values())
 
 
+def poison(monkeypatch, is_bad):
+    """Makes the steps bad whose number, from 0, `is_bad` says so of; validation is good."""
+    original, steps = loop.get_loss_function, []
+
+    def poisoned(*arguments, **settings):
+        function = original(*arguments, **settings)
+
+        def loss(*inputs, **more):
+            losses = function(*inputs, **more)
+            if not torch.is_grad_enabled():
+                return losses
+            steps.append(len(steps))
+            return {name: value * (float("nan") if is_bad(steps[-1]) else 1.0) for name, value in losses.items()}
+
+        return loss
+
+    monkeypatch.setattr(loop, "get_loss_function", poisoned)
+    monkeypatch.setattr("utils.command.interrupt_on_sigterm", lambda: None)  # this process's handlers stay
+    return steps
+
+
+@pytest.mark.parametrize(("standardize", "hint"), [("False", True), ("True", False)])
+def test_a_run_without_a_single_step_is_no_success(data_root, tmp_path, monkeypatch, caplog, standardize, hint):
+    steps = poison(monkeypatch, lambda step: True)
+    settings = ["--config.NUM_EPOCHS=3", "--config.MAX_BAD_STEPS=1000", f"--config.STANDARDIZE={standardize}"]
+    arguments = ["train", *training_arguments(data_root, tmp_path, *settings)]
+    assert run_command(multitask_train.main, arguments) == FAILED
+    message = caplog.messages[-1]
+    assert f"{len(steps)} of {len(steps)} steps were skipped" in message
+    assert "no best checkpoint was written" in message
+    assert ("STANDARDIZE = True" in message) == hint
+    assert "LEARNING_RATE" in message
+    assert not any("New best" in line or "evaluate with" in line for line in caplog.messages)
+    folder = tmp_path / "demo" / "run-001" / "ckpt"
+    assert not list(folder.glob("best*"))
+    assert load_checkpoint(folder / "last.pt")["epoch"] == 3
+
+
+def test_a_run_whose_later_steps_are_mostly_skipped_is_no_success_but_keeps_what_it_trained(
+    data_root, tmp_path, monkeypatch, caplog
+):
+    counting = poison(monkeypatch, lambda step: False)
+    settings = ["--config.NUM_EPOCHS=1"]
+    assert multitask_train.main(["train", *training_arguments(data_root, tmp_path / "good", *settings)]) == 0
+    in_an_epoch = len(counting)
+    monkeypatch.undo()
+    poison(monkeypatch, lambda step: step >= in_an_epoch)
+    settings = ["--config.NUM_EPOCHS=3", "--config.MAX_BAD_STEPS=1000"]
+    arguments = ["train", *training_arguments(data_root, tmp_path, *settings)]
+    assert run_command(multitask_train.main, arguments) == FAILED
+    assert f"{2 * in_an_epoch} of {3 * in_an_epoch} steps were skipped" in caplog.messages[-1]
+    assert "of earlier epochs: best_model_alignment.pt, best_model_combined.pt" in caplog.messages[-1]
+    folder = tmp_path / "demo" / "run-001" / "ckpt"
+    assert load_checkpoint(folder / "best_model_combined.pt")["epoch"] < 2
+
+
 def test_a_validation_that_is_never_finite_is_an_error(data_root, tmp_path, monkeypatch, caplog):
     """No epoch earns a best checkpoint; `last.pt` is there all the same."""
     original = loop.run_validation_epoch

@@ -125,7 +125,7 @@ class TestFolders:
         for folder in (run / "ckpt", run):
             folder.chmod(0o500)
         try:
-            assert command("--folder", run) == FAILED
+            assert command("--folder", run) == BAD_INPUT
             assert "--output names another folder" in caplog.text
             assert command("--folder", run, "--output", tmp_path / "elsewhere") == 0
             assert "train_embeddings.pt could not be written" in caplog.text

@@ -16,14 +16,15 @@ import numpy as np
 import pytest
 import torch
 
+import multitask_train
 import predict
 from models.build_model import build_model
-from tests.conftest import ROOT
+from tests.conftest import ROOT, training_arguments
 from tests.prediction_runs import recording, small_config, write_checkpoint
 from utils.ckpt_save import ckpt_save, load_checkpoint, load_model, save_content
 from utils.command import run_command
 from utils.data.dataset import load_data
-from utils.errors import BAD_INPUT
+from utils.errors import BAD_INPUT, FAILED
 from utils.evaluation.checkpoint import EvaluationRequest, evaluate_checkpoint
 from utils.prediction import training_embeddings
 from utils.prediction.embedding import TRAINED, embed_videos
@@ -143,6 +144,119 @@ def write_hostile(path, kind):
         np.save(path, array[kind])
 
 
+class TestOtherFeatures:
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            (lambda x: np.clip(x * 50 + 128, 0, 255).astype(np.uint8), "standard deviations away from those of the"),
+            (lambda x: x * 1e6, "standard deviations away from those of the training"),
+            (lambda x: np.zeros_like(x), "the features hardly change"),
+            (lambda x: x, ""),
+            (lambda x: x[:1], ""),
+        ],
+    )
+    def test_features_of_another_kind_are_said(self, command, tmp_path, caplog, change, words):
+        np.save(tmp_path / "odd.npy", change(recording(1, 40).numpy()))
+        assert command(tmp_path / "odd.npy") == 0
+        warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+        assert [words in warning for warning in warnings] == ([True] if words else [])
+        assert all(f"{tmp_path / 'odd.npy'}: " in warning for warning in warnings)
+
+    def test_of_a_stream_too_and_once(self, command, caplog, capsys):
+        assert command("-", lines=as_lines(recording(1, 100).numpy() * 1e6)) == 0
+        warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+        assert len(warnings) == 1
+        assert "standard deviations away" in warnings[0]
+
+    def test_a_training_stores_what_its_features_are_like(self, data_root, tmp_path):
+        settings = ["--config.NUM_EPOCHS=1", "--config.STANDARDIZE=False"]
+        assert multitask_train.main(["train", *training_arguments(data_root, tmp_path, *settings)]) == 0
+        checkpoint = load_checkpoint(tmp_path / "demo" / "run-001" / "ckpt" / "best_model_combined.pt")
+        data = load_data(checkpoint["config"])
+        frames = torch.cat([features for features, _ in data.train]).double()
+        torch.testing.assert_close(
+            checkpoint["feature_statistics"]["mean"].double(), frames.mean(dim=0), rtol=1e-4, atol=1e-5
+        )
+        assert checkpoint["standardization"] is None
+
+
+class TestFolders:
+    def test_it_goes_on_past_bad_files_and_says_so_at_the_end(self, command, run, tmp_path, caplog):
+        good = save_recording(tmp_path / "in" / "good.npy")
+        for kind in ("nan", "width", "truncated"):
+            write_hostile(tmp_path / "in" / f"{kind}.npy", kind)
+        (tmp_path / "in" / "._good.npy").write_bytes(b"Mac OS X")
+        assert command(tmp_path / "in") == FAILED
+        predictor = ProgressPredictor.from_checkpoint(run / "ckpt" / "best_model_combined.pt")
+        given = read_progress(tmp_path / "predictions" / "good.csv")
+        np.testing.assert_allclose(given, predictor.predict(np.load(good)), atol=1e-6)
+        assert {file.name for file in (tmp_path / "predictions").iterdir()} == {"good.csv", "good.png"}
+        *failures, last = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+        assert [name for name in ("nan", "width", "truncated") for line in failures if f"{name}.npy: " in line] == [
+            "nan", "width", "truncated",
+        ]
+        assert last == "3 of 4 files could not be predicted; the others are written"
+
+    def test_a_folder_of_bad_files_alone_is_bad_input(self, command, tmp_path, caplog):
+        (tmp_path / "in").mkdir()
+        for kind in ("nan", "width"):
+            write_hostile(tmp_path / "in" / f"{kind}.npy", kind)
+        assert command(tmp_path / "in") == BAD_INPUT
+        assert "nan.npy: " in caplog.text
+        assert "width.npy: " in caplog.text
+        assert not (tmp_path / "predictions").exists()
+
+    def test_folders_inside_on_request(self, command, tmp_path, caplog):
+        for place in ("P1/view.npy", "P2/view.npy", "top.npy"):
+            save_recording(tmp_path / "in" / place)
+        assert command(tmp_path / "in", "-r") == 0
+        names = {str(file.relative_to(tmp_path / "predictions")) for file in (tmp_path / "predictions").rglob("*.csv")}
+        assert names == {"P1/view.csv", "P2/view.csv", "top.csv"}
+        (tmp_path / "in" / "top.npy").unlink()
+        assert command(tmp_path / "in") == BAD_INPUT
+        assert "its folders hold some: --recursive reads them" in caplog.text
+
+    def test_other_formats_give_the_same(self, command, run, tmp_path):
+        features = recording(1, 30).numpy()
+        np.savez(tmp_path / "archive.npz", labels=np.arange(30), features=features)
+        torch.save(torch.from_numpy(features), tmp_path / "tensor.pt")
+        (tmp_path / "table.csv").write_text("a,b,c,d,e\n" + as_lines(features).replace(" ", ","))
+        (tmp_path / "text.txt").write_text(as_lines(features))
+        names = ["archive.npz", "tensor.pt", "table.csv", "text.txt"]
+        assert command(*(tmp_path / name for name in names)) == 0
+        expected = ProgressPredictor.from_checkpoint(run / "ckpt" / "best_model_combined.pt").predict(features)
+        for name in names:
+            given = read_progress(tmp_path / "predictions" / f"{name.partition('.')[0]}.csv")
+            np.testing.assert_allclose(given, expected, atol=1e-5)
+
+    def test_the_array_of_a_file_is_named(self, command, tmp_path, caplog):
+        np.savez(tmp_path / "a.npz", pose=recording(1, 30).numpy(), hands=recording(2, 30).numpy())
+        assert command(tmp_path / "a.npz") == BAD_INPUT
+        assert "FEATURES_KEY" in caplog.text
+        assert command(tmp_path / "a.npz", "--features-key", "pose") == 0
+        assert len(read_progress(tmp_path / "predictions" / "a.csv")) == 30
+
+    def test_the_progress_file_of_lerobot(self, command, tmp_path, caplog):
+        parquet = pytest.importorskip("pyarrow.parquet")
+        for number, frames in enumerate((5, 9)):
+            save_recording(tmp_path / "in" / f"episode_{number:06d}.npy", number, frames)
+        assert command(tmp_path / "in", "--lerobot", tmp_path / "progress.parquet") == 0
+        table = parquet.read_table(tmp_path / "progress.parquet")
+        assert {field.name: str(field.type) for field in table.schema} == {
+            "index": "int64", "episode_index": "int64", "frame_index": "int64", "progress_sparse": "float",
+        }  # fmt: skip
+        assert table["episode_index"].to_pylist() == [0] * 5 + [1] * 9
+        assert table["frame_index"].to_pylist() == [*range(5), *range(9)]
+        written = [read_progress(tmp_path / "predictions" / f"episode_{number:06d}.csv") for number in range(2)]
+        np.testing.assert_allclose(table["progress_sparse"].to_numpy(), [*written[0], *written[1]], atol=1e-6)
+        assert table.schema.metadata[b"reward_model_path"].endswith(b"best_model_combined.pt")
+
+    def test_recordings_without_numbers_are_no_episodes(self, command, tmp_path, caplog):
+        pytest.importorskip("pyarrow.parquet")
+        assert command(save_recording(tmp_path / "a.npy"), "--lerobot", tmp_path / "progress.parquet") == BAD_INPUT
+        assert "'a' ends in no number" in caplog.text
+
+
 class TestEmbeddings:
     @pytest.mark.parametrize("settings", [{}, {"SKIP_RATE": 3}, {"FEATURE_LAYOUT": "features_first"}])
     def test_they_are_those_that_the_evaluation_embeds(self, command, data_root, tmp_path, settings):
@@ -184,11 +298,21 @@ class TestEmbeddings:
         assert "replaced by its embedding; --output names another folder" in caplog.text
         assert path.read_bytes() == before
 
-    def test_nothing_is_written_where_one_recording_is_bad(self, command, tmp_path):
-        save_recording(tmp_path / "in" / "a.npy")
+    def test_nothing_is_written_where_a_recording_that_was_named_is_bad(self, command, tmp_path):
+        good = save_recording(tmp_path / "in" / "a.npy")
         np.save(tmp_path / "in" / "b.npy", np.zeros((4, 3)))
-        assert command(tmp_path / "in", "--embeddings") == BAD_INPUT
+        assert command(good, tmp_path / "in" / "b.npy", "--embeddings") == BAD_INPUT
         assert not (tmp_path / "predictions").exists()
+
+    def test_a_bad_recording_of_a_folder_leaves_the_others_alone(self, command, tmp_path):
+        for seed, name in enumerate(("a", "c")):
+            save_recording(tmp_path / "in" / f"{name}.npy", seed)
+        np.save(tmp_path / "in" / "b.npy", np.zeros((4, 3)))
+        assert command(tmp_path / "in", "--embeddings") == FAILED
+        written = {file.name for file in (tmp_path / "predictions").iterdir()}
+        assert written == {f"{name}.{suffix}" for name in "ac" for suffix in ("csv", "png", "npy")}
+        embeddings = [np.load(tmp_path / "predictions" / f"{name}.npy") for name in "ac"]
+        assert not np.array_equal(*embeddings)
 
     def test_a_network_that_sees_later_frames_says_so(self, command, tmp_path, caplog):
         path = write_checkpoint(tmp_path / "run", small_config(causal=False))
@@ -216,13 +340,15 @@ class TestHostileInputs:
         assert "\n" not in errors[0]
         assert not (tmp_path / "predictions").exists()
 
-    def test_a_transposed_file_and_a_text_file_are_recognised(self, command, tmp_path, caplog):
+    def test_a_transposed_file_is_recognised(self, command, tmp_path, caplog):
         np.save(tmp_path / "turned.npy", recording(1, 20).numpy().T)
         assert command(tmp_path / "turned.npy") == BAD_INPUT
         assert "transposed? the network was trained on files laid out frames_first" in caplog.text
-        (tmp_path / "frames.csv").write_text(as_lines(recording(1, 3)))
-        assert command(tmp_path / "frames.csv") == BAD_INPUT
-        assert "text is read from standard input" in caplog.text
+
+    def test_features_beyond_all_measure_are_refused_with_the_name_of_the_file(self, command, tmp_path, caplog):
+        np.save(tmp_path / "huge.npy", np.where(recording(1, 20).numpy() > 0, 3e38, -3e38))
+        assert command(tmp_path / "huge.npy") == BAD_INPUT
+        assert "huge.npy: the network gives a non-finite embedding" in caplog.text
 
     def test_a_closed_standard_input(self, command, caplog, monkeypatch):
         monkeypatch.setattr(sys, "stdin", None)
@@ -253,6 +379,7 @@ class TestHostileInputs:
         ("1 2 3 4 5\n\n1 2 three 4 5\n", "line 3"),
         ("1 2 3 4 1e99\n", "inf at frame 0"),
         ("\x80\x04\x95\n", "line 1"),
+        ("1 2 nan 4 5\n", "--missing hold, or skip, goes on"),
     ])
     def test_standard_input(self, command, tmp_path, caplog, lines, message):
         assert command("-", lines=lines) == BAD_INPUT
@@ -265,6 +392,55 @@ class TestHostileInputs:
 
 
 class TestStandardInput:
+    def test_frames_at_irregular_times_are_resampled(self, command, run, capsys, caplog):
+        features = recording(1, 5).numpy()
+        rows = as_lines(features).splitlines(True)
+        times = [100.0, 100.5, 100.75, 102.0, 102.3]
+        lines = "".join(f"{time}, {line}" for time, line in zip(times, rows, strict=True))
+        assert command("-", "--timestamps", "2", lines=lines) == 0
+        printed = [line.split(",") for line in capsys.readouterr().out.splitlines()[1:]]
+        used = features[[0, 1, 2, 2, 3]]  # at 100, 100.5, 101, 101.5 and 102 seconds
+        predictor = ProgressPredictor.from_checkpoint(run / "ckpt" / "best_model_combined.pt")
+        assert [int(frame) for frame, _ in printed] == list(range(5))
+        np.testing.assert_allclose([float(progress) for _, progress in printed], predictor.predict(used), atol=1e-5)
+        for wrong, words in (
+            (times[::-1], "the time of frame 1 is 102"), ([1.0, 2e9, 3e9, 4e9, 5e9], "are times in seconds?"),
+            ([float("nan")] * 5, "the time of frame 0 is nan"),
+        ):  # fmt: skip
+            lines = "".join(f"{time} {line}" for time, line in zip(wrong, rows, strict=True))
+            assert command("-", "--timestamps", "2", lines=lines) == BAD_INPUT
+            assert words in caplog.messages[-1]
+
+    @pytest.mark.parametrize("arguments", [("-", "--timestamps", "0"), ("a.npy", "--timestamps", "2")])
+    def test_a_rate_that_cannot_be(self, command, capsys, arguments):
+        with pytest.raises(SystemExit):
+            command(*arguments, lines="")
+        assert "a number of frames a second" in capsys.readouterr().err
+
+    def test_missing_numbers_are_held_or_their_frames_left_out(self, command, run, capsys, caplog):
+        features = recording(1, 12).numpy()
+        lines = as_lines(features).splitlines()
+        lines[4] = ""
+        lines[7] = lines[7].replace(lines[7].split()[2], "nan")
+        text = "\ufeff" + "\n".join(lines) + "\n"
+        predictor = ProgressPredictor.from_checkpoint(run / "ckpt" / "best_model_combined.pt")
+
+        def printed(*options):
+            assert command("-", *options, lines=text) == 0
+            rows = [line.split(",") for line in capsys.readouterr().out.splitlines()[1:]]
+            return [int(frame) for frame, _ in rows], [float(progress) for _, progress in rows]
+
+        held = features.copy()
+        held[4], held[7, 2] = held[3], held[6, 2]
+        frames, progress = printed("--missing", "hold")
+        assert frames == list(range(12))
+        np.testing.assert_allclose(progress, predictor.predict(held), atol=1e-5)
+        assert "2 frames held, 0 frames left out" in caplog.text
+        frames, progress = printed("--missing", "skip")
+        assert frames == [0, 1, 2, 3, 5, 6, 8, 9, 10, 11]
+        np.testing.assert_allclose(progress, predictor.predict(features[frames]), atol=1e-5)
+        assert "0 frames held, 2 frames left out" in caplog.text
+
     @pytest.mark.parametrize("causal", [True, False])
     def test_prints_what_a_file_gives(self, command, tmp_path, capsys, causal):
         path = write_checkpoint(tmp_path / "run", small_config(causal=causal))

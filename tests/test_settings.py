@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -31,9 +32,10 @@ from tests.tiny_training import (
     weights_after_an_epoch,
     write_recordings,
 )
+from tests.utils.data.builders import entry, write_annotation
 from utils.ckpt_save import load_checkpoint
 from utils.data.dataset import load_data
-from utils.errors import ConfigError, TrainingDiverged
+from utils.errors import ConfigError, DataError, TrainingDiverged
 from utils.prediction.progress_files import fit_progress_of_run
 from utils.progress.files import load_models
 from utils.training.reproducibility import choose_device
@@ -51,6 +53,14 @@ def root(tmp_path_factory):
         write_recordings(root / place / "listed", {"brew": lengths["brew"]}, seed=seed, split=listed)
         # As many frames as features: a file that can be read either way.
         write_recordings(root / place / "square", {"brew": (12,) * 6}, seed=seed, width=12)
+        # No boundary shows a convention of ends, two frames follow the last segment, and one label is a number.
+        write_recordings(root / place / "odd", {"brew": (12,) * 6}, seed=seed)
+        write_recordings(root / place / "archives", {"brew": (12,) * 6}, seed=seed)
+        for path in (root / place / "archives" / "features").iterdir():
+            np.savez(path.with_suffix(".npz"), features=np.load(path), pose=np.load(path) * 2)
+            path.unlink()
+        videos = [(f"brew_{number}", ["cut", 7], [0, 6], [4, 9]) for number in range(6)]
+        write_annotation(root / place / "odd", {"brew": entry(*videos)})
     return root
 
 
@@ -74,6 +84,14 @@ def recordings(config: Settings, folder: Path) -> Any:
     }
     in_epoch = data.train.in_epoch(1)
     return splits, [in_epoch[index] for index in range(len(data.train))]
+
+
+def recordings_or_refusal(config: Settings, folder: Path) -> Any:
+    """What is loaded, or why nothing is."""
+    try:
+        return recordings(config, folder)
+    except DataError as error:
+        return str(error)
 
 
 def batches(config: Settings, folder: Path) -> Any:
@@ -143,6 +161,7 @@ def under_loss(loss: str, **values: Any) -> dict[str, Change]:
     return {f"{group}.{name}": Change(value, under=only(loss)) for name, value in values.items()}
 
 
+ODD = {"DATASET_NAME": "odd", "INTEGER_LABELS": "take"}
 RESNET = {"BASEARCH.ARCHITECTURE": "resnet50"}
 PROGRESS = {"PROGRESS_LOSS.enabled": True, "PROGRESS_LOSS.frames": "all"}
 CURRICULUM = {**PROGRESS, "PROGRESS_LOSS.lambda_curriculum.enabled": True}
@@ -158,6 +177,9 @@ CHANGES: dict[str, Change] = {
     "TASKS": Change(("fold",), recordings),
     "BACKGROUND_LABELS": Change(("SIL", "cut"), recordings),
     "ANNOTATION_SCALING": Change("proportional", recordings),
+    "INTEGER_LABELS": Change("take", recordings_or_refusal, {"DATASET_NAME": "odd"}),
+    "SEGMENT_ENDS": Change("inclusive", recordings, ODD),
+    "UNLABELLED_TAIL": Change("background", recordings, ODD),
     "SKIP_RATE": Change(2, recordings),
     "FRAME_RATE": Change(5.0, progress_models, {"FIT_PROGRESS": True}),
     "MAX_FRAMES": Change(8, recordings),
@@ -166,6 +188,7 @@ CHANGES: dict[str, Change] = {
     "VALIDATION_FRACTION": Change(0.4, recordings, {"DATASET_NAME": "listed"}),
     "FEATURE_LAYOUT": Change("features_first", recordings, {"DATASET_NAME": "square"}),
     "FEATURES_FOLDER": Change("other_features", recordings),
+    "FEATURES_KEY": Change("pose", recordings, {"DATASET_NAME": "archives"}),
     "BATCH_SIZE": Change(4, batches),
     "NUM_EPOCHS": Change(2, epochs),
     "LEARNING_RATE": Change(1e-3),
@@ -181,9 +204,11 @@ CHANGES: dict[str, Change] = {
     "BASEARCH.Resnet50_ARCH.temporal_depth": Change(3, under=RESNET),
     "BASEARCH.Resnet50_ARCH.conv_num_channels": Change(4, under=RESNET),
     "BASEARCH.Resnet50_ARCH.fc_layers": Change((6, 6), under=RESNET),
+    "BASEARCH.Resnet50_ARCH.variant": Change("original", under=RESNET),
     f"{ENCODER}.temporal_depth": Change(3),
     f"{ENCODER}.conv_num_channels": Change(7),
     f"{ENCODER}.num_layers": Change(3),
+    f"{ENCODER}.hidden_channels": Change((7, 6)),
     "BASEARCH.NAIVE_ARCH.layers": Change((7,), under={"BASEARCH.ARCHITECTURE": "naive"}),
     "ARCHITECTURE.skip": Change(False),
     "ARCHITECTURE.MCN": Change(False),

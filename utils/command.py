@@ -17,6 +17,20 @@ from utils.errors import BAD_INPUT, FAILED, Interrupted, ProjectError, first_lin
 logger = logging.getLogger(__name__)
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+# Errors of the file system in words that say what is wrong with the path.
+REASONS = {
+    errno.ENOENT: "no such file or folder",
+    errno.EEXIST: "there is a file of that name",
+    errno.ENOTDIR: "a part of the path is a file, not a folder",
+    errno.EISDIR: "is a folder; expected a file",
+    errno.EACCES: "no permission",
+    errno.EPERM: "not permitted",
+    errno.EROFS: "the file system can only be read",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.ELOOP: "a link that leads to itself",
+}
+# Those that another folder to write to avoids.
+WRITING = (errno.EEXIST, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT)
 
 
 def _beyond_the_program(error: MemoryError | RuntimeError) -> str | None:
@@ -30,11 +44,32 @@ def _beyond_the_program(error: MemoryError | RuntimeError) -> str | None:
     return None
 
 
-def run_command(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
+def _of_the_system(error: OSError, output_option: str) -> tuple[str, int]:
+    """An error of the file system as '<path>: <reason>; <what helps>', and the exit code."""
+    path = error.filename if error.filename2 is None else error.filename2
+    text = error.strerror or first_line(error)
+    if path is not None:
+        text = f"{os.fsdecode(path)}: {text}"
+    if error.errno in NO_ROOM:
+        return f"{text}; make room, then run it again, a training with --resume", FAILED
+    if error.errno in REASONS:
+        text = text.replace(os.strerror(error.errno), REASONS[error.errno])
+    helps = error.errno in WRITING and output_option and output_option not in text
+    return text + (f"; {output_option} names another folder" if helps else ""), BAD_INPUT
+
+
+def run_command(
+    main: Callable[[Sequence[str]], int], arguments: Sequence[str], output_option: str = ""
+) -> int:
     """Runs a command's `main` with logging set up, and turns errors into a message and an exit code.
 
     Only errors that a user can correct are caught; anything else is a defect and keeps its traceback. If several
     processes train together, the first one logs its progress, the others only warnings and errors.
+
+    Args:
+        main: of the command line to the exit code.
+        arguments: the command line.
+        output_option: the option or setting for the folder that the command writes to, for messages.
     """
     _prepare_streams()
     rank = os.environ.get("RANK") or "0"
@@ -52,13 +87,10 @@ def run_command(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) 
     except ProjectError as error:
         logger.error("error: %s", error)
         return error.exit_code
-    except (FileNotFoundError, FileExistsError) as error:
-        logger.error("error: %s", error)
-        return BAD_INPUT
-    except OSError as error:  # of the system: a full disk, no permission
-        hint = "; make room, then run it again, a training with --resume" if error.errno in NO_ROOM else ""
-        logger.error("error: %s%s", error, hint)
-        return FAILED
+    except OSError as error:
+        message, exit_code = _of_the_system(error, output_option)
+        logger.error("error: %s", message)
+        return exit_code
     except (MemoryError, RuntimeError) as error:
         if (reason := _beyond_the_program(error)) is None:
             raise

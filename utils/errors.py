@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import re
 import reprlib
 import signal
 from collections.abc import Iterable, Sequence
@@ -15,11 +16,14 @@ from types import ModuleType
 
 FAILED, BAD_INPUT = 1, 2
 PROBLEMS_SHOWN = 20
+ALIKE_SHOWN = 3  # problems of one kind that are listed one by one
 LONGEST_KEY = 200
 LONGEST_NAME_COMPARED = 200
 MOST_NAMES_COMPARED = 5000
 # Libraries whose name for installing differs from their name for importing.
 INSTALLED_BY = {"sklearn": "scikit-learn", "ot": "POT"}
+# What may differ in two problems of one kind: quoted names, numbers, and a suggestion.
+_ALIKE = re.compile(r"did you mean [^;]*|'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|nan|inf|[\d.,e+-]*\d[\d.,e+-]*")
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
 
@@ -44,8 +48,8 @@ class ConfigError(ProjectError, ValueError):
 class DataError(ProjectError, ValueError):
     """A data set that cannot be used, with all its problems gathered.
 
-    The message lists the first twenty problems, one a line, and says how many there are in all;
-    `problems` holds every one of them.
+    The message has a line for each problem, but only one for several of a kind, with their number and the first of
+    them; it lists the first twenty lines and says how many problems there are in all. `problems` holds every one.
 
     Args:
         problems: one sentence a problem, each naming the file and, where there is one, the task, the
@@ -55,11 +59,12 @@ class DataError(ProjectError, ValueError):
     def __init__(self, problems: Sequence[str] | str):
         self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
         count = len(self.problems)
-        first = self.problems[:PROBLEMS_SHOWN]
+        lines = _one_line_a_kind(self.problems)
+        first = lines[:PROBLEMS_SHOWN]
         if count == 1:
             message = first[0]
         else:
-            some = f", the first {len(first)} of them" if count > len(first) else ""
+            some = f", the first {len(first)} kinds of them" if len(lines) > len(first) else ""
             message = "\n  - ".join([f"{count} problems in the data{some}:", *first])
         super().__init__(message)
 
@@ -67,6 +72,20 @@ class DataError(ProjectError, ValueError):
         # A data loader's worker sends the error to the main process. By default, only the message would be sent,
         # and the list would be lost.
         return type(self), (self.problems,)
+
+
+def _one_line_a_kind(problems: Sequence[str]) -> list[str]:
+    """The problems, those of one kind only once if there are many: they differ in names, numbers and files alone."""
+    kinds: dict[str, list[str]] = {}
+    for problem in problems:
+        kinds.setdefault(_ALIKE.sub("", problem.partition(": ")[2] or problem), []).append(problem)
+    lines = []
+    for alike in kinds.values():
+        if len(alike) <= ALIKE_SHOWN:
+            lines += alike
+        else:
+            lines.append(f"{alike[0]} (the first of {len(alike)} such problems)")
+    return lines
 
 
 class CheckpointError(ProjectError, ValueError):

@@ -99,12 +99,16 @@ READOUTS: dict[str, Readout] = {
 }
 
 # Values of settings that select a branch of one function.
+RESNET_VARIANTS = ("standard", "original")
 ATTENTION_LAYOUTS = ("per_frame", "interleaved")
 SIMILARITIES = ("squared", "squared_per_dimension", "euclidean")
 SOFT_NEIGHBOURS = ("components", "responsibilities")
 RECIPROCALS = ("frame", "chance")
 NORMALIZATIONS = ("none", "unit")
 SCALINGS = ("none", "proportional")
+SEGMENT_ENDS = ("auto", "exclusive", "inclusive", "majority")  # 'majority' only for checkpoints from before the setting
+UNLABELLED_TAILS = ("refuse", "background")
+INTEGER_LABELS = ("refuse", "take")
 LAYOUTS = ("frames_first", "features_first")
 
 Entry = TypeVar("Entry", Loss, Encoder, Readout)

@@ -297,3 +297,28 @@ def test_a_failed_write_keeps_the_old_checkpoint(run, monkeypatch):
     monkeypatch.undo()
     assert load_checkpoint(path)["epoch"] == 1
     assert [file.name for file in path.parent.iterdir()] == ["last.pt"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "before"),
+    [
+        (("SEGMENT_ENDS", "INTEGER_LABELS"), {"SEGMENT_ENDS": "majority", "INTEGER_LABELS": "take"}),
+        (("GTCC_PARAMS.soft_neighbours",), {}),
+        ((), {"SEGMENT_ENDS": "auto", "INTEGER_LABELS": "refuse", "UNLABELLED_TAIL": "refuse"}),
+    ],
+)
+def test_settings_that_a_configuration_lacks_have_the_meaning_of_its_time(tmp_path, settings, before):
+    path = tmp_path / "best_model_combined.pt"
+    save(path)
+    content = torch.load(path, weights_only=True)
+    for key in settings:
+        *groups, name = key.split(".")
+        group = content["config"]
+        for part in groups:
+            group = group[part]
+        del group[name]
+    torch.save(content, path)
+    config = load_checkpoint(path)["config"]
+    assert {key: config[key] for key in before} == before
+    expected = "components" if "GTCC_PARAMS.soft_neighbours" in settings else "responsibilities"
+    assert config["GTCC_PARAMS"]["soft_neighbours"] == expected

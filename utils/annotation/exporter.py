@@ -20,6 +20,7 @@ from utils.annotation.exporting import outlines_of_annotation, outlines_of_predi
 from utils.annotation.times import parse_rate
 from utils.command import leave, run_command
 from utils.errors import DataError
+from utils.registry import SEGMENT_ENDS
 
 
 def _rate(text: str) -> Fraction:
@@ -42,6 +43,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--video-rate", type=_rate, metavar="R", help="frames/s of the videos; by default the same")
     parser.add_argument("--progress", type=Path, metavar="FOLDER", help="predictions whose progress is added")
     parser.add_argument("--task", nargs="+", default=(), metavar="TASK", help="only these tasks of an annotation")
+    parser.add_argument(
+        "--segment-ends", choices=SEGMENT_ENDS[:3], default=SEGMENT_ENDS[0], help="SEGMENT_ENDS of an annotation"
+    )
     parser.add_argument("--media-suffix", default=".mp4", help="suffix of the media files; by default .mp4")
     parser.add_argument("--model", default="", help="name of the model that made the steps, for formats that store it")
     return parser
@@ -54,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
     if given.source.is_dir():
         outlines = outlines_of_predictions(given.source)
     else:
-        outlines = outlines_of_annotation(given.source, given.task)
+        outlines = outlines_of_annotation(given.source, given.task, given.segment_ends)
     if given.progress is not None:
         outlines = with_progress(outlines, outlines_of_predictions(given.progress))
     options = ExportOptions(given.frame_rate, given.video_rate or given.frame_rate, given.media_suffix, given.model)

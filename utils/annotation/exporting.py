@@ -16,14 +16,19 @@ from utils.data.annotation import read_annotation
 from utils.errors import DataError, nearest_name, place, shown
 
 
-def outlines_of_annotation(path: Path, tasks: Sequence[str] = ()) -> list[Outline]:
+def outlines_of_annotation(path: Path, tasks: Sequence[str] = (), segment_ends: str = "auto") -> list[Outline]:
     """The recordings of this project's annotation file; background is called 'background'.
+
+    Args:
+        path: the file.
+        tasks: only these tasks; none means all.
+        segment_ends: how the file's ends are read, as the setting SEGMENT_ENDS.
 
     Raises:
         DataError: the file has problems.
     """
     outlines = []
-    for video in read_annotation(path, tasks, background_labels=()).videos:
+    for video in read_annotation(path, tasks, (), segment_ends, integer_labels="take").videos:
         times = video.time_dict
         pieces = [
             Piece(BACKGROUND if step == project_segments.BACKGROUND else step, start, end + 1)

@@ -14,16 +14,11 @@ from pathlib import Path
 
 from utils.annotation.recording import Recording
 from utils.annotation.source_files import delimiter_of, read_text, split_table
+from utils.data.background_names import looks_like_background
 from utils.data.segments import ALWAYS_BACKGROUND, BACKGROUND_LABELS
 from utils.errors import DataError, nearest_name, place, shown
 
 NUMBER = re.compile(r"[+-]?\d{1,18}")
-# Names of "no action" in programs and data sets, in lower case, without spaces and punctuation.
-BACKGROUND_LIKE = frozenset((
-    "bg", "bkg", "background", "none", "null", "nil", "na", "nan", "sil", "silence", "idle", "noaction", "nolabel",
-    "nothing", "unlabeled", "unlabelled", "unannotated", "other", "others", "ignore", "void", "rest", "transition",
-    "actionstart", "actionend", "",
-))  # fmt: skip
 
 
 def read_pairs(path: Path, problems: list[str], encoding: str | None = None) -> dict[str, str]:
@@ -162,7 +157,7 @@ def label_notes(labels: Iterable[str], background: Iterable[str]) -> list[str]:
     notes = [
         f"{label!r} is taken as an action; if it means background: --background {label!r}"
         for label in sorted(actions)
-        if re.sub(r"[\W_]+", "", label).lower() in BACKGROUND_LIKE
+        if looks_like_background(label)
     ]
     alike = defaultdict(list)
     for label in sorted(actions):

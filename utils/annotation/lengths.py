@@ -10,7 +10,7 @@ from typing import NamedTuple
 from utils.annotation.recording import FRAMES
 from utils.annotation.source_files import read_table
 from utils.annotation.times import clock_time, exact_number
-from utils.data.npy_file import open_npy
+from utils.data.array_file import SUFFIXES_IN_FOLDERS, of_one_format, open_array
 from utils.errors import DataError, nearest_name, place, shown
 
 LAST = "last"
@@ -32,13 +32,13 @@ class FeatureLengths(NamedTuple):
 
 
 def read_feature_lengths(folder: Path, layout: str | None, problems: list[str]) -> FeatureLengths:
-    """Number of frames of each `.npy` of a folder, from the headers alone.
+    """Number of frames of each feature file of a folder, for `.npy` from the headers alone.
 
     The files together show which axis is time: all features have the same width, but recordings have different lengths.
     If they don't show it, frames are the first axis, unless `layout` says otherwise.
 
     Args:
-        folder: folder of `<recording>.npy`, with two axes, or four (maps, frames first).
+        folder: folder of `<recording>.npy`, or files of another format, with two axes, or four (maps, frames first).
         layout: FRAMES_FIRST, FEATURES_FIRST, or None to detect it.
         problems: what is wrong is appended here.
     """
@@ -46,18 +46,16 @@ def read_feature_lengths(folder: Path, layout: str | None, problems: list[str]) 
         problems.append(f"{place(folder)}no such folder of features")
         return FeatureLengths({}, layout or FRAMES_FIRST, None)
     shapes: dict[str, tuple[int, ...]] = {}
-    for path in sorted(folder.glob("*.npy")):
-        if path.name.startswith("."):
-            continue
+    for path in of_one_format(folder.iterdir(), SUFFIXES_IN_FOLDERS):
         try:
-            shape = open_npy(path).array_shape
+            shape = open_array(path).array_shape
             if len(shape) not in (2, 4):
                 raise DataError(f"has shape {shape}; expected (frames, width)")
             shapes[path.stem] = shape
         except DataError as error:
             problems.append(f"{place(path)}{error}")
     if not shapes and not problems:
-        problems.append(f"{place(folder)}holds no .npy file")
+        problems.append(f"{place(folder)}holds no file of features ({', '.join(SUFFIXES_IN_FOLDERS)})")
     flat = [shape for shape in shapes.values() if len(shape) == 2]
     firsts, seconds = {shape[0] for shape in flat}, {shape[1] for shape in flat}
     if layout is None:

@@ -20,6 +20,8 @@ from utils.errors import CheckpointError, ConfigError, DataError, shown
 # Values for settings that an older configuration lacks, where the old behaviour isn't today's default.
 MEANT_BEFORE = {
     "ARCHITECTURE": {"skip": False},
+    "SEGMENT_ENDS": "majority",
+    "INTEGER_LABELS": "take",
     "TCC_ORIGINAL_PARAMS": {"normalization": "none"},
     "GTCC_PARAMS": {"soft_neighbours": "components", "normalization": "none", "reciprocal": "chance"},
 }
@@ -71,18 +73,17 @@ def checked_content(path: str | Path, content: Any, of_original_code: bool = Fal
         "data_fingerprint", "digests of the data, by their names",
     )
     checked = {**content, "config": _checked_config(path, content["config"]), "tasks": list(tasks)}
-    standardization = content.get("standardization")
-    require(
-        standardization is None or (
-            isinstance(standardization, dict) and all(map(is_plain_tensor, standardization.values()))
-        ),
-        "standardization", "tensors 'mean' and 'std', or None",
-    )
-    if standardization is not None:
-        try:
-            checked["standardization"] = checked_standardization(standardization, width)
-        except DataError as error:
-            raise CheckpointError(f"{path}: {error}") from error
+    for key in ("standardization", "feature_statistics"):
+        given = content.get(key)
+        require(
+            given is None or (isinstance(given, dict) and all(map(is_plain_tensor, given.values()))),
+            key, "tensors 'mean' and 'std', or None",
+        )
+        if given is not None:
+            try:
+                checked[key] = checked_standardization(given, width)
+            except DataError as error:
+                raise CheckpointError(f"{path}: {error}") from error
     _check_weights(path, content["model_state_dict"])
     return checked
 
@@ -132,9 +133,12 @@ def check_weights_size(path: str | Path, weights: Mapping[str, torch.Tensor]) ->
 def _checked_config(path: str | Path, config: Any) -> dict[str, Any]:
     try:
         complete = complete_config(config)
-        for group, meanings in MEANT_BEFORE.items():
-            given = config.get(group, {})
-            complete[group] = {key: meaning for key, meaning in meanings.items() if key not in given}
+        for key, meaning in MEANT_BEFORE.items():
+            if not isinstance(meaning, dict):
+                complete[key] = config.get(key, meaning)
+                continue
+            given = config.get(key, {})
+            complete[key] = {inner: value for inner, value in meaning.items() if inner not in given}
         validate_network_and_data(complete)
     except ConfigError as error:
         raise CheckpointError(f"{path}: its configuration: {error}") from error

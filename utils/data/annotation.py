@@ -11,13 +11,14 @@ one without overlap, and background is called 'SIL'. `utils.data.segments` makes
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from utils.data.json_files import read_json_object
-from utils.data.segments import BACKGROUND_LABELS, file_is_half_open, normalize_segments
+from utils.data.segment_ends import EndsOfFile, read_ends
+from utils.data.segments import BACKGROUND_LABELS, normalize_segments, valid_frames
 from utils.errors import DataError, nearest_name, place, shown
 
 HANDLES, ACTIONS, STARTS, ENDS = "handles", "hdl_actions", "hdl_start_times", "hdl_end_times"
@@ -31,11 +32,13 @@ class AnnotatedVideo:
         task: the task the video belongs to.
         handle: the video's name, also the name of its feature file.
         time_dict: its segments (see the module), or None if they have problems.
+        labels: the label of each of them in the file, None for frames that no segment covers.
     """
 
     task: str
     handle: str
     time_dict: dict[str, Any] | None
+    labels: tuple[str | None, ...] = ()
 
     @property
     def number_of_frames(self) -> int:
@@ -51,17 +54,35 @@ class Annotation:
         tasks: the selected tasks in file order.
         videos: their videos in file order.
         all_handles: the handles of every task of the file, selected or not.
+        ends: how the ends of its segments are read.
     """
 
     tasks: tuple[str, ...]
     videos: tuple[AnnotatedVideo, ...]
     all_handles: frozenset[str]
+    ends: EndsOfFile
+
+
+@dataclass(frozen=True)
+class AnnotationReading:
+    """The settings by which an annotation file is read.
+
+    Args:
+        background_labels: the labels that mean background.
+        segment_ends, integer_labels: SEGMENT_ENDS and INTEGER_LABELS.
+    """
+
+    background_labels: frozenset[str] = frozenset(BACKGROUND_LABELS)
+    segment_ends: str = "auto"
+    integer_labels: str = "refuse"
 
 
 def read_annotation(
     path: str | Path,
     tasks: Sequence[str] = (),
     background_labels: Iterable[str] = BACKGROUND_LABELS,
+    segment_ends: str = "auto",
+    integer_labels: str = "refuse",
 ) -> Annotation:
     """Reads the annotation alone, without any features.
 
@@ -69,6 +90,8 @@ def read_annotation(
         path: the JSON file.
         tasks: the tasks to read; none means all. The others are not even validated.
         background_labels: the labels that mean background; they become 'SIL'.
+        segment_ends: SEGMENT_ENDS; see `utils.data.segment_ends`.
+        integer_labels: INTEGER_LABELS: 'take' takes whole numbers as labels.
 
     Raises:
         DataError: with every problem of the selected tasks.
@@ -79,14 +102,15 @@ def read_annotation(
         ['SIL', '29', 'SIL']
     """
     problems: list[str] = []
-    annotation = collect_annotation(Path(path), tasks, background_labels, problems)
+    reading = AnnotationReading(frozenset(background_labels), segment_ends, integer_labels)
+    annotation = collect_annotation(Path(path), tasks, reading, problems)
     if problems:
         raise DataError(problems)
     return annotation
 
 
 def collect_annotation(
-    path: Path, tasks: Sequence[str], background_labels: Iterable[str], problems: list[str]
+    path: Path, tasks: Sequence[str], reading: AnnotationReading, problems: list[str]
 ) -> Annotation:
     """As `read_annotation`, but appends problems inside the file to `problems` and continues.
 
@@ -97,10 +121,12 @@ def collect_annotation(
     if not content:
         raise DataError(f"{place(path)}holds no task; expected {{task: {{handles, hdl_actions, ...}}}}")
     selected = _select_tasks(path, list(content), tasks, problems)
-    half_open = file_is_half_open(_segment_lists(content))
+    ends = read_ends(_valid_videos(content), reading.segment_ends)
+    if (problem := ends.problem(path)) is not None:
+        problems.append(problem)
     videos: list[AnnotatedVideo] = []
     for task in selected:
-        videos += _read_task(path, task, content[task], frozenset(background_labels), half_open, problems)
+        videos += _read_task(path, task, content[task], reading, ends, problems)
     _refuse_duplicates(path, videos, problems)
     all_handles = frozenset(
         handle
@@ -109,7 +135,7 @@ def collect_annotation(
         for handle in entry[HANDLES]
         if isinstance(handle, str)
     )
-    return Annotation(tuple(selected), tuple(videos), all_handles)
+    return Annotation(tuple(selected), tuple(videos), all_handles, ends)
 
 
 def handle_problem(handle: object) -> str | None:
@@ -130,21 +156,24 @@ def _select_tasks(path: Path, known: list[str], tasks: Sequence[str], problems: 
         if task not in known:
             nearest = nearest_name(task, known)
             hint = f"did you mean {nearest!r}?" if nearest else f"it has {shown(known)}"
-            problems.append(f"{place(path)}TASKS names {task!r}, which the file doesn't have; {hint}")
+            problems.append(f"{place(path)}TASKS (--task) names {task!r}, which the file doesn't have; {hint}")
     return [task for task in known if not wanted or task in wanted]
 
 
-def _segment_lists(content: Mapping[str, Any]) -> Iterable[tuple[Any, Any]]:
-    """The start and end lists of every video of the file, from which its convention is found."""
-    for entry in content.values():
-        if isinstance(entry, dict):
-            starts, ends = entry.get(STARTS), entry.get(ENDS)
-            if isinstance(starts, list) and isinstance(ends, list):
-                yield from zip(starts, ends, strict=False)
+def _valid_videos(content: Mapping[str, Any]) -> Iterator[tuple[str, str, list[str], list[int], list[int]]]:
+    """Task, handle, labels, starts and ends of each video of the file whose lists are valid, of all its tasks."""
+    for task, entry in content.items():
+        lists = [entry.get(key) for key in (HANDLES, ACTIONS, STARTS, ENDS)] if isinstance(entry, dict) else [None]
+        if not all(isinstance(values, list) for values in lists):
+            continue
+        for handle, actions, *times in zip(*lists, strict=False):
+            starts, ends = map(valid_frames, times)
+            if isinstance(actions, list) and starts and ends and len(actions) == len(starts) == len(ends):
+                yield task, handle, actions, starts, ends
 
 
 def _read_task(
-    path: Path, task: str, entry: Any, background: frozenset[str], half_open: bool, problems: list[str]
+    path: Path, task: str, entry: Any, reading: AnnotationReading, ends_of_file: EndsOfFile, problems: list[str]
 ) -> list[AnnotatedVideo]:
     expected = (HANDLES, ACTIONS, STARTS, ENDS)
     if not isinstance(entry, dict):
@@ -173,9 +202,18 @@ def _read_task(
             )
             continue
         found: list[tuple[int | None, str]] = []
-        time_dict = normalize_segments(handle, actions, starts, ends, background, half_open, found)
+        numbers = valid_frames(starts) or (), valid_frames(ends) or ()
+        time_dict = normalize_segments(
+            handle, actions, starts, ends, reading.background_labels, ends_of_file.are_exclusive(*numbers), found,
+            reading.integer_labels,
+        )  # fmt: skip
         problems += [f"{place(path, task, handle, segment)}{problem}" for segment, problem in found]
-        videos.append(AnnotatedVideo(task, handle, None if found else time_dict))
+        if time_dict is None:
+            videos.append(AnnotatedVideo(task, handle, None))
+            continue
+        label_at = dict(zip(numbers[0], map(str, actions), strict=True))
+        labels = tuple(label_at.get(start) for start in time_dict["start_frame"])
+        videos.append(AnnotatedVideo(task, handle, time_dict, labels))
     return videos
 
 

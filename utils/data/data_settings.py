@@ -8,15 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from utils.data.annotation import handle_problem
+from utils.data.annotation import AnnotationReading, handle_problem
 from utils.data.features import FEATURE_RANK, MAP_RANK, FeatureFormat
 from utils.data.values import is_whole
 from utils.errors import DataError, shown
-from utils.registry import LAYOUTS, SCALINGS, reads_maps
+from utils.registry import INTEGER_LABELS, LAYOUTS, SCALINGS, SEGMENT_ENDS, UNLABELLED_TAILS, reads_maps
 
 MAPS_FOLDER = "frames"
-# For a configuration that was stored before these settings existed, the defaults apply.
-DEFAULTS = {"FEATURE_LAYOUT": "frames_first", "FEATURES_FOLDER": "features", "MAX_FRAMES": 0}
+# What a configuration means that was stored before these settings existed.
+DEFAULTS = {
+    "FEATURE_LAYOUT": "frames_first", "FEATURES_FOLDER": "features", "MAX_FRAMES": 0, "SEGMENT_ENDS": "majority",
+    "UNLABELLED_TAIL": "refuse", "INTEGER_LABELS": "take", "FEATURES_KEY": "",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,9 @@ class DataSettings:
         features_folder: the folder of the feature files (of the maps, for an encoder that reads maps).
         file_format: layout of these files, and SKIP_RATE.
         max_frames: frames of a training video in an epoch, 0 for all.
-        tasks, background_labels, scaling, standardize, train_split, validation_fraction, lazy, seed: TASKS,
-            BACKGROUND_LABELS, ANNOTATION_SCALING, STANDARDIZE, TRAIN_SPLIT, VALIDATION_FRACTION, LAZY_LOAD
-            and SEED.
+        reading: how the annotation is read.
+        tasks, scaling, tail, standardize, train_split, validation_fraction, lazy, seed: TASKS, ANNOTATION_SCALING,
+            UNLABELLED_TAIL, STANDARDIZE, TRAIN_SPLIT, VALIDATION_FRACTION, LAZY_LOAD and SEED.
     """
 
     annotation_path: Path
@@ -40,8 +43,9 @@ class DataSettings:
     file_format: FeatureFormat
     max_frames: int
     tasks: tuple[str, ...]
-    background_labels: tuple[str, ...]
+    reading: AnnotationReading
     scaling: str
+    tail: str
     standardize: bool
     train_split: tuple[float, float]
     validation_fraction: float
@@ -73,12 +77,16 @@ def read_data_settings(config: Mapping[str, Any]) -> DataSettings:
     name = setting("DATASET_NAME", lambda value: handle_problem(value) is None, "a plain folder name")
     root = setting("DATASET_PATH", _is_path, "a folder")
     features = setting("FEATURES_FOLDER", _is_path, "a folder")
+    key = setting("FEATURES_KEY", lambda value: isinstance(value, str), "the name of an array, or ''")
     skip_rate = setting("SKIP_RATE", lambda value: is_whole(value, 1), "a whole number >= 1")
     max_frames = setting(
         "MAX_FRAMES", lambda value: is_whole(value) and value != 1, "0 (all) or 2 or more"
     )
     seed = setting("SEED", is_whole, "a whole number >= 0")
     scaling = setting("ANNOTATION_SCALING", lambda value: value in SCALINGS, _one_of(SCALINGS))
+    tail = setting("UNLABELLED_TAIL", lambda value: value in UNLABELLED_TAILS, _one_of(UNLABELLED_TAILS))
+    segment_ends = setting("SEGMENT_ENDS", lambda value: value in SEGMENT_ENDS, _one_of(SEGMENT_ENDS))
+    integer_labels = setting("INTEGER_LABELS", lambda value: value in INTEGER_LABELS, _one_of(INTEGER_LABELS))
     shares = setting(
         "TRAIN_SPLIT",
         lambda value: len(value) == 2 and all(0 <= share <= 1 for share in value),
@@ -103,11 +111,13 @@ def read_data_settings(config: Mapping[str, Any]) -> DataSettings:
             rank=MAP_RANK if maps else FEATURE_RANK,
             features_first=layout == "features_first",
             skip_rate=skip_rate,
+            key=key,
         ),
         max_frames=max_frames,
         tasks=_names(config["TASKS"]),
-        background_labels=_names(config["BACKGROUND_LABELS"]),
+        reading=AnnotationReading(frozenset(_names(config["BACKGROUND_LABELS"])), segment_ends, integer_labels),
         scaling=scaling,
+        tail=tail,
         standardize=bool(config["STANDARDIZE"]),
         train_split=tuple(shares),
         validation_fraction=fraction,

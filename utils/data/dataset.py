@@ -18,8 +18,10 @@ from torch.utils.data import Dataset
 
 from utils.data.data_settings import read_data_settings
 from utils.data.features import FeatureFormat, read_features
+from utils.data.labels import LabelCount
 from utils.data.preparation import Video, prepare_videos
 from utils.data.sampling import sample_frames
+from utils.data.segments import is_background
 from utils.data.splits import SPLITS
 from utils.data.standardization import checked_standardization, standardization_from_moments
 from utils.data.summary import summarize
@@ -166,6 +168,11 @@ class VideoData:
         standardization: `{'mean', 'std'}`, float32 (feature_width,), or None.
         skipped_tasks: the tasks left out, and why.
         notes: one sentence for everything that was changed or skipped and is not an error.
+        labels: how often each label of the file occurs, and whether it counts as background.
+        segment_ends: how the ends of segments were read, in words.
+        warnings: one sentence for everything that is probably a mistake; empty without `with_warnings`.
+        feature_statistics: `{'mean', 'std'}` of the training features as they are in the files, or None if they
+            weren't measured.
     """
 
     train: VideoDataset
@@ -175,6 +182,10 @@ class VideoData:
     standardization: dict[str, Tensor] | None
     skipped_tasks: dict[str, str]
     notes: tuple[str, ...] = ()
+    labels: tuple[LabelCount, ...] = ()
+    segment_ends: str = ""
+    warnings: tuple[str, ...] = ()
+    feature_statistics: dict[str, Tensor] | None = None
 
     def fingerprint(self) -> dict[str, str]:
         """Digests of the data that a run depends on.
@@ -191,45 +202,57 @@ class VideoData:
     def summary(self) -> str:
         """A table, one row per task: videos per split, frames, actions, background share, repeats.
 
-        Below the table: the tasks left out, with the reason, and the notes.
+        Below it: the labels, how ends were read, the tasks left out, with the reason, the notes, and the warnings.
         """
         splits = {split: getattr(self, split).videos for split in SPLITS}
-        return summarize(splits, self.feature_width, self.skipped_tasks, self.notes)
+        return summarize(
+            splits, self.feature_width, self.skipped_tasks, self.notes, self.labels, self.segment_ends, self.warnings
+        )
 
 
 def load_data(
     config: Mapping[str, Any],
     standardization: dict[str, Tensor] | None = None,
     splits: Collection[str] = SPLITS,
+    with_warnings: bool = False,
+    log: bool = True,
 ) -> VideoData:
     """Reads and checks a data set.
 
     Args:
         config: DATASET_PATH, DATASET_NAME, TASKS, BACKGROUND_LABELS, ANNOTATION_SCALING, SKIP_RATE,
             STANDARDIZE, TRAIN_SPLIT, VALIDATION_FRACTION, LAZY_LOAD, SEED, BASEARCH.ARCHITECTURE ('resnet50'
-            reads maps), and FEATURE_LAYOUT, FEATURES_FOLDER and MAX_FRAMES, which are optional.
+            reads maps), and those that are optional: FEATURE_LAYOUT, FEATURES_FOLDER, MAX_FRAMES, SEGMENT_ENDS,
+            UNLABELLED_TAIL and INTEGER_LABELS, which have their old meaning where they are missing.
         standardization: a standardisation computed earlier (such as a checkpoint's), used instead of the training
             split's own; STANDARDIZE is then ignored.
         splits: those that are needed; the others are empty, and their features aren't looked for.
+        with_warnings: also measure all features, and look for probable mistakes.
+        log: log what was left out, the notes and the warnings.
 
     Raises:
         DataError: with every problem of the annotation, the splits and the features.
     """
     settings = read_data_settings(config)
     measure = settings.standardize and standardization is None
-    prepared = prepare_videos(settings, with_moments=measure, wanted=splits)
+    prepared = prepare_videos(settings, measure, splits, with_warnings)
     scans = prepared.scans.values()
     width = next(iter(scans)).shape[0]
+    moments = [prepared.scans[video.handle].moments for video in prepared.by_split["train"]]
+    measured = [each for each in moments if each is not None]
+    statistics = standardization_from_moments(measured) if measured else None
     if measure:
-        standardization = standardization_from_moments(
-            scan.moments for scan in scans if scan.moments is not None
-        )
+        standardization = statistics
     elif standardization is not None:
         standardization = checked_standardization(standardization, width)
-    for task, why in prepared.skipped_tasks.items():
-        logger.warning("task %r is left out: %s", task, why)
-    for note in prepared.notes:
-        logger.warning("%s", note)
+    if log:
+        for task, why in prepared.skipped_tasks.items():
+            logger.warning("task %r is left out: %s", task, why)
+        for sentence in (*prepared.notes, *prepared.warnings):
+            logger.warning("%s", sentence)
+        named = [count for count in prepared.labels if count.is_background and count.label is not None]
+        if chosen := [count.label for count in named if not is_background(count.label)]:
+            logger.info("labels that count as background (BACKGROUND_LABELS): %s", ", ".join(map(repr, chosen)))
 
     def dataset(split: str, partners: VideoDataset | None = None) -> VideoDataset:
         return VideoDataset(
@@ -251,4 +274,8 @@ def load_data(
         standardization=standardization,
         skipped_tasks=prepared.skipped_tasks,
         notes=tuple(prepared.notes),
+        labels=tuple(prepared.labels),
+        segment_ends=prepared.ends,
+        warnings=tuple(prepared.warnings),
+        feature_statistics=statistics,
     )

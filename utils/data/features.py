@@ -1,7 +1,7 @@
-"""Feature files `<handle>.npy`: (T, D), (D, T) if FEATURE_LAYOUT says so, or maps of (T, channels, height, width).
+"""Feature files: (T, D), (D, T) if FEATURE_LAYOUT says so, or maps of (T, channels, height, width).
 
-Files are read in blocks (`utils.data.npy_file`): checking or measuring a data set never needs all of it in memory,
-and a few frames of a long video are read without the others.
+.npy files are read in blocks (`utils.data.npy_file`): checking or measuring a data set never needs all of it in memory,
+and a few frames of a long video are read without the others. Other formats are read whole (`utils.data.array_file`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from utils.data.npy_file import NpyFile, open_npy
+from utils.data.array_file import LoadedArray, named_file, open_array
+from utils.data.npy_file import NpyFile
 from utils.data.standardization import Moments
 from utils.errors import DataError
 
@@ -29,11 +30,13 @@ class FeatureFormat:
         rank: axes of a file, 2 for features, 4 for maps.
         features_first: the files are (D, T); not possible for maps.
         skip_rate: every skip_rate-th frame is used.
+        key: which array of a file is meant, where it holds several (FEATURES_KEY).
     """
 
     rank: int = FEATURE_RANK
     features_first: bool = False
     skip_rate: int = 1
+    key: str = ""
 
     @property
     def axes(self) -> str:
@@ -48,13 +51,13 @@ class FeatureFile:
     """A feature file whose header is valid.
 
     Attributes:
-        file: the open .npy file.
+        file: the open file.
         shape: (T, D) or (T, channels, height, width), frames first in either layout of the file.
         frames_lie_together: True if the numbers of one frame are contiguous in the file; False if the numbers of one
             feature are.
     """
 
-    file: NpyFile
+    file: NpyFile | LoadedArray
     shape: tuple[int, ...]
     frames_lie_together: bool
 
@@ -110,23 +113,24 @@ class FeatureScan:
 
 
 def feature_path(folder: Path, handle: str) -> Path:
-    """The feature file of a video (or its maps) in the data set's features folder."""
-    return folder / f"{handle}.npy"
+    """The feature file of a video (or its maps) in the data set's features folder, in whatever format it is."""
+    return named_file(folder, handle)
 
 
 def open_features(path: Path, file_format: FeatureFormat) -> FeatureFile:
     """Opens a feature file and reads its header.
 
-    The numbers are not read. Only an .npy array of numbers is accepted: no archive, no pickle.
+    The numbers of an .npy file are not read. Nothing in a file is executed: no pickle is opened.
 
     Args:
-        path: an .npy file of real numbers.
+        path: a file of real numbers in one of the formats of `utils.data.array_file`.
         file_format: the expected layout.
 
     Raises:
-        DataError: no such file, not exactly one .npy array, not real numbers, another rank, or a width of 0.
+        DataError: no such file, not exactly one array, not real numbers, another rank, or a width of 0.
+        MissingExtraError: the library that reads its format isn't installed.
     """
-    file = open_npy(path)
+    file = open_array(path, file_format.key)
     shape = file.array_shape
     if len(shape) != file_format.rank:
         raise DataError(f"has shape {shape}; expected {file_format.rank} axes, {file_format.axes}")

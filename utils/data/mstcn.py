@@ -28,8 +28,10 @@ import numpy as np
 
 from utils.data.annotation import ACTIONS, ENDS, HANDLES, STARTS
 from utils.data.mstcn_files import check_features, check_labels, read_bundles, read_labels
+from utils.data.segments import ALWAYS_BACKGROUND, BACKGROUND_LABELS
 from utils.errors import DataError, place
 from utils.files import write_json
+from utils.registry import SCALINGS
 
 logger = logging.getLogger(__name__)
 
@@ -43,16 +45,18 @@ class Conversion:
         videos_of_task: how many videos each task has.
         split: the number of the split in split.json, or None if there is no split.json.
         settings: the settings that must differ from the defaults.
+        doubtful_labels: labels that the default settings take for background, though they may be actions.
     """
 
     annotation_path: Path
     videos_of_task: Mapping[str, int]
     split: int | None
     settings: Mapping[str, str]
+    doubtful_labels: Sequence[str] = ()
 
 
 def convert_mstcn(
-    source: str | Path, output: str | Path, *, split: int | None = None, task_pattern: str = ""
+    source: str | Path, output: str | Path, *, split: int | None = None, task_pattern: str = "", scaling: str = "none"
 ) -> Conversion:
     """Writes the annotation and the split of a data set in the layout of MS-TCN.
 
@@ -62,6 +66,7 @@ def convert_mstcn(
         split: number of the split; None takes the first one, or no split if there is no folder of splits.
         task_pattern: a regular expression with one group, which matches the task in a video's name; with '' all
             videos belong to one task, named like the source folder.
+        scaling: ANNOTATION_SCALING; 'proportional' accepts labels of another rate than the features.
 
     Raises:
         DataError: with every problem found; then nothing is written.
@@ -71,7 +76,7 @@ def convert_mstcn(
     labels = read_labels(source / "groundTruth", problems)
     check_labels(source / "mapping.txt", labels, problems)
     tasks = _name_tasks(source, list(labels), task_pattern, problems)
-    layout = check_features(source / "features", labels, problems)
+    layout = check_features(source / "features", labels, problems, scaling)
     if split is None and (source / "splits").is_dir():
         split = 1
     lists = None if split is None else read_bundles(source / "splits", split, labels, problems)
@@ -97,7 +102,10 @@ def convert_mstcn(
     features = os.path.relpath((source / "features").resolve(), output.resolve())
     if features != "features":
         settings["FEATURES_FOLDER"] = features
-    return Conversion(annotation_path, Counter(tasks.values()), split, settings)
+    if scaling != "none":
+        settings["ANNOTATION_SCALING"] = scaling
+    doubtful = {label for own in labels.values() for label in own} & {*BACKGROUND_LABELS} - ALWAYS_BACKGROUND
+    return Conversion(annotation_path, Counter(tasks.values()), split, settings, sorted(doubtful))
 
 
 def segments_of_labels(labels: Sequence[str]) -> tuple[list[str], list[int], list[int]]:
@@ -152,12 +160,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--task-pattern", default="", metavar="REGEX",
         help="regular expression; its one group is the task in a video's name; by default all videos are one task",
     )  # fmt: skip
+    parser.add_argument(
+        "--scaling", choices=SCALINGS, default=SCALINGS[0],
+        help="'proportional' if the labels are of another rate than the features",
+    )
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         conversion = convert_mstcn(
-            options.source, options.output, split=options.split, task_pattern=options.task_pattern
-        )
+            options.source, options.output, split=options.split, task_pattern=options.task_pattern,
+            scaling=options.scaling,
+        )  # fmt: skip
     except (DataError, OSError) as error:
         parser.exit(2, f"error: {error}\n")
     logger.info("wrote %s", conversion.annotation_path)
@@ -167,6 +180,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         logger.info("no split.json: TRAIN_SPLIT applies")
     else:
         logger.info("split.json holds split %d", conversion.split)
+    if conversion.doubtful_labels:
+        names = ", ".join(map(repr, conversion.doubtful_labels))
+        logger.warning(
+            "background by the default settings: %s; if that is an action, set BACKGROUND_LABELS without it", names
+        )
     logger.info("to load it, put these settings into an experiment file:")
     for key, value in conversion.settings.items():
         logger.info("    CONFIG.%s = %r", key, value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from utils.errors import PROBLEMS_SHOWN, DataError, nearest_name, place, shown
 from utils.registry import LAYOUTS
 
 BUNDLES = ("train", "test")
+SPAN = re.compile(r"\d+\s*-\s*\d+\s")  # of Breakfast's coarse files, '1-30 SIL'
 
 
 def read_labels(folder: Path, problems: list[str]) -> dict[str, list[str]]:
@@ -39,13 +41,27 @@ def read_labels(folder: Path, problems: list[str]) -> dict[str, list[str]]:
 
 
 def check_labels(path: Path, labels: Mapping[str, Sequence[str]], problems: list[str]) -> None:
-    """Every label must be in mapping.txt, so that a mistyped one doesn't become an action of its own."""
+    """Every label must be in mapping.txt, so that a mistyped one doesn't become an action of its own.
+
+    Raises:
+        DataError: the lines are segments, so that nothing else can be checked.
+    """
     lines = _read_lines(path, problems)
     if lines is None:
         return
     known = {}
-    for number, line in enumerate(lines, 1):
-        parts = line.split(maxsplit=1)
+    pairs = [line.split(maxsplit=1) for line in lines]
+    if pairs and all(len(pair) == 2 and pair[1].isdecimal() and not pair[0].isdecimal() for pair in pairs):
+        problems.append(f"{place(path)}has the label first, as {shown(lines[0])}; expected lines 'number label'")
+        return
+    spans = [(handle, label) for handle, own in labels.items() for label in set(own) if SPAN.match(label)]
+    if spans:
+        handle, label = spans[0]
+        raise DataError(
+            f"{place(path.parent)}groundTruth/{handle}.txt has lines such as {shown(label)}, which are segments; "
+            f"expected a label a frame (python -m utils.annotation.importer reads segments: --format breakfast_coarse)"
+        )
+    for number, (line, parts) in enumerate(zip(lines, pairs, strict=True), 1):
         if len(parts) != 2:
             problems.append(f"{place(path)}line {number} is {shown(line)}; expected a number and a label")
         else:
@@ -60,8 +76,13 @@ def check_labels(path: Path, labels: Mapping[str, Sequence[str]], problems: list
             )
 
 
-def check_features(folder: Path, labels: Mapping[str, Sequence[str]], problems: list[str]) -> str:
-    """The layout of the feature files, one of LAYOUTS, for which every file's length fits its labels."""
+def check_features(
+    folder: Path, labels: Mapping[str, Sequence[str]], problems: list[str], scaling: str = "none"
+) -> str:
+    """The layout of the feature files, one of LAYOUTS, for which every file's length fits its labels.
+
+    With scaling 'proportional', the labels may be of another rate; the axis of equal lengths is then the width.
+    """
     shapes: dict[str, tuple[int, ...]] = {}
     for handle in labels:
         path = feature_path(folder, handle)
@@ -76,11 +97,19 @@ def check_features(folder: Path, labels: Mapping[str, Sequence[str]], problems: 
     # MS-TCN uses (D, T); features that were transposed for another program are accepted too.
     by_rows, by_columns = (sum(fits(handle, axis) for handle in shapes) for axis in (0, 1))
     frames_axis = 1 if by_columns >= by_rows else 0
+    if not by_rows and not by_columns:
+        rows, columns = ({shape[axis] for shape in shapes.values()} for axis in (0, 1))
+        frames_axis = 0 if len(columns) == 1 < len(rows) else 1
+    if scaling == "proportional":
+        return LAYOUTS[frames_axis]
+    ratios = [shape[frames_axis] / len(labels[handle]) for handle, shape in shapes.items()]
+    another_rate = bool(ratios) and max(ratios) < 1.02 * min(ratios) and not 0.9 < ratios[0] < 1.1
     for handle, shape in shapes.items():
         if not fits(handle, frames_axis):
+            hint = f" (labels of another rate? --scaling proportional: about {ratios[0]:.3g} frames a label)"
             problems.append(
                 f"{place(feature_path(folder, handle))}has shape {shape}, {len(labels[handle])} frames are "
-                f"labelled; expected lengths within 1 % or 2 frames"
+                f"labelled; expected lengths within 1 % or 2 frames{hint if another_rate else ''}"
             )
     return LAYOUTS[frames_axis]
 

@@ -82,7 +82,7 @@ class NpyFile:
         buffer = memoryview(bytearray(max(counts, default=0) * row_bytes))
         try:
             with open(self.path, "rb") as file:
-                if _stamp_of(file.fileno()) != self.stamp:
+                if stamp_of(file.fileno()) != self.stamp:
                     raise DataError("was changed while it was read")
                 for (first, stop), count in zip(groups, counts, strict=True):
                     content = buffer[: count * row_bytes]
@@ -113,13 +113,13 @@ def open_npy(path: Path) -> NpyFile:
             if version not in HEADER_READERS:
                 raise ValueError(f"its format has version {version[0]}.{version[1]}")
             shape, fortran_order, dtype = HEADER_READERS[version](file)
-            offset, stamp = file.tell(), _stamp_of(file.fileno())
+            offset, stamp = file.tell(), stamp_of(file.fileno())
         if any(size < 0 or size >= 2**62 for size in shape):
             raise ValueError(f"its header says {shape}")
     except DataError:
         raise
     except FileNotFoundError as error:
-        raise DataError("no such feature file") from error
+        raise DataError(no_such_file(path)) from error
     except Exception as error:
         # NumPy evaluates the header as a Python literal; a damaged one can raise many types of errors.
         raise DataError(f"cannot be read as an .npy array ({first_line(error)[:300]})") from error
@@ -133,6 +133,15 @@ def open_npy(path: Path) -> NpyFile:
     return NpyFile(path, shape[::-1] if fortran_order else shape, dtype, offset, fortran_order, stamp)
 
 
-def _stamp_of(file: int) -> tuple[int, int]:
+def no_such_file(path: Path) -> str:
+    """The message for a file that isn't there, with files of the same name whose suffix says that they aren't read."""
+    if os.path.exists(path.parent / path.stem):
+        return f"no such feature file ({path.stem} is there: a handle is written without the suffix)"
+    beside = sorted(other.name for other in path.parent.glob("*") if other.stem == path.stem)
+    return "no such feature file" + (f" ({', '.join(beside[:3])} is there, whose suffix is not read)" if beside else "")
+
+
+def stamp_of(file: int | Path) -> tuple[int, int]:
+    """Size in bytes and time of the last change (nanoseconds), which show whether a file was changed."""
     status = os.stat(file)
     return status.st_size, status.st_mtime_ns

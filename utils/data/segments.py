@@ -3,21 +3,14 @@
 A time_dict's ends are inclusive and its segments cover every frame (see `utils.data.annotation`). The
 functions here return new time_dicts and never change the one they are given.
 
-Half open or inclusive. Files write a segment either as [start, end), where the next one starts at `end`, or
-with an inclusive end, where the next one starts at `end + 1`. The convention of a video is found from its own
-segments: a boundary with start[i+1] == end[i] is a vote for half open; one with start[i+1] == end[i] + 1, or a
-segment with end[i] == start[i] (one frame) before the last, is a vote for inclusive. The majority decides; equal
-numbers mean half open. A video without votes (one segment, or gaps at every boundary) gets the convention of the
-file, counted over all videos; a file without votes is half open. The last end of a video is inclusive in both
-conventions. Segments that contradict the decision are not corrected: in a half-open video an empty segment is an
-error, and start == end + 1 leaves one frame of background; in an inclusive video a boundary with start[i+1] == end[i]
-is an overlap, an error.
+`utils.data.segment_ends` decides whether the file's ends are exclusive or inclusive. Segments that contradict the
+decision are not corrected: with exclusive ends an empty segment is an error, and start == end + 1 leaves one frame of
+background; with inclusive ends a boundary with start[i+1] == end[i] is an overlap, an error.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 from utils.data.values import is_whole
@@ -31,6 +24,7 @@ ALWAYS_BACKGROUND = frozenset({BACKGROUND, "background"})
 BACKGROUND_LABELS = (BACKGROUND, "background", "0", "Null", "G0")
 # No video is that long. Below it every whole number is exact in double precision, as other JSON readers use.
 LAST_FRAME = 2**53 - 1
+FRAMES_OF_DIFFERENCE = 2  # by which annotation and features may always differ
 
 
 def is_background(label: str) -> bool:
@@ -38,17 +32,11 @@ def is_background(label: str) -> bool:
     return label in ALWAYS_BACKGROUND
 
 
-def file_is_half_open(segment_lists: Iterable[tuple[Any, Any]]) -> bool:
-    """Whether the file as a whole is half open: the convention of videos without votes (see the module).
-
-    Args:
-        segment_lists: the lists of starts and of ends of every video; malformed ones are skipped.
-    """
-    balance = 0
-    for starts, ends in segment_lists:
-        if _are_frames(starts) and _are_frames(ends) and len(starts) == len(ends):
-            balance += _half_open_balance(starts, ends)
-    return balance >= 0
+def valid_frames(values: Any) -> list[int] | None:
+    """A list of the annotation file as frame numbers, or None if it isn't one."""
+    if not isinstance(values, list) or not all(map(_is_frame, values)):
+        return None
+    return [int(value) for value in values]
 
 
 def normalize_segments(
@@ -57,8 +45,9 @@ def normalize_segments(
     starts: Any,
     ends: Any,
     background: frozenset[str],
-    file_half_open: bool,
+    exclusive: bool,
     problems: list[tuple[int | None, str]],
+    integer_labels: str = "take",
 ) -> dict[str, Any] | None:
     """The time_dict of one video.
 
@@ -66,14 +55,15 @@ def normalize_segments(
         handle: the video's name.
         actions, starts, ends: the file's lists: labels, first frames, and ends in either convention.
         background: labels that mean background ('SIL' and 'background' always do).
-        file_half_open: the convention if the video itself has no votes.
+        exclusive: whether ends, but the last one, are the frame after the segment's last frame.
         problems: every problem is appended here as (segment or None, sentence).
+        integer_labels: INTEGER_LABELS: 'take' takes whole numbers as labels, 'refuse' makes them problems.
 
     Returns:
         The time_dict, or None if there is any problem. Frames that no segment covers, before the first segment or
         between two, become background segments.
     """
-    labels = _read_labels(actions, problems)
+    labels = _read_labels(actions, integer_labels, problems)
     first_frames = _read_frames(starts, "start", problems)
     end_frames = _read_frames(ends, "end", problems)
     if labels is None or first_frames is None or end_frames is None:
@@ -91,13 +81,11 @@ def normalize_segments(
         problems.append((None, "the list of actions is empty; expected at least one segment"))
         return None
 
-    balance = _half_open_balance(first_frames, end_frames)
-    half_open = balance > 0 or (balance == 0 and (file_half_open or _has_touching(first_frames, end_frames)))
     time_dict: dict[str, Any] = {"step": [], "start_frame": [], "end_frame": [], "name": handle}
     covered, valid, last = 0, True, len(labels) - 1
     for segment, (label, start, end) in enumerate(zip(labels, first_frames, end_frames, strict=True)):
-        stop = end if half_open and segment < last else end + 1
-        problem = _segment_problem(start, end, stop, covered)
+        stop = end if exclusive and segment < last else end + 1
+        problem = _segment_problem(start, end, stop, covered, previous=first_frames[segment - 1] if segment else 0)
         if problem is not None:
             problems.append((segment, problem))
             valid = False
@@ -113,24 +101,29 @@ def normalize_segments(
 def lengths_agree(annotated: int, number_of_frames: int) -> bool:
     """Whether annotation and features differ by at most 2 frames or 1 % of the features."""
     difference = abs(annotated - number_of_frames)
-    return difference <= 2 or 100 * difference <= number_of_frames
+    return difference <= FRAMES_OF_DIFFERENCE or 100 * difference <= number_of_frames
 
 
-def fit_to_length(time_dict: dict[str, Any], number_of_frames: int, scaling: str = "none") -> dict[str, Any]:
+def fit_to_length(
+    time_dict: dict[str, Any], number_of_frames: int, scaling: str = "none", tail: str = "refuse"
+) -> dict[str, Any]:
     """The same segments, over the number of frames of the features.
 
     With `scaling='none'` the two lengths may differ by 2 frames or 1 % of the features; the last segment is then
-    cut or extended. With 'proportional', for features sampled at another rate, every boundary b becomes
-    round(b * features / annotation). In both cases every segment keeps at least one frame, if necessary taken from
-    its neighbours, so that none disappears.
+    cut or extended. Where the features are longer and `tail='background'`, what follows the last segment becomes
+    background instead. With 'proportional', for features sampled at another rate, every boundary b becomes
+    round(b * features / annotation). If it is cut or scaled, every segment keeps at least one frame, if necessary
+    taken from its neighbours, so that none disappears.
 
     Args:
         time_dict: the annotated segments.
         number_of_frames: frames of the features.
         scaling: 'none' or 'proportional'.
+        tail: 'refuse' or 'background'.
 
     Raises:
-        DataError: the lengths differ by more, or there are more segments than frames.
+        DataError: the lengths differ by more, a segment lies after the features, or there are more segments than
+            frames.
     """
     if scaling not in SCALINGS:
         raise DataError(
@@ -140,11 +133,22 @@ def fit_to_length(time_dict: dict[str, Any], number_of_frames: int, scaling: str
     if annotated == number_of_frames:
         return time_dict
     count = len(starts)
-    if scaling == "none" and not lengths_agree(annotated, number_of_frames):
-        raise DataError(
-            f"{number_of_frames} frames of features, {annotated} annotated; expected a difference within 1 % "
-            f"or 2 frames (ANNOTATION_SCALING='proportional' rescales the annotation to the features)"
-        )
+    if scaling == "none":
+        if tail == "background" and annotated < number_of_frames:
+            longer = {key: list(value) if isinstance(value, list) else value for key, value in time_dict.items()}
+            _append(longer, BACKGROUND, annotated, number_of_frames)
+            return longer
+        if not lengths_agree(annotated, number_of_frames):
+            raise DataError(
+                f"{number_of_frames} frames of features, {annotated} annotated; expected a difference within 1 % "
+                f"or 2 frames"
+            )
+        # Rounding moves an end by a frame or two. A segment that lies farther out is of something else.
+        if starts[-1] >= number_of_frames + FRAMES_OF_DIFFERENCE:
+            raise DataError(
+                f"{number_of_frames} frames of features, but the last segment starts at frame {starts[-1]}; expected "
+                f"segments inside the recording"
+            )
     if count > number_of_frames:
         raise DataError(f"{count} segments in {number_of_frames} frames; expected a frame for each")
 
@@ -191,19 +195,7 @@ def _append(time_dict: dict[str, Any], step: str, start: int, stop: int) -> None
     time_dict["end_frame"].append(stop - 1)
 
 
-def _half_open_balance(starts: list[int], ends: list[int]) -> int:
-    """Votes for half open minus votes for inclusive."""
-    touching = sum(start == end for start, end in zip(starts[1:], ends, strict=False))
-    following = sum(start == end + 1 for start, end in zip(starts[1:], ends, strict=False))
-    single = sum(start == end for start, end in zip(starts[:-1], ends, strict=False))
-    return touching - following - single
-
-
-def _has_touching(starts: list[int], ends: list[int]) -> bool:
-    return any(start == end for start, end in zip(starts[1:], ends, strict=False))
-
-
-def _segment_problem(start: int, end: int, stop: int, covered: int) -> str | None:
+def _segment_problem(start: int, end: int, stop: int, covered: int, previous: int) -> str | None:
     if end < start:
         return f"ends at frame {end}, before its start {start}; expected end >= start"
     if stop == start:
@@ -212,9 +204,14 @@ def _segment_problem(start: int, end: int, stop: int, covered: int) -> str | Non
             f"the next one starts; expected end > start"
         )
     if start < covered:
+        cause = "two actions at once? --overlap of utils.annotation.importer chooses one"
+        if start < previous:
+            cause = "out of order? Sort the segments by their starts"
+        elif covered - start == 1:
+            cause = "by one frame: exclusive ends? See SEGMENT_ENDS"
         return (
             f"starts at frame {start}, but frames up to {covered - 1} belong to an earlier segment; "
-            f"expected start >= {covered}"
+            f"expected start >= {covered} ({cause})"
         )
     return None
 
@@ -225,30 +222,46 @@ def _is_frame(value: Any) -> bool:
     return is_whole(int(value) if written_so else value, 0, LAST_FRAME)
 
 
-def _are_frames(values: Any) -> bool:
-    return isinstance(values, list) and all(map(_is_frame, values))
-
-
 def _read_frames(values: Any, what: str, problems: list[tuple[int | None, str]]) -> list[int] | None:
     if not isinstance(values, list):
         problems.append((None, f"the {what}s are a {type(values).__name__}; expected a list of frames"))
         return None
     wrong = [(segment, value) for segment, value in enumerate(values) if not _is_frame(value)]
     problems += [
-        (segment, f"the {what} is {shown(value)}; expected a whole frame number >= 0 (and below 2**53)")
+        (segment, f"the {what} is {shown(value)}; expected a whole frame number{_cause_of(value)}")
         for segment, value in wrong
     ]
     return None if wrong else [int(value) for value in values]
 
 
-def _read_labels(values: Any, problems: list[tuple[int | None, str]]) -> list[str] | None:
+def _cause_of(value: Any) -> str:
+    """What a time that is no frame number may be, in words."""
+    if isinstance(value, str):
+        return " >= 0, not text"
+    if isinstance(value, float) and 0 <= value < math.inf:
+        return " >= 0 (times in seconds? The command utils.annotation.importer converts them to frames)"
+    return " >= 0 (and below 2**53)" if is_whole(value, LAST_FRAME, math.inf) else " >= 0"
+
+
+def _read_labels(
+    values: Any, integer_labels: str, problems: list[tuple[int | None, str]]
+) -> list[str] | None:
     if not isinstance(values, list):
         problems.append((None, f"the actions are a {type(values).__name__}; expected a list of labels"))
         return None
-    # A label may be written as a number, as in lists of action ids.
+    numbers = [segment for segment, value in enumerate(values) if is_whole(value, -math.inf, math.inf)]
     labels = [str(value) if is_whole(value, -math.inf, math.inf) else value for value in values]
+    if integer_labels != "take":
+        problems += [
+            (
+                segment,
+                f"the action is the number {shown(values[segment])}; expected a label, as text "
+                f"(INTEGER_LABELS = 'take' takes numbers as labels; BACKGROUND_LABELS says which mean background)",
+            )
+            for segment in numbers
+        ]
     wrong = [
         (segment, label) for segment, label in enumerate(labels) if not isinstance(label, str) or not label
     ]
     problems += [(segment, f"the action is {shown(label)}; expected a label") for segment, label in wrong]
-    return None if wrong else labels
+    return None if wrong or (numbers and integer_labels != "take") else labels

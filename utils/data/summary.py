@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
+from utils.data.labels import LabelCount, label_table
 from utils.data.segments import is_background
 from utils.text_table import format_table
 
@@ -21,6 +22,9 @@ def summarize(
     feature_width: int,
     skipped_tasks: Mapping[str, str],
     notes: Sequence[str],
+    labels: Sequence[LabelCount] = (),
+    segment_ends: str = "",
+    warnings: Sequence[str] = (),
 ) -> str:
     """A table with one row per task, and below it what was left out or changed.
 
@@ -29,6 +33,9 @@ def summarize(
         feature_width: width of the features.
         skipped_tasks: tasks left out, and why.
         notes: further sentences.
+        labels: the labels and what they count as.
+        segment_ends: how the ends of segments were read.
+        warnings: probable mistakes.
 
     Returns:
         Several lines. "actions" is the number of different labels, "background" its share of all frames, "repeats"
@@ -40,8 +47,11 @@ def summarize(
         rows.append(_row(None, splits))
     lines = [format_table(COLUMNS, rows, rule="")]
     lines.append(f"features of width {feature_width}")
+    lines += ["", *label_table(labels), ""] if labels else []
+    lines += [segment_ends] if segment_ends else []
     lines += [f"left out: task {task!r}: {why}" for task, why in skipped_tasks.items()]
     lines += [f"note: {note}" for note in notes]
+    lines += [f"warning: {warning}" for warning in warnings]
     return "\n".join(lines)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,42 +11,28 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from utils.data.features import FEATURE_RANK, FeatureFormat, open_features, read_features
-from utils.errors import DataError
+from utils.errors import CheckpointError, DataError, ProjectError
 from utils.figures.prediction_curve import plot_prediction
 from utils.files import atomic_write, write_csv
 from utils.prediction.answers import DECIMALS, columns_of, rows_of
+from utils.prediction.finding import Found
 from utils.prediction.predictor import ProgressPredictor
 from utils.prediction.recording_embedder import RecordingEmbedder
+from utils.prediction.unlike_training import TrainingScale
 from utils.progress.model import ProgressAnswers
+
+logger = logging.getLogger(__name__)
 
 # Progress alone, or with all that belongs to it.
 Prediction = np.ndarray | ProgressAnswers
-TEXT_SUFFIXES = (".txt", ".csv", ".tsv", ".dat")
-
-
-def feature_files(paths: Sequence[str]) -> list[Path]:
-    """The files that are meant, those of a folder in the order of their names.
-
-    Raises:
-        DataError: a folder without .npy files, or two files of the same name, whose results would overwrite
-            each other.
-    """
-    files: list[Path] = []
-    for path in map(Path, paths):
-        found = sorted(path.glob("*.npy")) if path.is_dir() else [path]
-        if not found:
-            raise DataError(f"{path} holds no .npy file")
-        files += found
-    by_stem: dict[str, Path] = {}
-    for file in files:
-        other = by_stem.setdefault(file.stem, file)
-        if other is not file:
-            raise DataError(f"{other} and {file} would be written to the same {file.stem}.csv; rename one")
-    return files
 
 
 def predict_file(
-    predictor: ProgressPredictor, path: Path, features_first: bool = False
+    predictor: ProgressPredictor,
+    path: Path,
+    features_first: bool = False,
+    key: str = "",
+    scale: TrainingScale | None = None,
 ) -> tuple[Prediction, np.ndarray]:
     """Progress (T,) of one feature file, and its embedding (T, E); see `ProgressPredictor.predict_with_embedding`.
 
@@ -53,71 +40,93 @@ def predict_file(
 
     Args:
         predictor: what predicts.
-        path: an .npy file as the data sets have them.
+        path: a file of features as the data sets have them.
         features_first: the file is (D, T).
+        key: FEATURES_KEY.
+        scale: of the training's features, to warn of others.
 
     Raises:
         DataError: the file can't be read, or holds what the network doesn't read; names the file.
     """
-    features = read_recording(predictor, path, features_first)
+    features = read_recording(predictor, path, features_first, key)
+    if scale is not None and (warning := scale.warning(np.asarray(features))):
+        logger.warning("%s: %s", path, warning)
     with _named(path):
         progress, embedding = predictor.predict_with_embedding(features)
         return (predictor.predict_answers(features) if predictor.gives_answers else progress), embedding
 
 
 def predict_files(
-    predictor: ProgressPredictor, files: Sequence[Path], features_first: bool = False, embeddings: Path | None = None
-) -> dict[str, Prediction]:
-    """Progress (T,) of feature files, by the stem of their names.
+    predictor: ProgressPredictor,
+    recordings: Sequence[Found],
+    features_first: bool = False,
+    embeddings: Path | None = None,
+    key: str = "",
+    scale: TrainingScale | None = None,
+) -> tuple[dict[str, Prediction], list[str]]:
+    """Progress (T,) of feature files, by their names, and what is wrong with those that can't be predicted.
+
+    A bad file among those of a folder leaves the others alone. A bad file that the user named is an error.
 
     Args:
         predictor: what predicts.
-        files: of different stems.
+        recordings: of different names.
         features_first: the files are (D, T).
-        embeddings: where to write the embedding of each as `<stem>.npy`, after all have been read; None for nowhere.
+        embeddings: where to write the embedding of each as `<name>.npy`, after all have been read; None for nowhere.
+        key: FEATURES_KEY.
+        scale: of the training's features, to warn of others.
 
     Raises:
-        DataError: see `predict_file`; or an embedding would replace its own recording.
+        DataError, CheckpointError: see `predict_file`, for a file that was named, or for all; or an embedding would
+            replace its own recording.
     """
     predictions: dict[str, Prediction] = {}
+    failures: list[ProjectError] = []
     if embeddings is not None:
-        for file in files:
-            if file.resolve() == (embeddings / f"{file.stem}.npy").resolve():
-                raise DataError(f"{file} would be replaced by its embedding; --output names another folder")
+        for each in recordings:
+            if each.path.resolve() == (embeddings / f"{each.name}.npy").resolve():
+                raise DataError(f"{each.path} would be replaced by its embedding; --output names another folder")
     with TemporaryDirectory(prefix="embeddings-") as folder:  # they may be larger than memory
-        for file in files:
-            predictions[file.stem], embedding = predict_file(predictor, file, features_first)
+        for each in recordings:
+            try:
+                predictions[each.name], embedding = predict_file(predictor, each.path, features_first, key, scale)
+            except (DataError, CheckpointError) as error:
+                if not each.in_folder:
+                    raise
+                failures.append(error)
+                continue
             if embeddings is not None:
                 np.save(Path(folder) / f"{len(predictions)}.npy", embedding)
+        if failures and not predictions:
+            raise failures[0] if len(failures) == 1 else DataError([str(error) for error in failures])
         if embeddings is not None:
             for number, name in enumerate(predictions, start=1):
                 embedding = np.load(Path(folder) / f"{number}.npy", mmap_mode="r")
                 with atomic_write(embeddings / f"{name}.npy") as temporary:
                     np.save(temporary, embedding, allow_pickle=False)
-    return predictions
+    return predictions, [str(error) for error in failures]
 
 
-def embed_file(embedder: RecordingEmbedder, path: Path, features_first: bool = False) -> np.ndarray:
+def embed_file(
+    embedder: RecordingEmbedder, path: Path, features_first: bool = False, key: str = ""
+) -> np.ndarray:
     """The embedding of one feature file; see `RecordingEmbedder.embed_recording` and `predict_file`."""
-    features = read_recording(embedder, path, features_first)
+    features = read_recording(embedder, path, features_first, key)
     with _named(path):
         return embedder.embed_recording(features).numpy()
 
 
-def read_recording(embedder: RecordingEmbedder, path: Path, features_first: bool = False) -> np.ndarray:
+def read_recording(
+    embedder: RecordingEmbedder, path: Path, features_first: bool = False, key: str = ""
+) -> np.ndarray:
     """The features of one file, frames first, as the network reads them but for the standardisation.
 
     Raises:
         DataError: see `predict_file`.
     """
-    file_format = FeatureFormat(embedder.rank, features_first)
+    file_format = FeatureFormat(embedder.rank, features_first, key=key)
     with _named(path):
-        try:
-            view = open_features(path, file_format)
-        except DataError as error:
-            if path.suffix in TEXT_SUFFIXES and path.is_file():
-                raise DataError(f"{error}; text is read from standard input: predict.py ... - < {path}") from error
-            raise
+        view = open_features(path, file_format)
         if view.shape[1] != embedder.feature_width or not len(view):
             turned = view.shape[0] == embedder.feature_width and embedder.rank == FEATURE_RANK
             layout = "features_first" if features_first else "frames_first"
@@ -135,8 +144,8 @@ def _named(path: Path) -> Iterator[None]:
     """Says which file a problem is in."""
     try:
         yield
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
+    except (DataError, CheckpointError) as error:
+        raise type(error)(f"{path}: {error}") from error
 
 
 def write_predictions(folder: Path, predictions: Mapping[str, Prediction]) -> list[Path]:

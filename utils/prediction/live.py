@@ -8,7 +8,8 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -21,23 +22,37 @@ from utils.progress.model import ANSWER
 logger = logging.getLogger(__name__)
 
 NO_ROWS = np.zeros(0, dtype=ANSWER)
+LONGEST_GAP = 24 * 3600.0  # seconds
+BYTE_ORDER_MARK = "\ufeff"
+STOP, HOLD, SKIP = "stop", "hold", "skip"
 
 
-def parse_frames(lines: Iterable[str], width: int) -> Iterator[np.ndarray]:
-    """One frame a line, numbers separated by white space or commas: (width,) float64 each. Empty lines don't count.
+
+def parse_frames(lines: Iterable[str], width: int, missing: str = STOP) -> Iterator[np.ndarray]:
+    """One frame a line, numbers separated by white space or commas: (width,) float64 each.
+
+    Args:
+        lines: a byte-order mark before the first doesn't count.
+        width: of a frame.
+        missing: 'stop': empty lines don't count. Otherwise an empty line is a frame of NaN, and so is an empty place
+            between two commas.
 
     Raises:
         DataError: a line that isn't `width` numbers; gives its number.
     """
     for number, line in enumerate(lines, start=1):
-        words = [word for word in re.split(r"[\s,]+", line) if word]
-        if not words:
+        text = (line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line).strip()
+        if not text and missing == STOP:
             continue
+        if missing != STOP and "," in text:
+            words = [word.strip() or "nan" for word in text.split(",")]
+        else:
+            words = [word for word in re.split(r"[\s,]+", text) if word] or ["nan"] * width
         try:
             frame = np.array([float(word) for word in words])
         except ValueError as error:
             raise DataError(
-                f"standard input, line {number}: {shown(line.strip())} is not a frame; expected numbers "
+                f"standard input, line {number}: {shown(text)} is not a frame; expected numbers "
                 f"separated by spaces or commas"
             ) from error
         if len(frame) != width:
@@ -45,51 +60,156 @@ def parse_frames(lines: Iterable[str], width: int) -> Iterator[np.ndarray]:
         yield frame
 
 
-def stream_lines(predictor: ProgressPredictor, lines: Iterable[str]) -> Iterator[str]:
+def resampled(frames: Iterable[np.ndarray], rate: float) -> Iterator[np.ndarray]:
+    """Frames at a constant rate, from frames whose first number is their time.
+
+    Frame k of the result, at k / rate seconds after the first frame, is the last one that had come by then. So it is
+    known when a later frame comes, or one of the same time.
+
+    Args:
+        frames: (1 + D,) each: time in seconds, increasing, and the features; irregular.
+        rate: frames/s of the result.
+
+    Raises:
+        DataError: a time is not a number, or not later than the one before; or more than a day is missing.
+    """
+    begin, before, tick = 0.0, None, 0
+    for number, frame in enumerate(frames):
+        time, features = float(frame[0]), frame[1:]
+        if before is None:
+            begin = time
+        since = time - begin
+        if not np.isfinite(time) or (before is not None and since <= before[0]):
+            raise DataError(f"standard input: the time of frame {number} is {time:g}; expected a later one than before")
+        if before is not None and since - before[0] > LONGEST_GAP:
+            gap = since - before[0]
+            raise DataError(f"standard input: {gap:g} seconds before frame {number}; are times in seconds?")
+        while before is not None and tick / rate < since:
+            yield before[1]
+            tick += 1
+        if tick / rate == since:
+            yield features
+            tick += 1
+        before = since, features
+
+
+class MissingValues:
+    """What happens to frames in which a sensor gave no number.
+
+    Args:
+        rule: 'stop' gives the frame as it is, which the network refuses; 'hold' puts the last number of each feature in
+            its place; 'skip' leaves the frame out. Before every feature had a number, 'hold' leaves frames out too.
+
+    Attributes:
+        held, skipped: how many frames.
+    """
+
+    def __init__(self, rule: str = STOP):
+        self.rule = rule
+        self.held = self.skipped = 0
+        self._last: np.ndarray | None = None
+
+    def filled(self, frame: np.ndarray) -> np.ndarray | None:
+        """The frame to use, or None."""
+        with np.errstate(over="ignore"):
+            gone = ~np.isfinite(frame.astype(np.float32))
+        if self.rule == STOP or not gone.any():
+            self._last = frame
+            return frame
+        if self.rule == HOLD and self._last is not None:
+            self.held += 1
+            self._last = np.where(gone, self._last, frame)
+            return self._last
+        self.skipped += 1
+        return None
+
+
+def stream_lines(
+    predictor: ProgressPredictor,
+    lines: Iterable[str],
+    missing: MissingValues | None = None,
+    watch: Callable[[np.ndarray], None] | None = None,
+    rate: float | None = None,
+) -> Iterator[str]:
     """Lines of a CSV file, its header first: number and progress of each frame as soon as it is determined, and what
     else belongs to its answer.
+
+    A frame that was left out keeps its number, so that the others keep theirs.
+
+    Args:
+        predictor: what predicts.
+        lines: of frames.
+        missing: what happens where a number is missing.
+        watch: is given every frame that is used.
+        rate: frames/s of the training, if each line begins with its time in seconds (see `resampled`).
 
     Raises:
         DataError: a line that isn't a frame of the network's width, or no frame at all; names standard input.
     """
     if predictor.rank != FEATURE_RANK:
         raise DataError("standard input: this network reads convolution maps, which lines can't hold")
+    missing = missing or MissingValues()
     stream = predictor.stream()
     yield ",".join(columns_of(predictor.readout.answers(NO_ROWS)) if predictor.gives_answers else ["frame", "progress"])
+    waiting: deque[int] = deque()  # numbers of the frames that have no progress yet
     try:
-        for frame in parse_frames(lines, predictor.feature_width):
-            given = stream.frames_given
-            yield from _lines(predictor, stream.update_rows(frame), given)
-        given = stream.frames_given
-        yield from _lines(predictor, stream.finish_rows(), given)
+        frames = parse_frames(lines, predictor.feature_width + (rate is not None), missing.rule)
+        for number, frame in enumerate(frames if rate is None else resampled(frames, rate)):
+            used = missing.filled(frame)
+            if used is not None:
+                waiting.append(number)
+                if watch is not None:
+                    watch(used)
+                yield from _lines(predictor, stream.update_rows(used), waiting)
+        yield from _lines(predictor, stream.finish_rows(), waiting)
     except DataError as error:
         message = str(error)
-        raise DataError(message if message.startswith("standard input") else f"standard input: {error}") from error
+        hint = "; --missing hold, or skip, goes on" if "the features hold nan" in message else ""
+        place = "" if message.startswith("standard input") else "standard input: "
+        raise DataError(f"{place}{message}{hint}") from error
 
 
-def _lines(predictor: ProgressPredictor, rows: np.ndarray, first: int) -> Iterator[str]:
+def _lines(predictor: ProgressPredictor, rows: np.ndarray, waiting: deque[int]) -> Iterator[str]:
+    """A line of each row; the numbers of its frames are taken from those that wait."""
+    numbers = [waiting.popleft() for _ in range(len(rows))]
     if not predictor.gives_answers:
-        for number, progress in enumerate(rows.tolist(), start=first):
+        for number, progress in zip(numbers, rows.tolist(), strict=True):
             yield f"{number},{progress:.{DECIMALS}f}"
         return
     answers = predictor.readout.answers(rows)
     text = io.StringIO()
-    csv.DictWriter(text, columns_of(answers), lineterminator="\n").writerows(rows_of(answers, first))
+    writer = csv.DictWriter(text, columns_of(answers), lineterminator="\n")
+    writer.writerows({**row, "frame": number} for number, row in zip(numbers, rows_of(answers), strict=True))
     yield from text.getvalue().splitlines()
 
 
-def print_progress(predictor: ProgressPredictor) -> int:
-    """Reads frames from standard input and prints a CSV line for each, as soon as it is known."""
+def print_progress(
+    predictor: ProgressPredictor,
+    missing: str = STOP,
+    watch: Callable[[np.ndarray], None] | None = None,
+    rate: float | None = None,
+) -> int:
+    """Reads frames from standard input and prints a CSV line for each, as soon as it is known.
+
+    Args:
+        predictor: what predicts.
+        missing: what happens where a number is missing, see `MissingValues`.
+        watch: is given every frame that is used.
+        rate: see `stream_lines`.
+    """
     if sys.stdin is None:
         raise DataError("standard input is closed")
     if sys.stdin.isatty():
         logger.info("reading frames from the terminal, %d numbers a line; Ctrl-D ends", predictor.feature_width)
+    values = MissingValues(missing)
     try:
-        for line in stream_lines(predictor, sys.stdin):
+        for line in stream_lines(predictor, sys.stdin, values, watch, rate):
             print(line, flush=True)
     except BrokenPipeError:
         # Whoever read this has seen enough; without this, Python complains when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except UnicodeDecodeError as error:
         raise DataError(f"standard input is not text: {error}") from error
+    if values.held or values.skipped:
+        logger.warning("numbers were missing: %d frames held, %d frames left out", values.held, values.skipped)
     return 0

@@ -27,7 +27,7 @@ def checkpoint_embeddings(
     """The embedding of each recording, and every how many frames of it there is a row.
 
     Args:
-        files: .npy files as the data sets have them.
+        files: files of features as the data sets have them.
         checkpoint, folder: see `find_checkpoint`.
         device: where to compute.
 
@@ -39,7 +39,8 @@ def checkpoint_embeddings(
     embedder = RecordingEmbedder(*settings_of_checkpoint(content, device))
     embedder.log_what_it_reads("an embedding")
     features_first = content["config"].get("FEATURE_LAYOUT") == "features_first"
-    return [embed_file(embedder, file, features_first) for file in files], embedder.skip_rate
+    key = content["config"].get("FEATURES_KEY", "")
+    return [embed_file(embedder, file, features_first, key) for file in files], embedder.skip_rate
 
 
 def file_embeddings(files: Sequence[Path]) -> list[np.ndarray]:

@@ -131,6 +131,8 @@ class RecordingEmbedder:
             with np.errstate(over="ignore"):  # what overflows is found below, with its place
                 features = torch.from_numpy(np.array(features, dtype=np.float32))
         try:
+            if isinstance(features, (list, tuple)) and all(isinstance(frame, np.ndarray) for frame in features):
+                features = np.array(features, dtype=np.float32)  # a list of arrays is slow to convert otherwise
             frames = torch.as_tensor(features)
         except (TypeError, ValueError, RuntimeError) as error:
             raise DataError(f"the features are {shown(features)}; expected an array of numbers") from error

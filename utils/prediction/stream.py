@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -52,7 +53,7 @@ class ProgressStream:
         self._last = self._nothing  # what was read at the last of them
         self._finished = False
 
-    def update(self, frames: np.ndarray | Tensor) -> np.ndarray:
+    def update(self, frames: np.ndarray | Tensor | Sequence) -> np.ndarray:
         """Takes the next frames and gives progress; see `update_rows`.
 
         Returns:
@@ -61,7 +62,7 @@ class ProgressStream:
         """
         return _progress(self.update_rows(frames))
 
-    def update_answers(self, frames: np.ndarray | Tensor) -> ProgressAnswers:
+    def update_answers(self, frames: np.ndarray | Tensor | Sequence) -> ProgressAnswers:
         """Takes the next frames and gives whole answers (m,); see `update_rows`.
 
         Raises:
@@ -77,13 +78,13 @@ class ProgressStream:
         """Ends the recording: whole answers at the frames that were still waiting; see `finish_rows`."""
         return self._answers(self.finish_rows())
 
-    def update_rows(self, frames: np.ndarray | Tensor) -> np.ndarray:
+    def update_rows(self, frames: np.ndarray | Tensor | Sequence) -> np.ndarray:
         """Takes the next frames.
 
         A refused call changes nothing: the stream may be fed on.
 
         Args:
-            frames: one frame, (D,) or (channels, height, width), or a chunk of n >= 0 of them.
+            frames: one frame, (D,) or (channels, height, width), or a chunk of n >= 0 of them; an array, or lists.
 
         Returns:
             (m,) what the read-out gives of the frames from `frames_given` on that are determined now.
@@ -95,8 +96,8 @@ class ProgressStream:
         if self._finished:
             raise DataError("the stream is finished; a new recording needs a new one")
         predictor, skip_rate = self._predictor, self._predictor.skip_rate
-        if getattr(frames, "ndim", None) == predictor.rank - 1:
-            frames = frames[None]
+        if _axes(frames) == predictor.rank - 1:
+            frames = [frames] if isinstance(frames, (list, tuple)) else frames[None]
         chunk = predictor.check_frames(frames, self.frames_received)
         seen = chunk[-self.frames_received % skip_rate :: skip_rate]
         available = self._window_first + (0 if self._window is None else len(self._window)) + len(seen)
@@ -155,3 +156,12 @@ class ProgressStream:
 def _progress(rows: np.ndarray) -> np.ndarray:
     """Progress alone of rows of either kind."""
     return rows if rows.dtype.names is None else rows["progress"]
+
+def _axes(frames: Any) -> int | None:
+    """How many axes an array, or lists of numbers, have; None if it is neither."""
+    lists = 0
+    while isinstance(frames, (list, tuple)):
+        lists += 1
+        frames = frames[0] if frames else 0
+    inner = getattr(frames, "ndim", 0 if lists else None)
+    return None if inner is None else lists + inner

@@ -131,7 +131,9 @@ class TestSources:
         }}  # fmt: skip
         path = tmp_path / "a.json"
         path.write_text(json.dumps(content))
-        (outline,) = outlines_of_annotation(path)
+        with pytest.raises(DataError, match="The file shows both"):
+            outlines_of_annotation(path)
+        (outline,) = outlines_of_annotation(path, segment_ends="exclusive")
         assert outline.pieces == [
             Piece("background", 0, 2), Piece("0", 2, 4), Piece("background", 4, 5), Piece("boil", 5, 10),
         ]  # fmt: skip

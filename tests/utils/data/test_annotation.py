@@ -51,6 +51,13 @@ def test_background_labels_are_the_callers(tmp_path):
     assert read_annotation(path, background_labels=()).videos[0].time_dict["step"] == ["SIL", "SIL"]
 
 
+def test_labels_are_kept_as_the_file_writes_them(tmp_path):
+    path = write_annotation(tmp_path / "set", {"t": entry(("v", ["idle", "0"], [2, 6], [4, 9]))})
+    (video,) = read_annotation(path).videos
+    assert video.time_dict["step"] == ["SIL", "idle", "SIL", "SIL"]
+    assert video.labels == (None, "idle", None, "0")
+
+
 def test_problems_name_file_task_video_and_segment_and_are_all_there(tmp_path):
     path = write_annotation(
         tmp_path / "set",
@@ -81,14 +88,31 @@ def test_problems_name_file_task_video_and_segment_and_are_all_there(tmp_path):
         assert problem in str(caught.value)
 
 
-def test_the_first_twenty_problems_are_shown_and_all_counted(tmp_path):
-    path = write_annotation(tmp_path / "set", {"t": entry(*((f"v{i}", [], [], []) for i in range(33)))})
-    with pytest.raises(DataError, match="33 problems") as caught:
+def test_many_problems_of_one_kind_are_one_line_with_the_first_and_their_number(tmp_path):
+    videos = [(f"v{i}", [], [], []) for i in range(33)] + [(f"w{i}", ["a"], [0], [1.5 + i]) for i in range(4)]
+    path = write_annotation(tmp_path / "set", {"t": entry(*videos, ("x", ["a"], [3], [1]))})
+    with pytest.raises(DataError, match="38 problems") as caught:
         read_annotation(path)
-    assert len(caught.value.problems) == 33
-    assert "'v19'" in str(caught.value)
-    assert "'v20'" not in str(caught.value)
+    assert len(caught.value.problems) == 38
     assert isinstance(caught.value, ValueError)
+    heading, *lines = str(caught.value).splitlines()
+    assert heading == "38 problems in the data:"
+    assert len(lines) == 3
+    assert "video 'v0': the list of actions is empty" in lines[0]
+    assert lines[0].endswith("(the first of 33 such problems)")
+    assert "'w0', segment 0: the end is 1.5" in lines[1]
+    assert lines[1].endswith("(the first of 4 such problems)")
+    assert "'x', segment 0: ends at frame 1, before its start 3" in lines[2]
+    assert "such problems" not in lines[2]
+
+
+def test_the_first_twenty_kinds_of_problems_are_shown_and_all_counted():
+    problems = [f"file {letter * 3}: is {letter * 5}" for letter in "abcdefghijklmnopqrstuvwxyz"]
+    with pytest.raises(DataError, match="26 problems in the data, the first 20 kinds of them") as caught:
+        raise DataError(problems)
+    assert len(caught.value.problems) == 26
+    assert "is ttttt" in str(caught.value)
+    assert "is uuuuu" not in str(caught.value)
 
 
 def test_the_error_survives_pickling():

@@ -102,6 +102,21 @@ def test_tasks_with_too_few_training_videos_are_left_out_and_said(folder, caplog
     assert data.train.tasks == ("tea",)
 
 
+def test_labels_that_the_settings_make_background_are_said(folder, caplog):
+    spans = ["0", "a", "background"], [0, 3, 6], [3, 6, 9]
+    write_annotation(folder, {"tea": entry(*((name, *spans) for name in names(4)))})
+    for name in names(4):
+        write_features(folder, name, features_of(name))
+    with caplog.at_level(logging.INFO):
+        load_data(config_for(folder))
+    assert "labels that count as background (BACKGROUND_LABELS): '0'" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        load_data(config_for(folder, BACKGROUND_LABELS=()), log=False)
+        load_data(config_for(folder, BACKGROUND_LABELS=()))
+    assert "count as background" not in caplog.text
+
+
 def test_nothing_left_is_an_error(folder):
     write_folder(folder, {"solo": ["w0"]})
     with pytest.raises(DataError, match="task 'solo': 1 training video"):
@@ -403,7 +418,7 @@ def test_long_videos_are_said_and_without_a_limit_an_epoch_is_the_data_set(folde
 
 def test_the_resnet_encoder_reads_maps(folder):
     write_folder(folder, {"tea": names(4)})
-    with pytest.raises(DataError, match=r"frames.v0\.npy"):
+    with pytest.raises(DataError, match=r"frames.v0\.npy: no such feature file, because the folder .* of 4 videos"):
         load_data(config_for(folder, BASEARCH={"ARCHITECTURE": "resnet50"}))
     maps = np.random.default_rng(0).normal(size=(10, 6, 2, 2)).astype(np.float32)
     for name in names(4):
@@ -473,6 +488,9 @@ def test_the_summary_counts(folder):
         ({"SKIP_RATE": 0}, "SKIP_RATE"),
         ({"SKIP_RATE": 1.5}, "SKIP_RATE"),
         ({"ANNOTATION_SCALING": "linear"}, "ANNOTATION_SCALING"),
+        ({"SEGMENT_ENDS": "half open"}, "SEGMENT_ENDS"),
+        ({"UNLABELLED_TAIL": "cut"}, "UNLABELLED_TAIL"),
+        ({"INTEGER_LABELS": True}, "INTEGER_LABELS"),
         ({"TRAIN_SPLIT": (0.5,)}, "TRAIN_SPLIT"),
         ({"TRAIN_SPLIT": (0.5, 1.5)}, "TRAIN_SPLIT"),
         ({"VALIDATION_FRACTION": 1.0}, "VALIDATION_FRACTION"),

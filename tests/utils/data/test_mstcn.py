@@ -168,6 +168,43 @@ def test_a_bad_pattern_or_an_empty_folder_is_said(tmp_path):
         convert_mstcn(tmp_path / "nowhere", tmp_path / "out")
 
 
+def test_labels_of_another_rate_are_offered_and_taken_by_an_option(tmp_path):
+    source = tmp_path / "cholec"
+    _, features = write_source(source, {"v1": 100, "v2": 150, "v3": 200})
+    for handle, array in features.items():
+        np.save(source / "features" / f"{handle}.npy", array[::5].T)
+    with pytest.raises(DataError, match=r"labels of another rate\? --scaling proportional: about 0\.2 frames a label"):
+        convert_mstcn(source, tmp_path / "out")
+    conversion = convert_mstcn(source, tmp_path / "out", scaling="proportional")
+    assert conversion.settings["ANNOTATION_SCALING"] == "proportional"
+    assert conversion.settings["FEATURE_LAYOUT"] == "features_first"
+    assert {len(sequence) for sequence, _ in loaded(conversion).train} == {20, 30}
+
+
+def test_lines_that_are_segments_and_swapped_columns_are_recognised(tmp_path):
+    source = tmp_path / "breakfast"
+    write_source(source, {"v1": 20, "v2": 20})
+    (source / "groundTruth" / "v1.txt").write_text("1-30 SIL\n31-40 take\n")
+    with pytest.raises(DataError, match=r"lines such as '1-30 SIL', which are segments.*breakfast_coarse") as caught:
+        convert_mstcn(source, tmp_path / "out")
+    assert not any("does not name" in problem for problem in caught.value.problems)
+    (source / "mapping.txt").write_text("SIL 0\ntake 1\n")
+    with pytest.raises(DataError, match="has the label first, as 'SIL 0'") as caught:
+        convert_mstcn(source, tmp_path / "out")
+    assert not any("does not name" in problem for problem in caught.value.problems)
+
+
+def test_a_label_that_the_default_settings_take_for_background_is_said(tmp_path, caplog):
+    source = tmp_path / "numbers"
+    write_source(source, {"v1": 20, "v2": 20})
+    (source / "mapping.txt").write_text("0 0\n7 7\n")
+    for handle in ("v1", "v2"):
+        (source / "groundTruth" / f"{handle}.txt").write_text("7\n" * 10 + "0\n" * 10)
+    assert convert_mstcn(source, tmp_path / "out").doubtful_labels == ["0"]
+    main([str(source), str(tmp_path / "out")])
+    assert "background by the default settings: '0'" in caplog.text
+
+
 def test_the_command_says_how_to_load_and_ends_with_2_on_bad_input(tmp_path, capsys, caplog):
     write_source(tmp_path / "gtea", {"S1_Tea_C1": 20, "S2_Tea_C1": 20})
     with caplog.at_level(logging.INFO):

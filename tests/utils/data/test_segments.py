@@ -5,15 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.utils.data.builders import assert_valid, labels_of_frames
-from utils.data.segments import file_is_half_open, fit_to_length, normalize_segments, subsample_segments
+from utils.data.segment_ends import majority_is_exclusive, read_ends
+from utils.data.segments import fit_to_length, normalize_segments, subsample_segments, valid_frames
 from utils.errors import DataError
 
 BACKGROUND = frozenset({"SIL", "background", "0"})
 
 
 def normalize(actions, starts, ends, file_half_open=True):
+    """As SEGMENT_ENDS = 'majority' reads it."""
     problems = []
-    time_dict = normalize_segments("video", actions, starts, ends, BACKGROUND, file_half_open, problems)
+    exclusive = majority_is_exclusive(valid_frames(starts) or (), valid_frames(ends) or (), file_half_open)
+    time_dict = normalize_segments("video", actions, starts, ends, BACKGROUND, exclusive, problems)
     assert (time_dict is None) == bool(problems)
     return time_dict, problems
 
@@ -94,9 +97,10 @@ def test_a_video_that_shows_no_convention_follows_the_file():
     assert spans(accepted(*arguments, file_half_open=False)) == [("a", 0, 5), ("SIL", 6, 9), ("b", 10, 15)]
     # One frame written as start == end is inclusive, whatever the file's other videos say.
     assert spans(accepted(["a", "b"], [0, 5], [0, 9])) == [("a", 0, 0), ("SIL", 1, 4), ("b", 5, 9)]
-    assert file_is_half_open([([0, 4], [4, 9]), ([0, 10], [5, 15])])
-    assert not file_is_half_open([([0, 4], [3, 9]), ([0, 10], [5, 15])])
-    assert file_is_half_open([([0], [5]), ("malformed", None), ([0, "x"], [1, 2])])
+    gaps = ("task", "w", ["a", "b"], [0, 10], [5, 15])
+    assert read_ends([("task", "v", ["a", "b"], [0, 4], [4, 9]), gaps], "majority").are_exclusive([0, 10], [5, 15])
+    assert not read_ends([("task", "v", ["a", "b"], [0, 4], [3, 9]), gaps], "majority").are_exclusive([0, 10], [5, 15])
+    assert read_ends([], "majority").are_exclusive([0], [5])
 
 
 def test_segments_of_one_frame():
@@ -133,9 +137,10 @@ def test_the_lists_given_are_not_changed():
         (["a", "b"], [0, 9], [9, 4], 1, "before its start 9"),
         (["a", "b", "c"], [0, 4, 4], [4, 4, 9], 1, "an empty segment in a video"),
         (["a", "b"], [0, -1], [4, 9], 1, "whole frame number >= 0"),
-        (["a", "b"], [0, 4.5], [4.5, 9], 1, "whole frame number"),
+        (["a", "b"], [0, 4.5], [4.5, 9], 1, r"whole frame number >= 0 (times in seconds? The command"),
+        (["a", "b"], [0, 2**53], [4, 9], 1, "below 2**53"),
         (["a", "b"], [0, float("nan")], [4, 9], 1, "whole frame number"),
-        (["a", "b"], [0, "4"], [4, 9], 1, "whole frame number"),
+        (["a", "b"], [0, "4"], [4, 9], 1, "whole frame number >= 0, not text"),
         (["a", "b"], [0, True], [1, 9], 1, "whole frame number"),
         (["a", "b"], [0, None], [4, 9], 1, "whole frame number"),
         (["a", None], [0, 4], [4, 9], 1, "expected a label"),
@@ -158,6 +163,17 @@ def test_all_problems_of_a_video_are_found():
     assert [segment for segment, _ in problems] == [1, 3]
     # A segment inside another doesn't hide that the next one overlaps the outer.
     assert [segment for segment, _ in refused(["a", "b", "c"], [0, 2, 6], [10, 4, 15])] == [1, 2]
+
+
+def test_numbers_as_labels_are_refused_or_taken():
+    problems = []
+    arguments = ("video", ["a", 0], [0, 4], [4, 9], BACKGROUND, True, problems)
+    assert normalize_segments(*arguments, "take")["step"] == ["a", "SIL"]
+    assert problems == []
+    assert normalize_segments(*arguments, "refuse") is None
+    ((segment, words),) = problems
+    assert (segment, words.split(";")[0]) == (1, "the action is the number 0")
+    assert "INTEGER_LABELS" in words
 
 
 def test_whole_floats_are_frames():
@@ -196,7 +212,7 @@ def test_one_per_cent_is_absorbed_and_more_is_not():
     assert fit_to_length(time_dict, 1000)["end_frame"] == [399, 999]
     for frames in (999, 1021):
         with pytest.raises(
-            DataError, match=rf"{frames} frames of features, 1010 annotated.*1 %.*proportional"
+            DataError, match=rf"{frames} frames of features, 1010 annotated; expected a difference within 1 %"
         ):
             fit_to_length(time_dict, frames)
     with pytest.raises(DataError, match="995 frames of features, 1005 annotated"):
@@ -230,6 +246,30 @@ def test_proportional_scaling_is_exact_on_other_rates():
     time_dict = made([10, 20, 30])
     assert fit_to_length(time_dict, 30, "proportional")["end_frame"] == [4, 14, 29]
     assert fit_to_length(time_dict, 120, "proportional")["end_frame"] == [19, 59, 119]
+
+
+@given(lengths, st.integers(0, 40))
+def test_an_unlabelled_tail_becomes_background_and_moves_nothing(segment_lengths, more):
+    time_dict = made(segment_lengths)
+    before = copy.deepcopy(time_dict)
+    frames = sum(segment_lengths) + more
+    fitted = fit_to_length(time_dict, frames, tail="background")
+    assert_valid(fitted, frames)
+    assert labels_of_frames(fitted) == labels_of_frames(time_dict) + ["SIL"] * more
+    assert time_dict == before
+
+
+def test_features_that_are_shorter_are_no_tail():
+    assert fit_to_length(made([5, 5]), 9, tail="background") == fit_to_length(made([5, 5]), 9)
+    with pytest.raises(DataError, match="3 frames of features, 10 annotated"):
+        fit_to_length(made([5, 5]), 3, tail="background")
+
+
+def test_a_segment_that_lies_after_the_features_is_refused_though_the_lengths_are_within_one_percent():
+    time_dict = made([1002, 7])
+    with pytest.raises(DataError, match="1000 frames of features, but the last segment starts at frame 1002"):
+        fit_to_length(time_dict, 1000)
+    assert fit_to_length(made([1001, 7]), 1000)["end_frame"] == [998, 999]
 
 
 def test_an_unknown_scaling_is_refused():

@@ -106,6 +106,21 @@ class TestStreamOfOneRecording:
         rest = stream.update(features[10:])
         np.testing.assert_allclose(np.concatenate([first, rest]), predictor.predict(features), atol=1e-5)
 
+    def test_lists_and_arrays_are_alike(self):
+        predictor = make_predictor("temporal_stacking", False, True, "path")
+        features = recording(1, 12)
+        expected = predictor.predict(features.numpy())
+        np.testing.assert_allclose(predictor.predict(features.tolist()), expected, atol=1e-6)
+        stream = predictor.stream()
+        parts = [stream.update(frame) for frame in features[:4].tolist()]
+        parts += [stream.update(features[4:8].tolist()), stream.update(list(features[8].numpy()))]
+        parts += [stream.update([frame.numpy() for frame in features[9:]])]
+        np.testing.assert_allclose(np.concatenate(parts), expected, atol=1e-5)
+        for wrong in ([], [[]], ["a"] * WIDTH, "text", 3.5, [[1.0] * WIDTH, [1.0]], None):
+            with pytest.raises(DataError, match="the features"):
+                stream.update(wrong)
+        assert stream.frames_received == 12
+
     def test_an_empty_chunk_is_no_frame(self):
         stream = make_predictor("temporal_stacking", False, False, "path", 2).stream()
         assert len(stream.update(np.zeros((0, WIDTH)))) == 0

@@ -20,7 +20,19 @@ MODEL_KEY = b"reward_model_path"
 
 
 def write(outlines: Sequence[Outline], folder: Path, options: ExportOptions) -> list[Path]:
-    """The one file.
+    """The one file; see `write_progress`."""
+    path = folder / "progress.parquet"
+    write_progress(path, outlines, options.model)
+    return [path]
+
+
+def write_progress(path: Path, outlines: Sequence[Outline], model: str) -> None:
+    """Writes the progress of all episodes.
+
+    Args:
+        path: the Parquet file.
+        outlines: the recordings, with progress.
+        model: name of the model, for the metadata.
 
     Raises:
         DataError: a recording without progress, or names that don't number the episodes.
@@ -40,11 +52,9 @@ def write(outlines: Sequence[Outline], folder: Path, options: ExportOptions) -> 
             [value for outline in episodes for value in outline.progress or ()], pyarrow.float32()
         ),
     }
-    table = pyarrow.table(columns).replace_schema_metadata({MODEL_KEY: options.model.encode()})
-    path = folder / "progress.parquet"
+    table = pyarrow.table(columns).replace_schema_metadata({MODEL_KEY: model.encode()})
     with atomic_write(path) as temporary:
         parquet.write_table(table, temporary)
-    return [path]
 
 
 def _episodes(outlines: Sequence[Outline]) -> list[Outline]:
