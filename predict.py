@@ -8,7 +8,7 @@
 
 Reads .npy, .npz, .pt, .csv, Parquet and HDF5. Writes <name>.csv and <name>.png for each file, with --embeddings
 <name>.npy too; with '-' it reads a frame a line and prints progress at once. A bad file in a folder leaves the others
-alone; the exit code is then 1. A checkpoint is a network, or what utils.prediction.fit_progress wrote of features alone.
+alone; the exit code is then 1. A checkpoint is a network, or what utils.prediction.fit_progress wrote of features.
 """
 
 from __future__ import annotations
@@ -103,10 +103,10 @@ def main(arguments: Sequence[str]) -> int:
     from utils.ckpt_save import find_checkpoint, load_checkpoint
     from utils.prediction.finding import find_recordings
     from utils.prediction.predictor import ProgressPredictor
+    from utils.prediction.progress.files import holds_models, models_of
     from utils.prediction.progress_files import chosen_model
     from utils.prediction.training_embeddings import current_training_videos
     from utils.prediction.unlike_training import TrainingScale
-    from utils.progress.files import holds_models, models_of
     from utils.training.reproducibility import choose_device
 
     try:
@@ -149,7 +149,7 @@ def _predict(
     from utils.prediction.answers import line_of
     from utils.prediction.files import predict_files, write_predictions
     from utils.prediction.live import print_progress
-    from utils.progress.model import ProgressAnswers
+    from utils.prediction.progress.model import ProgressAnswers
 
     predictor.log_what_it_reads("an embedding, and so progress," if options.embeddings else "progress")
     if not recordings:
@@ -157,8 +157,9 @@ def _predict(
 
     output = Path(options.output)
     # Nothing is written before every file has been read.
+    embeddings = output if options.embeddings else None
     predictions, failures = predict_files(
-        predictor, recordings, features_first, output if options.embeddings else None, options.features_key or key, scale
+        predictor, recordings, features_first, embeddings, options.features_key or key, scale
     )
     for name, found in predictions.items():
         if isinstance(found, ProgressAnswers):

@@ -31,7 +31,7 @@ from utils.evaluation.task import evaluate_task, measure_classification, measure
 from utils.metrics import nearest_neighbours, valid_alignment
 from utils.metrics.table import METRICS, Needs, metrics_that_need
 from utils.prediction.embedding import RAW, TRAINED, UNTRAINED_NETWORKS, EmbeddedVideo
-from utils.readouts import run_readout
+from utils.prediction.readouts import run_readout
 from utils.tensorops import get_trueprogress, get_trueprogress_per_action, path_length
 
 

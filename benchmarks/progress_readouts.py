@@ -66,11 +66,11 @@ def measure(name: str, folder: Path | None, dataset_path: str, seed: int, stored
     from configs.generic_config import get_generic_config
     from utils.data.dataset import load_data
     from utils.files import write_json
+    from utils.prediction.progress.candidates import fit_candidates, read_all
+    from utils.prediction.progress.cross_validation import cross_validate, scale_of
+    from utils.prediction.progress.model import fit_progress
     from utils.prediction.progress_files import recordings_of
-    from utils.progress.candidates import fit_candidates, read_all
-    from utils.progress.cross_validation import cross_validate, scale_of
-    from utils.progress.model import fit_progress
-    from utils.readouts.steps import fit_steps, judge_steps
+    from utils.prediction.readouts.steps import fit_steps, judge_steps
 
     if folder is None:
         config = {**validated_experiment(f"configs/{name}.py").to_dict(), "DATASET_PATH": dataset_path}

@@ -13,11 +13,11 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
-from utils.progress import candidates
-from utils.readouts import chunks, evidence
-from utils.readouts.quantile_forest import fit_quantile_forest
-from utils.readouts.recording import LabelledRecording
-from utils.readouts.recurrent import fit_recurrent
+from utils.prediction.progress import candidates
+from utils.prediction.readouts import chunks, evidence
+from utils.prediction.readouts.quantile_forest import fit_quantile_forest
+from utils.prediction.readouts.recording import LabelledRecording
+from utils.prediction.readouts.recurrent import fit_recurrent
 
 STEPS = ("cut", "mix", "pour")
 BACKGROUND = "background"

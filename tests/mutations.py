@@ -183,8 +183,8 @@ MUTATIONS = (
              "fit_linear_regression(train_embeddings, train_progress)",
              "fit_linear_regression(test_embeddings, test_progress)",
              "tests/utils/metrics/test_phase_progression.py"),
-    Mutation("online progress forgets the path so far", "utils/readouts/path.py",
-             "float(path[-1])", "0.0", "tests/utils/readouts/test_readouts.py"),
+    Mutation("online progress forgets the path so far", "utils/prediction/readouts/path.py",
+             "float(path[-1])", "0.0", "tests/utils/prediction/readouts/test_readouts.py"),
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from sklearn.svm import LinearSVC
 from tests.utils.metrics.annotations import annotation, frame_labels, valid_frames
 from utils.evaluation.task import evaluate_task
 from utils.prediction.embedding import RAW, TRAINED, UNTRAINED, EmbeddedVideo
-from utils.readouts import make_training_readout, run_readout
+from utils.prediction.readouts import make_training_readout, run_readout
 from utils.tensorops import get_trueprogress, get_trueprogress_per_action, path_length
 
 TRAIN, TEST = 6, 4

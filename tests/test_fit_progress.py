@@ -22,11 +22,11 @@ from utils.errors import BAD_INPUT, CheckpointError, DataError
 from utils.prediction import fit_progress
 from utils.prediction.answers import COLUMNS
 from utils.prediction.predictor import ProgressPredictor
+from utils.prediction.progress import candidates
+from utils.prediction.progress.files import load_models
 from utils.prediction.progress_files import load_for_checkpoint, progress_path
-from utils.progress import candidates
-from utils.progress.files import load_models
-from utils.readouts.evidence import fit_evidence
-from utils.readouts.recurrent import fit_recurrent
+from utils.prediction.readouts.evidence import fit_evidence
+from utils.prediction.readouts.recurrent import fit_recurrent
 from utils.registry import AUTO
 
 

@@ -29,8 +29,8 @@ from utils.evaluation.checkpoint import EvaluationRequest, evaluate_checkpoint
 from utils.prediction import training_embeddings
 from utils.prediction.embedding import TRAINED, embed_videos
 from utils.prediction.predictor import ProgressPredictor
+from utils.prediction.readouts import READOUTS
 from utils.prediction.training_embeddings import load_training_embeddings, training_embeddings_path
-from utils.readouts import READOUTS
 from utils.training.progress_normalizers import mean_path_lengths
 
 

@@ -36,8 +36,8 @@ from tests.utils.data.builders import entry, write_annotation
 from utils.ckpt_save import load_checkpoint
 from utils.data.dataset import load_data
 from utils.errors import ConfigError, DataError, TrainingDiverged
+from utils.prediction.progress.files import load_models
 from utils.prediction.progress_files import fit_progress_of_run
-from utils.progress.files import load_models
 from utils.training.reproducibility import choose_device
 
 

@@ -58,7 +58,7 @@ class Encoder(NamedTuple):
 
 
 class Readout(NamedTuple):
-    """A way to read progress from an embedding: a class, see `utils.readouts`.
+    """A way to read progress from an embedding: a class, see `utils.prediction.readouts`.
 
     Attributes:
         code: as in `Loss`.
@@ -90,12 +90,12 @@ ENCODERS: dict[str, Encoder] = {
     "naive": Encoder("models.model_singleprong:FramewiseEncoder", "BASEARCH.NAIVE_ARCH"),
 }
 
-AUTO = "auto"  # the read-out that cross-validation chose, see utils.progress
+AUTO = "auto"  # the read-out that cross-validation chose, see utils.prediction.progress
 # --readout, besides AUTO: ways to read progress from an embedding alone
 READOUTS: dict[str, Readout] = {
-    "path": Readout("utils.readouts.path:PathReadout"),
-    "neighbours": Readout("utils.readouts.neighbours:NeighboursReadout", of_training_videos=True),
-    "alignment": Readout("utils.readouts.alignment:AlignmentReadout", of_training_videos=True),
+    "path": Readout("utils.prediction.readouts.path:PathReadout"),
+    "neighbours": Readout("utils.prediction.readouts.neighbours:NeighboursReadout", of_training_videos=True),
+    "alignment": Readout("utils.prediction.readouts.alignment:AlignmentReadout", of_training_videos=True),
 }
 
 # Values of settings that select a branch of one function.

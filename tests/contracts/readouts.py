@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from tests.contracts.requirement import random_walk, require
-from utils.readouts.protocol import Readout
+from utils.prediction.readouts.protocol import Readout
 
 WIDTH = 3
 FRAMES = 300  # more than what a read-out takes at once

@@ -5,14 +5,14 @@ import pytest
 
 from tests.contracts import readouts
 from tests.contracts.readouts import check_readout, training_videos
-from utils.readouts import (
+from utils.prediction.readouts import (
     READOUTS,
     PathReadout,
     TrainingReference,
     make_path_readout,
     make_training_readout,
 )
-from utils.readouts.protocol import as_double
+from utils.prediction.readouts.protocol import as_double
 from utils.registry import code_of
 
 

@@ -31,9 +31,9 @@ from utils.evaluation.task import evaluate_task_with_curves
 from utils.files import LONGEST_PART, safe_name, write_json
 from utils.metrics.table import METRICS, Metric, Needs
 from utils.prediction.embedding import RAW, TRAINED, UNTRAINED, UNTRAINED_NETWORKS, EmbeddedVideo, embed_videos
+from utils.prediction.progress.model import ProgressModel
 from utils.prediction.progress_files import load_for_checkpoint, progress_path
 from utils.prediction.training_embeddings import TrainingVideos, keep_training_embeddings
-from utils.progress.model import ProgressModel
 
 logger = logging.getLogger(__name__)
 

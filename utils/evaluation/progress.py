@@ -24,8 +24,8 @@ from utils.evaluation.variants import row_name
 from utils.evaluation.worker_threads import map_in_threads
 from utils.metrics.table import METRICS, Metric, Needs, metrics_that_need
 from utils.prediction.embedding import RAW, TRAINED, EmbeddedVideo
-from utils.progress.model import FEATURES, ProgressModel
-from utils.readouts import READOUTS_OF_TRAINING_VIDEOS, Readout, make_training_readout, run_readout
+from utils.prediction.progress.model import FEATURES, ProgressModel
+from utils.prediction.readouts import READOUTS_OF_TRAINING_VIDEOS, Readout, make_training_readout, run_readout
 from utils.registry import AUTO
 
 # Predicted online progress of one video: by what it needs and by estimator, (T,) in [0, 1].

@@ -22,7 +22,7 @@ from utils.metrics import majority_class
 from utils.metrics.retrieval import nearest_of_others, shares_of_others
 from utils.metrics.table import METRICS, Metric, Needs, metrics_that_need
 from utils.prediction.embedding import RAW, TRAINED, EmbeddedVideo
-from utils.progress.model import ProgressModel
+from utils.prediction.progress.model import ProgressModel
 
 RAW_ARE_MAPS = Note(NoteKind.RAW_ARE_MAPS, "no row for the raw features: they are maps, not vectors")
 # Of a video; they are spread evenly, and those next to each other have nearly the same neighbours.

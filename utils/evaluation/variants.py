@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from utils.prediction.embedding import RAW, TRAINED, UNTRAINED, UNTRAINED_NETWORKS
-from utils.readouts import READOUTS_OF_TRAINING_VIDEOS
+from utils.prediction.readouts import READOUTS_OF_TRAINING_VIDEOS
 from utils.registry import AUTO
 
 CONSTANT, INDEX, CLOCK, SHARE_OF_TIME = "constant 0.5", "mean truth at index", "clock", "t / T"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from utils.progress.model import ProgressAnswers
+from utils.prediction.progress.model import ProgressAnswers
 
 DECIMALS = 6
 FEWER = 3

@@ -17,9 +17,9 @@ from utils.files import atomic_write, write_csv
 from utils.prediction.answers import DECIMALS, columns_of, rows_of
 from utils.prediction.finding import Found
 from utils.prediction.predictor import ProgressPredictor
+from utils.prediction.progress.model import ProgressAnswers
 from utils.prediction.recording_embedder import RecordingEmbedder
 from utils.prediction.unlike_training import TrainingScale
-from utils.progress.model import ProgressAnswers
 
 logger = logging.getLogger(__name__)
 

@@ -66,9 +66,9 @@ def main(arguments: Sequence[str]) -> int:
     from utils.ckpt_save import find_checkpoint, load_checkpoint
     from utils.data.dataset import load_data
     from utils.errors import DataError
+    from utils.prediction.progress.files import save_models
+    from utils.prediction.progress.report import report_text
     from utils.prediction.progress_files import fit_for_checkpoint, fit_to_features, judge_test, progress_path
-    from utils.progress.files import save_models
-    from utils.progress.report import report_text
     from utils.training.reproducibility import choose_device
 
     path, checkpoint = None, None

@@ -17,7 +17,7 @@ from utils.data.features import FEATURE_RANK
 from utils.errors import DataError, shown
 from utils.prediction.answers import DECIMALS, columns_of, rows_of
 from utils.prediction.predictor import ProgressPredictor
-from utils.progress.model import ANSWER
+from utils.prediction.progress.model import ANSWER
 
 logger = logging.getLogger(__name__)
 

@@ -15,18 +15,18 @@ from torch import Tensor, nn
 from utils.ckpt_save import load_checkpoint
 from utils.data.features import FEATURE_RANK
 from utils.errors import CheckpointError, DataError, MissingFileError, nearest_name, shown
+from utils.prediction.progress.model import EMBEDDING, ProgressAnswers, ProgressModel
 from utils.prediction.progress_files import chosen_model, load_for_checkpoint, progress_path
-from utils.prediction.recording_embedder import RecordingEmbedder, settings_of_checkpoint
-from utils.prediction.stream import ProgressStream
-from utils.prediction.training_embeddings import TrainingVideos, load_training_embeddings
-from utils.progress.model import EMBEDDING, ProgressAnswers, ProgressModel
-from utils.readouts import (
+from utils.prediction.readouts import (
     READOUTS,
     READOUTS_OF_TRAINING_VIDEOS,
     Readout,
     make_path_readout,
     make_training_readout,
 )
+from utils.prediction.recording_embedder import RecordingEmbedder, settings_of_checkpoint
+from utils.prediction.stream import ProgressStream
+from utils.prediction.training_embeddings import TrainingVideos, load_training_embeddings
 from utils.registry import AUTO
 from utils.tensorops import mean_total_path, path_length
 

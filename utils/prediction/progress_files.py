@@ -20,14 +20,14 @@ from utils.data.preparation import training_annotation_digest
 from utils.errors import CheckpointError, DataError, first_line, nearest_name, shown
 from utils.files import write_text
 from utils.prediction.embedding import TRAINED, embed_videos
+from utils.prediction.progress.candidates import fit_candidates
+from utils.prediction.progress.cross_validation import FEWEST_RECORDINGS, NAIVE, OutOfFold, cross_validate, scale_of
+from utils.prediction.progress.files import load_models, save_models
+from utils.prediction.progress.model import EMBEDDING, ProgressModel, fit_progress
+from utils.prediction.progress.of_embedding import choose_embedding
+from utils.prediction.progress.report import judge_on, report_text, sentences
+from utils.prediction.readouts.recording import LabelledRecording
 from utils.prediction.training_embeddings import fingerprint_of_training
-from utils.progress.candidates import fit_candidates
-from utils.progress.cross_validation import FEWEST_RECORDINGS, NAIVE, OutOfFold, cross_validate, scale_of
-from utils.progress.files import load_models, save_models
-from utils.progress.model import EMBEDDING, ProgressModel, fit_progress
-from utils.progress.of_embedding import choose_embedding
-from utils.progress.report import judge_on, report_text, sentences
-from utils.readouts.recording import LabelledRecording
 from utils.registry import reads_maps
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from utils.errors import DataError
-from utils.progress.model import ProgressAnswers, ProgressModel
+from utils.prediction.progress.model import ProgressAnswers, ProgressModel
 
 
 class FrameReader(Protocol):

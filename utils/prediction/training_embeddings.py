@@ -19,8 +19,8 @@ from utils.data.dataset import VideoData, load_data
 from utils.data.preparation import training_annotation_digest
 from utils.errors import CheckpointError, DataError, MissingFileError, first_line
 from utils.prediction.embedding import TRAINED, EmbeddedVideo, embed_videos
-from utils.readouts import READOUTS_OF_TRAINING_VIDEOS
-from utils.readouts.reference import TrainingReference
+from utils.prediction.readouts import READOUTS_OF_TRAINING_VIDEOS
+from utils.prediction.readouts.reference import TrainingReference
 
 logger = logging.getLogger(__name__)
 

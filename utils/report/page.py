@@ -24,7 +24,7 @@ from utils.evaluation.variants import CLOCK
 from utils.files import write_text
 from utils.metrics.table import METRICS, Metric, Needs, metrics_that_need
 from utils.prediction.embedding import TRAINED
-from utils.readouts import READOUTS_OF_TRAINING_VIDEOS
+from utils.prediction.readouts import READOUTS_OF_TRAINING_VIDEOS
 from utils.report.side_by_side import place_of, side_by_side
 from utils.report.what_was_run import rows_of_runs
 

@@ -17,8 +17,8 @@ from tests.prediction_runs import (
 from utils.ckpt_save import load_checkpoint
 from utils.errors import CheckpointError, DataError
 from utils.prediction.predictor import ProgressPredictor
+from utils.prediction.readouts import READOUTS, READOUTS_OF_TRAINING_VIDEOS, PathReadout, make_training_readout
 from utils.prediction.training_embeddings import training_embeddings_path
-from utils.readouts import READOUTS, READOUTS_OF_TRAINING_VIDEOS, PathReadout, make_training_readout
 from utils.tensorops import get_cum_matrix
 
 ENCODERS = list(itertools.product(("temporal_stacking", "naive", "resnet50"), (True, False), (True, False)))
