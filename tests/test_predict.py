@@ -157,13 +157,13 @@ class TestOtherFeatures:
     )
     def test_features_of_another_kind_are_said(self, command, tmp_path, caplog, change, words):
         np.save(tmp_path / "odd.npy", change(recording(1, 40).numpy()))
-        assert command(tmp_path / "odd.npy") == 0
+        assert command(tmp_path / "odd.npy", "--readout", "path") == 0
         warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
         assert [words in warning for warning in warnings] == ([True] if words else [])
         assert all(f"{tmp_path / 'odd.npy'}: " in warning for warning in warnings)
 
     def test_of_a_stream_too_and_once(self, command, caplog, capsys):
-        assert command("-", lines=as_lines(recording(1, 100).numpy() * 1e6)) == 0
+        assert command("-", "--readout", "path", lines=as_lines(recording(1, 100).numpy() * 1e6)) == 0
         warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
         assert len(warnings) == 1
         assert "standard deviations away" in warnings[0]

@@ -1,8 +1,8 @@
 """Progress from a recurrent network over chunks, trained on real and virtual recordings.
 
 Its inputs are the principal components of what is measured of a chunk, the probability of each label, the sums of these
-probabilities so far, the clock and the path. As in `utils.prediction.readouts.evidence`, the labels of a training recording are
-those of a discriminant that was not fitted to it.
+probabilities so far, the clock and the path. As in `utils.prediction.readouts.evidence`, the labels of a training
+recording are those of a discriminant that was not fitted to it.
 """
 
 from __future__ import annotations
