@@ -161,13 +161,19 @@ def best_naive(seeds: Sequence[Sequence[Result]], metric: Metric) -> str:
 
 def difference_from(seeds: Sequence[Sequence[Result]], metric: Metric, variant: str) -> GroupFigure:
     """The trained network minus another variant, paired by seed and by recording or pair of recordings."""
+    others = [[replace(r, variant=TRAINED) for r in run if r.variant == variant] for run in seeds]
+    return difference_of_groups(seeds, others, metric)
 
-    def as_trained(name: str) -> list[list[Result]]:
-        return [
-            [replace(r, variant=TRAINED) for r in run if (r.metric, r.variant) == (metric.name, name)] for run in seeds
-        ]
 
-    return compare_groups({"other": as_trained(variant), "own": as_trained(TRAINED)}, TRAINED)[-1]
+def difference_of_groups(
+    own: Sequence[Sequence[Result]], other: Sequence[Sequence[Result]], metric: Metric
+) -> GroupFigure:
+    """The trained networks of some runs minus those of others, paired by seed and by recording or pair of them."""
+    groups = {
+        name: [[r for r in run if (r.metric, r.variant) == (metric.name, TRAINED)] for run in group]
+        for name, group in (("other", other), ("own", own))
+    }
+    return compare_groups(groups, TRAINED)[-1]
 
 
 def verdict(difference: GroupFigure, metric: Metric) -> str:
@@ -212,6 +218,17 @@ def main_table(settings: Mapping[Setting, Seeds], what: str, losses: Sequence[st
     return lines
 
 
+def progress_term_table(settings: Mapping[Setting, Seeds], losses: Sequence[str]) -> list[str]:
+    """What the progress term changes, on test recordings: with it minus without it, by the best combined checkpoint."""
+    metrics = list(CHOOSING.values())
+    lines = [f"| loss | {' | '.join(metric.name for metric in metrics)} |", "|" + "---|" * (len(metrics) + 1)]
+    for loss in losses:
+        on, off = (settings[Setting(loss, progress, CHECKPOINTS[0])].test for progress in ("on", "off"))
+        cells = [verdict(difference_of_groups(on, off, metric), metric) for metric in metrics]
+        lines.append(f"| {' | '.join([loss, *cells])} |")
+    return lines
+
+
 def all_settings_table(settings: Mapping[Setting, Seeds]) -> list[str]:
     """Every setting, on validation and on test recordings."""
     metrics = list(CHOOSING.values())
@@ -250,6 +267,8 @@ def experiment_tables(experiment: str, options: argparse.Namespace) -> list[str]
     for what in CHOOSING:
         lines += [f"### {what}", "", *main_table(settings, what, options.losses), ""]
     lines += ["### Progress by read-out", "", *readouts_table(settings, options.losses), ""]
+    if {"on", "off"} <= set(options.progress):
+        lines += ["### With the progress term minus without it", "", *progress_term_table(settings, options.losses), ""]
     return [*lines, "### Every setting", "", *all_settings_table(settings), ""]
 
 

@@ -24,6 +24,6 @@ def get_config():
         'attn_layers': (64, 64, 64),
         'drop_layers': (64, 64, 64),
     }
-    # GTCC's loss is a mean of squared positions, at most about .1: a weight of 5 makes both gradients about equal.
+    # GTCC's loss is a mean of squared positions, .08 by chance: a smaller weight hardly counts (docs/alignment.md).
     CONFIG.PROGRESS_LOSS = {'enabled': True, 'frames': 'all', 'lambda_fixed': 5.0}
     return CONFIG

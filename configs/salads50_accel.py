@@ -18,5 +18,5 @@ def get_config():
     # With 30 values a frame, as good on the validation videos as 512 channels, and several times faster.
     CONFIG.BASEARCH = {'TEMPORAL_STACKING_ARCH': {'conv_num_channels': 128}}
     CONFIG.ARCHITECTURE = {'MCN': False}
-    CONFIG.PROGRESS_LOSS = {'enabled': True, 'frames': 'all', 'lambda_fixed': 1.0}
+    CONFIG.PROGRESS_LOSS = {'enabled': True, 'frames': 'all', 'lambda_fixed': 5.0}
     return CONFIG

@@ -53,6 +53,18 @@ def test_every_setting_has_the_figures_that_an_evaluation_of_its_own_gives(optio
             assert {VARIANTS[result.variant].kind for result in figures} <= {Kind.TRAINED, Kind.NAIVE}
 
 
+def test_the_progress_term_is_judged_by_its_own_differences(options):
+    settings = results.evaluate_settings("tiny", options)
+    metric = results.CHOOSING["Progress"]
+    on, off = (settings[results.Setting("tcc", progress, "combined")].test for progress in PROGRESS)
+    difference = results.difference_of_groups(on, off, metric)
+    means = [results.mean_figure(seeds, metric) for seeds in (on, off)]
+    assert difference.difference.mean == pytest.approx(means[0] - means[1])
+    heads, _, *rows = results.progress_term_table(settings, LOSSES)
+    assert heads == "| loss | OPE_video_online | KTW |"
+    assert results.verdict(difference, metric) in rows[0]
+
+
 def by_row(figures):
     return {(r.metric, r.variant, r.task): replace(r, differences=()) for r in figures}
 

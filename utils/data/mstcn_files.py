@@ -54,7 +54,7 @@ def check_labels(path: Path, labels: Mapping[str, Sequence[str]], problems: list
     if pairs and all(len(pair) == 2 and pair[1].isdecimal() and not pair[0].isdecimal() for pair in pairs):
         problems.append(f"{place(path)}has the label first, as {shown(lines[0])}; expected lines 'number label'")
         return
-    spans = [(handle, label) for handle, own in labels.items() for label in set(own) if SPAN.match(label)]
+    spans = [(handle, label) for handle, own in labels.items() for label in own if SPAN.match(label)]
     if spans:
         handle, label = spans[0]
         raise DataError(
