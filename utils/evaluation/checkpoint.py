@@ -59,7 +59,7 @@ class EvaluationRequest:
         published: whether to measure what is as published programs define it, too.
         videos: handles of videos to draw besides.
         formats: of the pictures: png, pdf, svg; a PNG is always written.
-        competitors: whether to evaluate the raw features and the untrained networks, too: they are seven eighths of
+        competitors: whether to evaluate the raw features and the untrained networks, too: they are six sevenths of
             the work.
     """
 

@@ -47,7 +47,7 @@ class TrainingReference:
         self.progress = np.concatenate([as_double(truth[:: self.step]) for truth in progress])
         self.lengths = -(-lengths // self.step)
         self.mean_length = float(lengths.mean())
-        self._prepared: dict[int, np.ndarray] = {}  # by gap
+        self._prepared: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # by gap
 
     @classmethod
     def restored(
@@ -86,7 +86,8 @@ class TrainingReference:
         Returns:
             (n, N + gap * V) float64, at least 0.
         """
-        distances, _ = self._product(embedding, gap, with_own=True)
+        distances, own = self.relative_squared_distances(embedding, gap)
+        distances += own[:, None]
         return np.maximum(distances, 0, out=distances)
 
     def relative_squared_distances(self, embedding: np.ndarray, gap: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -98,31 +99,23 @@ class TrainingReference:
         Returns:
             (n, N + gap * V) and (n,) float64; their sum, up to rounding, is at least 0.
         """
-        return self._product(embedding, gap, with_own=False)
-
-    def _product(self, embedding: np.ndarray, gap: int, with_own: bool) -> tuple[np.ndarray, np.ndarray]:
-        """||y_j||^2 - 2 x_i.y_j, with ||x_i||^2 or without, and ||x_i||^2.
-
-        One product of (x, 1, ||x||^2) and (-2 y, ||y||^2, 1) saves passes over the distances.
-        """
         if embedding.shape[1] != self.frames.shape[1]:
             raise ValueError(
                 f"the embedding has width {embedding.shape[1]}, the training embeddings {self.frames.shape[1]}"
             )
         if gap not in self._prepared:
             self._prepared[gap] = self._prepare(gap)
-        left = np.ones((len(embedding), embedding.shape[1] + 2))
-        centred = np.subtract(embedding, self._centre, out=left[:, :-2])
-        own = np.square(centred).sum(axis=1)
-        left[:, -1] = own if with_own else 0.0
-        return left @ self._prepared[gap], own
+        minus_twice_frames, squares = self._prepared[gap]
+        centred = embedding - self._centre
+        distances = centred @ minus_twice_frames
+        distances += squares
+        return distances, np.square(centred).sum(axis=1)
 
-    def _prepare(self, gap: int) -> np.ndarray:
-        """-2 y^T of the centred frames, ||y||^2 and 1, with 0, infinity and 0 in the empty columns."""
+    def _prepare(self, gap: int) -> tuple[np.ndarray, np.ndarray]:
+        """-2 y^T and ||y||^2 of the centred frames, with 0 and infinity in the empty columns."""
         frames, columns = self.frames - self._centre, self.columns(gap)
-        prepared = np.zeros((frames.shape[1] + 2, columns[-1] + 1))
-        prepared[-2] = np.inf
-        prepared[:-2, columns] = -2 * frames.T
-        prepared[-2, columns] = np.square(frames).sum(axis=1)
-        prepared[-1, columns] = 1.0
-        return prepared
+        minus_twice_frames = np.zeros((frames.shape[1], columns[-1] + 1))
+        minus_twice_frames[:, columns] = -2 * frames.T
+        squares = np.full(columns[-1] + 1, np.inf)
+        squares[columns] = np.square(frames).sum(axis=1)
+        return minus_twice_frames, squares
