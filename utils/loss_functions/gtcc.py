@@ -248,9 +248,15 @@ def _multi_cycle(
 ) -> Tensor:
     """L of each anchor (A,), from psi (A, K) and the soft neighbours (A, K, D)."""
     last = max(len(own) - 1, 1)
-    # index_select, not own[windows]: its backward pass adds whole rows.
-    frames = own.index_select(0, windows.flatten()).view(*windows.shape, -1)
-    beta = torch.softmax(similarity_logits(neighbours, frames, temperature, similarity), -1)
+    if windows.shape[1] == len(own):
+        # Every window is the whole video: one product, without a copy of the video for each anchor.
+        logits = similarity_logits(neighbours.flatten(0, 1), own, temperature, similarity)
+        logits = logits.view(*neighbours.shape[:2], -1)
+    else:
+        # index_select, not own[windows]: its backward pass adds whole rows.
+        frames = own.index_select(0, windows.flatten()).view(*windows.shape, -1)
+        logits = similarity_logits(neighbours, frames, temperature, similarity)
+    beta = torch.softmax(logits, -1)
     # Positions relative to the anchor keep their precision in a long video.
     positions = ((windows - anchors.unsqueeze(1)).to(own.dtype) / last).unsqueeze(1)
     error = -(beta * positions).sum(-1)

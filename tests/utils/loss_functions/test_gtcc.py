@@ -7,6 +7,7 @@ import torch
 from configs.generic_config import get_generic_config
 from tests.utils.loss_functions.oracles_cycle import (
     gradients_of,
+    naive_cycle_back,
     naive_gtcc,
     naive_softmax_row,
     random_walks,
@@ -199,6 +200,22 @@ def test_frames_outside_the_window_do_not_matter_for_the_way_back():
     moved[outside] = 50.0
     # (Only rounding differs: embeddings are centred on the frames of the window.)
     assert torch.allclose(gtcc._multi_cycle(moved, *arguments, 0.1, 0.01, "squared"), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_a_window_of_the_whole_video_is_that_of_the_formula(similarity):
+    own, other = random_walks([9, 7], 4, 0.3, seed=6)
+    anchors, windows = gtcc._draw(9, 4, 1.0, seeded(), "cpu")
+    components = torch.rand(4, 2, 7, generator=seeded(), dtype=torch.float64)
+    neighbours = components / components.sum(-1, keepdim=True) @ other
+    weights = torch.tensor([0.3, 0.7], dtype=torch.float64).expand(4, 2)
+    found = gtcc._multi_cycle(own, anchors, windows, weights, neighbours, 0.2, 0.01, similarity)
+    for a, i in enumerate(anchors.tolist()):
+        cycles = [
+            naive_cycle_back(naive_softmax_row(each, own, 0.2, similarity), range(9), i, 9, 0.01)
+            for each in neighbours[a]
+        ]
+        torch.testing.assert_close(found[a], 0.3 * cycles[0] + 0.7 * cycles[1])
 
 
 def test_constant_embeddings_are_no_solution():
