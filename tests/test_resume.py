@@ -19,7 +19,7 @@ from tests.conftest import ROOT, training_arguments
 from tests.interrupted_runs import command, difference, one_loss, run_with_kills
 from tests.one_step import make_training
 from utils.ckpt_save import load_checkpoint, load_model
-from utils.errors import ConfigError, DataError, Interrupted
+from utils.errors import CheckpointError, ConfigError, DataError, Interrupted
 from utils.training.processes import Processes
 from utils.training.run_folder import open_run
 
@@ -50,10 +50,16 @@ def test_killed_at_random_and_resumed_ends_bit_identical(data_root, tmp_path, lo
     assert difference(killed, whole) == ""
 
 
-@pytest.mark.parametrize("steps", [1, 4, 7])
-def test_a_stop_in_the_middle_of_an_epoch_is_resumed_there(data_root, tmp_path, monkeypatch, steps):
+BY_TRAINING_VIDEOS = ["--config.PROGRESS_LOSS.normalizer=training"]
+DRAWN_FRAMES = [*BY_TRAINING_VIDEOS, "--config.MAX_FRAMES=20", "--config.PROGRESS_LOSS.level=action"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "overrides"), [(1, []), (4, []), (7, []), (4, BY_TRAINING_VIDEOS), (7, DRAWN_FRAMES)]
+)
+def test_a_stop_in_the_middle_of_an_epoch_is_resumed_there(data_root, tmp_path, monkeypatch, steps, overrides):
     """Asks to stop after a given number of steps, in this process, and resumes."""
-    assert train(data_root, tmp_path / "whole") == 0
+    assert train(data_root, tmp_path / "whole", *overrides) == 0
     import models.alignment_training_loop as loop
     original = loop.AlignmentTraining._forward_backward
     calls = []
@@ -66,12 +72,13 @@ def test_a_stop_in_the_middle_of_an_epoch_is_resumed_there(data_root, tmp_path, 
 
     monkeypatch.setattr(loop.AlignmentTraining, "_forward_backward", counted)
     with pytest.raises(Interrupted) as stopped:
-        train(data_root, tmp_path / "stopped")
+        train(data_root, tmp_path / "stopped", *overrides)
     assert stopped.value.exit_code == 143
     run = tmp_path / "stopped" / "demo" / "run-001"
     state = load_checkpoint(run / "ckpt" / "last.pt")["training_state"]
     assert state["epoch"] > 0 or state["batch"] == steps
-    assert train(data_root, tmp_path / "stopped", "--resume", str(run)) == 0
+    assert bool(state["mean_paths"]) == bool(overrides)
+    assert train(data_root, tmp_path / "stopped", *overrides, "--resume", str(run)) == 0
     assert difference(run, tmp_path / "whole" / "demo" / "run-001") == ""
 
 
@@ -177,10 +184,33 @@ class TestResume:
         content = torch.load(path, weights_only=True)
         content["versions"]["torch"] = "1.0"
         del content["config"]["FEATURE_LAYOUT"], content["data_fingerprint"]
+        del content["config"]["PROGRESS_LOSS"]["normalizer"], content["training_state"]["mean_paths"]
         torch.save(content, path)
         assert train(data_root, tmp_path, "--config.NUM_EPOCHS=2", "--resume", "auto") == 0
         assert "but results may differ in the last bits" in caplog.text
         assert "FEATURE_LAYOUT" not in caplog.text
+
+    @pytest.mark.parametrize(
+        ("paths", "message"),
+        [
+            ({"another": 2.0}, "holds the mean paths .*expected one of each of the tasks"),
+            ({"of": {"one action": 2.0}}, "holds the mean paths .*expected one of each of the tasks"),
+            ({"of": "2"}, "impossible values: mean_paths"),
+            ({"of": -1.0}, "impossible values: mean_paths"),
+            ({"of": {1: 2.0}}, "impossible values: mean_paths"),
+            ([2.0], "impossible values: mean_paths"),
+        ],
+    )  # fmt: skip
+    def test_mean_paths_that_no_training_can_have_written(self, data_root, finished, tmp_path, paths, message):
+        shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+        path = tmp_path / "demo" / "run-001" / "ckpt" / "last.pt"
+        content = torch.load(path, weights_only=True)
+        if "of" in paths:
+            paths = dict.fromkeys(content["tasks"], paths["of"])
+        content["training_state"]["mean_paths"] = paths
+        torch.save(content, path)
+        with pytest.raises(CheckpointError, match=message):
+            train(data_root, tmp_path, "--resume", "auto", "--config.NUM_EPOCHS=4")
 
     def test_a_log_cut_in_mid_line_is_written_whole_again(self, data_root, tmp_path):
         assert train(data_root, tmp_path, "--config.NUM_EPOCHS=2") == 0
