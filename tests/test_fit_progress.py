@@ -166,6 +166,9 @@ def test_the_evaluation_has_a_row_of_what_was_chosen(trained, capsys):
     own = [result for result in results if result["variant"] == AUTO]
     assert {result["task"] for result in own} >= set(load_checkpoint(checkpoint)["tasks"])
     assert all(result["differences"] for result in own if result["task"] != "mean")
+    page = (trained / "EVAL" / "best_model_combined" / "report.html").read_text()
+    assert "How progress is read" in page
+    assert "out of fold" in page
 
 
 def test_models_of_other_weights_or_annotation_are_refused(trained, tmp_path):

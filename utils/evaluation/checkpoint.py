@@ -32,6 +32,7 @@ from utils.files import LONGEST_PART, safe_name, write_json
 from utils.metrics.table import METRICS, Metric, Needs
 from utils.prediction.embedding import RAW, TRAINED, UNTRAINED, UNTRAINED_NETWORKS, EmbeddedVideo, embed_videos
 from utils.prediction.progress.model import ProgressModel
+from utils.prediction.progress.report import report_text
 from utils.prediction.progress_files import load_for_checkpoint, progress_path
 from utils.prediction.training_embeddings import TrainingVideos, keep_training_embeddings
 
@@ -279,6 +280,10 @@ def evaluate_embedded(
         further = {"frames_ahead": seen, "request": request.as_description(), "pictures": []}
         if request.split == "val":
             further["note"] = VALIDATION_CHOSE
+        if models:
+            further["how_progress_is_read"] = {
+                task: report_text(task, model) for task, model in models.items() if task in tasks
+            }
         content = save_results(folder, results, {**description, **further})
         if keep is not None:
             keep(embedded)

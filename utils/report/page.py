@@ -168,6 +168,9 @@ def read_evaluation(folder: Path, metrics: Mapping[str, Metric] = METRICS) -> di
         "results": results,
         "task": ALL_TASKS if several else names[0],
         "frames_ahead": description.get("frames_ahead", 0),
+        "how_progress_is_read": {
+            str(task): str(text) for task, text in dict(description.get("how_progress_is_read") or {}).items()
+        },
         "skipped_tasks": dict(description.get("skipped_tasks") or {}),
         "best": best[ALL_TASKS if several else names[0]],
         "overall": task_tables(results, ALL_TASKS, metrics) if several else None,
