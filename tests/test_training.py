@@ -63,8 +63,9 @@ def test_training_lowers_its_loss_on_training_and_validation_videos(learnable, t
             "DATASET_PATH": str(learnable), "TASKS": (), "TRAIN_SPLIT": (0.6, 0.5), "NUM_EPOCHS": 12,
             # Without what makes the loss of so easy a data set low from the beginning.
             "OUTPUT_DIMENSIONALITY": 8, "ARCHITECTURE.MCN": False, "ARCHITECTURE.skip": False,
+            "GTCC_PARAMS.normalization": "none", "TCC_ORIGINAL_PARAMS.normalization": "none",
             # At every epoch the same function, and of the whole video: what falls is the loss, not its schedule.
-            "GTCC_PARAMS.gamma": 1.0, "GTCC_PARAMS.delta": 1.0, "GTCC_PARAMS.normalization": "none", **settings,
+            "GTCC_PARAMS.gamma": 1.0, "GTCC_PARAMS.delta": 1.0, **settings,
         }
     )  # fmt: skip
     training = make_training(config, tmp_path)
