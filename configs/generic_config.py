@@ -148,6 +148,8 @@ CONFIG.PROGRESS_LOSS = {
     },
 }
 CONFIG.PROGRESS_LOSS.frames = 'single'  # 'single' random frame of one video, or 'all' frames (less variance)
+CONFIG.PROGRESS_LOSS.normalizer = 'own' # a path is divided by its 'own' total, or, as online progress is, by the mean
+                                        # total of the task's (at action level the action's) 'training' videos
 
 CONFIG.lock()
 

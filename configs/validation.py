@@ -28,6 +28,7 @@ from utils.registry import (
 
 PROGRESS_LEVELS = ("video", "action")
 PROGRESS_FRAMES = ("single", "all")
+PROGRESS_NORMALIZERS = ("own", "training")
 PRECISIONS = ("float32", "bfloat16")
 
 # Far larger than anyone needs; they keep a mistyped number from using all memory or never ending.
@@ -262,6 +263,7 @@ TRAINING: dict[str, Rule] = {
     "VAVA_PARAMS.similarity": _one_of(SIMILARITIES),
     "PROGRESS_LOSS.level": _one_of(PROGRESS_LEVELS),
     "PROGRESS_LOSS.frames": _one_of(PROGRESS_FRAMES),
+    "PROGRESS_LOSS.normalizer": _one_of(PROGRESS_NORMALIZERS),
     "PROGRESS_LOSS.lambda_fixed": NOT_NEGATIVE,
     "PROGRESS_LOSS.lambda_curriculum.start": NOT_NEGATIVE,
     "PROGRESS_LOSS.lambda_curriculum.end": NOT_NEGATIVE,

@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from utils.data.dataset import VideoData
 from utils.errors import Interrupted, TrainingDiverged
 from utils.files import write_json
 from utils.loss_entry import (
+    MeanPath,
     get_loss_function,
     get_progress_lambda,
     get_validation_loss_function,
@@ -33,6 +35,7 @@ from utils.training.checkpoints import RunCheckpoints
 from utils.training.interruption import StopRequest
 from utils.training.log import Averages, TrainingLog, all_finite, epoch_row, log_epoch
 from utils.training.processes import Processes
+from utils.training.progress_normalizers import MeanPaths, mean_path_lengths
 from utils.training.state import BEST_CRITERIA, TrainingState
 
 logger = logging.getLogger(__name__)
@@ -82,6 +85,7 @@ class AlignmentTraining:
         self.checkpoints = RunCheckpoints(model, self.optimizer, data, config, run)
         self.log = TrainingLog(run, BEST_CRITERIA, tensorboard=config.TENSORBOARD)
         self.state = TrainingState()
+        self.totals: dict[str, MeanPath] = {}  # of the current steps, see `_totals`
 
     def resume(self, checkpoint: Mapping[str, Any]) -> None:
         """Continues from the content of a `last.pt`."""
@@ -141,23 +145,51 @@ class AlignmentTraining:
 
     def _train_epoch(self, stop: StopRequest) -> None:
         train_means = self._run_training_steps(stop)
-        validation = self._validate(self.model, self.state.epoch, stop)
+        self.state.mean_paths = self._mean_paths(self.model)
+        validation = self._validate(self.model, self.state.epoch, stop, self.state.mean_paths)
         self._finish_epoch(train_means, validation)
         if signal_number := self.processes.highest(stop.signal_number or 0):
             raise Interrupted(signal_number)
 
-    def _validate(self, model: nn.Module, epoch: int, stop: StopRequest | None = None) -> dict[str, float]:
+    def _mean_paths(self, model: nn.Module, epoch: int | None = None) -> MeanPaths:
+        """The mean total path lengths of the training videos, as the network is now; empty if the loss needs none.
+
+        They are measured once an epoch. A running mean over the steps would lag behind the network, depend on the
+        number of processes, and differ from what online progress divides by, which the validation loss must use.
+
+        Args:
+            model: the network.
+            epoch: measure what the steps of this epoch see, its drawn frames in PRECISION; None: what validation sees.
+        """
+        progress = self.config.PROGRESS_LOSS
+        if not progress.enabled or progress.normalizer == "own":
+            return {}
+        precision = "float32" if epoch is None else self.config.PRECISION
+        network = partial(run_network, model.eval(), device=self.device, precision=precision)
+        return mean_path_lengths(network, self.data.train, self.device, progress.level, epoch, self.processes)
+
+    def _totals(self, mean_paths: MeanPaths) -> dict[str, MeanPath]:
+        """What the loss divides each video's path by: the mean path of its task, by the name of the video."""
+        videos = chain(self.data.train.videos, self.data.val.videos)
+        return {video.handle: mean_paths[video.task] for video in videos if video.task in mean_paths}
+
+    def _validate(
+        self, model: nn.Module, epoch: int, stop: StopRequest | None = None,
+        mean_paths: MeanPaths | None = None,
+    ) -> dict[str, float]:
         """The validation losses. With `stop`, a signal ends the validation after the current batch.
 
-        A resumed run then validates again from the first batch.
+        A resumed run then validates again from the first batch. `mean_paths` are the network's; None measures them.
         """
         batches = list(self.validation_sampler)
         own = self.processes.share(batches)
         rounds = -(-len(batches) // self.processes.world_size)
         loader = make_loader(self.validation_videos, own, self.config)
+        totals = self._totals(self._mean_paths(model) if mean_paths is None else mean_paths)
+        loss_fn, plan_loss_fn = (partial(loss, totals=totals) for loss in (self.validation_loss_fn, self.loss_fn))
         return run_validation_epoch(
-            model, chain(loader, repeat(None, rounds - len(own))), self.validation_loss_fn, epoch, self.device,
-            plan_loss_fn=self.loss_fn, processes=self.processes,
+            model, chain(loader, repeat(None, rounds - len(own))), loss_fn, epoch, self.device,
+            plan_loss_fn=plan_loss_fn, processes=self.processes,
             after_batch=lambda: self._leave_if_asked(stop) if stop is not None else None,
         )
 
@@ -171,6 +203,10 @@ class AlignmentTraining:
 
         In each step, every process takes one batch. A step whose loss or gradient is not finite changes no weight.
         """
+        see_the_same = self.config.MAX_FRAMES == 0 and self.config.PRECISION == "float32"  # as the validation before
+        if not self.state.mean_paths or (self.state.batch == 0 and not see_the_same):
+            self.state.mean_paths = self._mean_paths(self.model, self.state.epoch)
+        self.totals = self._totals(self.state.mean_paths)
         self.model.train()
         state, world_size = self.state, self.processes.world_size
         began = time.perf_counter() - state.seconds
@@ -230,7 +266,9 @@ class AlignmentTraining:
         # Random choices depend only on the batch: they are the same in any process, and in a resumed run.
         generator = step_generator(self.config.SEED, self.state.epoch, number)
         output_dict = run_network(self.trained, sequences, self.device, self.config.PRECISION)
-        loss_dict = self.loss_fn(output_dict, self.state.epoch, times_list=list(times), generator=generator)
+        loss_dict = self.loss_fn(
+            output_dict, self.state.epoch, times_list=list(times), generator=generator, totals=self.totals
+        )
         if number == 0 and "progress_loss" in loss_dict:
             progress_weight = get_progress_lambda(self.state.epoch, self.num_epochs, self.config.PROGRESS_LOSS)
             loss_dict.update(gradient_sizes(output_dict["outputs"], loss_dict, progress_weight))

@@ -92,8 +92,9 @@ def difference(run: Path, reference: Path) -> str:
     one, other = (load_checkpoint(folder / "ckpt" / "last.pt") for folder in (run, reference))
     if not _same(one["random_state"], other["random_state"]):
         return "random state"
-    if one["training_state"]["best"] != other["training_state"]["best"]:
-        return "best so far"
+    for part in ("best", "mean_paths"):
+        if one["training_state"][part] != other["training_state"][part]:
+            return f"training state: {part}"
     rows, expected = (_rows(folder / "metrics.csv") for folder in (run, reference))
     return "" if rows == expected else "metrics.csv"
 

@@ -53,6 +53,10 @@ STEPS = "tests/test_training.py::TestSteps"
 CHOSEN = f"{SPLITS}::test_best_checkpoints_are_chosen_by_the_loss_on_validation_videos[combined-total_loss]"
 OWN_TIMES = "tests/utils/test_loss_entry.py::TestComputeProgressLoss::test_every_video_is_held_to_its_own_times[video]"
 ENTRY = "tests/utils/test_loss_entry.py"
+DIVIDED = (
+    "tests/test_training.py::TestPathsOverTheMeanOfTrainingVideos::"
+    "test_steps_take_those_at_the_start_of_their_epoch_and_validation_those_after_it"
+)
 STOPPED = "tests/test_resume.py::test_a_stop_in_the_middle_of_an_epoch_is_resumed_there[4]"
 
 LOOP = "models/alignment_training_loop.py"
@@ -78,15 +82,15 @@ MUTATIONS = (
              f"{STEPS}::test_every_epoch_has_an_order_of_its_own_and_all_videos"),
     Mutation("the same frames of long videos at every epoch", LOOP, "in_epoch(state.epoch)", "in_epoch(0)",
              f"{STEPS}::test_every_epoch_and_seed_draws_frames_of_its_own"),
-    Mutation("the loss is told epoch 0", LOOP, "self.loss_fn(output_dict, self.state.epoch,",
-             "self.loss_fn(output_dict, 0,", f"{STEPS}::test_the_loss_is_told_the_epoch"),
+    Mutation("the loss is told epoch 0", LOOP, "output_dict, self.state.epoch, times",
+             "output_dict, 0, times", f"{STEPS}::test_the_loss_is_told_the_epoch"),
     Mutation("the loss gets no times", LOOP, "times_list=list(times)", "times_list=None",
              a_setting("PROGRESS_LOSS.enabled")),
     Mutation("PRECISION ignored", LOOP, "self.device, self.config.PRECISION)", "self.device)", a_setting("PRECISION")),
     Mutation("best checkpoints chosen on training videos", LOOP, "self.validation_videos = data.val",
              "self.validation_videos = data.train", CHOSEN),
-    Mutation("best checkpoints chosen by the training loss", LOOP, "self.validation_loss_fn, epoch, self.device",
-             "self.loss_fn, epoch, self.device", CHOSEN),
+    Mutation("best checkpoints chosen by the training loss", LOOP, "(self.validation_loss_fn, self.loss_fn)",
+             "(self.loss_fn, self.loss_fn)", CHOSEN),
     Mutation("the worst checkpoint is the best", LOOP, "validation[criterion] < state.best[kind]",
              "not validation[criterion] < state.best[kind] < float('inf')", CHOSEN),
     Mutation("MAX_BAD_STEPS ignored", LOOP, "state.bad_steps_in_a_row >= self.config.MAX_BAD_STEPS",
@@ -116,11 +120,25 @@ MUTATIONS = (
              a_setting("PROGRESS_LOSS.level")),
     Mutation("PROGRESS_LOSS.frames ignored", LOSS, "frames=progress_config.get('frames', 'single')", "frames='all'",
              a_setting("PROGRESS_LOSS.frames")),
-    Mutation("every video held to the times of the first", LOSS, "_progress_error(outputs[index], times[index], level)",
-             "_progress_error(outputs[index], times[0], level)", OWN_TIMES),
+    Mutation("PROGRESS_LOSS.normalizer ignored", LOSS,
+             "by_training_videos = progress_config.get('normalizer', 'own') == 'training'",
+             "by_training_videos = False", a_setting("PROGRESS_LOSS.normalizer")),
+    Mutation("a path beyond the mean of the training videos is clamped", "utils/tensorops.py", "return path / total\n",
+             "return (path / total).clamp(max=1)\n",
+             f"{ENTRY}::TestTotalsOfTrainingVideos::"
+             "test_a_path_too_long_is_shortened_and_one_too_short_lengthened[0.2-video]"),
+    Mutation("validation divides by the paths before the epoch", LOOP,
+             "self.state.mean_paths = self._mean_paths(self.model)\n", "pass\n", f"{DIVIDED}[seen0-video]"),
+    Mutation("drawn frames divided by the paths of all frames", LOOP, "self._mean_paths(self.model, self.state.epoch)",
+             "self._mean_paths(self.model)", f"{DIVIDED}[seen1-video]"),
+    Mutation("a resumed epoch measures the paths anew", LOOP, "self.state.batch == 0 and not see_the_same",
+             "not see_the_same",
+             "tests/test_resume.py::test_a_stop_in_the_middle_of_an_epoch_is_resumed_there[7-overrides4]"),
+    Mutation("every video held to the times of the first", LOSS, "_progress_error(outputs[index], times[index], level,",
+             "_progress_error(outputs[index], times[0], level,", OWN_TIMES),
     Mutation("a single frame held to the times of the first", LOSS,
-             "_progress_error(outputs[chosen], times[chosen], level)",
-             "_progress_error(outputs[chosen], times[0], level)", OWN_TIMES),
+             "_progress_error(outputs[chosen], times[chosen], level,",
+             "_progress_error(outputs[chosen], times[0], level,", OWN_TIMES),
     Mutation("lambda stands at its start", LOSS, "share = epoch / max(num_epochs - 1, 1)", "share = 0",
              f"{ENTRY}::TestLambda::test_curriculum_is_linear_from_start_to_end"),
     Mutation("validation at lambda's start", LOSS, "loss_function(output_dict_list, num_epochs - 1,",

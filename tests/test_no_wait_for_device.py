@@ -29,17 +29,22 @@ def test_reading_from_meta_is_an_error():
 
 
 @pytest.mark.parametrize("loss", ["GTCC", "GTCC by responsibilities", "tcc", "LAV", "VAVA"])
-@pytest.mark.parametrize(("level", "frames"), [("video", "all"), ("action", "all"), ("video", "single")])
-def test_forward_losses_backward_and_clipping_read_nothing_back(loss, level, frames):
+@pytest.mark.parametrize(
+    ("level", "frames", "normalizer"),
+    [("video", "all", "own"), ("action", "all", "own"), ("video", "single", "own"), ("video", "all", "training"),
+     ("action", "single", "training")],
+)  # fmt: skip
+def test_forward_losses_backward_and_clipping_read_nothing_back(loss, level, frames, normalizer):
     config = get_generic_config()
     config.LOSS_TYPE = {name: name == loss.split()[0] for name in config.LOSS_TYPE}
-    config.PROGRESS_LOSS = {"enabled": True, "level": level, "frames": frames}
+    config.PROGRESS_LOSS = {"enabled": True, "level": level, "frames": frames, "normalizer": normalizer}
     config.BASEARCH.TEMPORAL_STACKING_ARCH.conv_num_channels = 16
     config.GTCC_PARAMS.gamma = 0.95
     config.GTCC_PARAMS.soft_neighbours = "responsibilities" if "responsibilities" in loss else "components"
     model = build_model(config.to_dict(), 24, 3).to("meta")
     output_dict = model([torch.randn(length, 24, device="meta") for length in LENGTHS])
-    losses = get_loss_function(config)(output_dict, 3, times_list=TIMES, generator=torch.Generator())
+    totals = {time_dict["name"]: 9.0 if level == "video" else {"cut": 3.0, "stir": 4.0} for time_dict in TIMES}
+    losses = get_loss_function(config)(output_dict, 3, times_list=TIMES, generator=torch.Generator(), totals=totals)
     sizes = gradient_sizes(output_dict["outputs"], losses, 0.1)
     losses["total_loss"].backward()
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -101,9 +101,11 @@ def test_gradients_equal_those_of_one_process_on_the_same_batches(data_root, tmp
         torch.testing.assert_close(got[name], expected, rtol=1e-4, atol=1e-7)
 
 
-def test_two_processes_report_the_validation_of_one_and_one_resumes_them(data_root, tmp_path):
+@pytest.mark.parametrize("normalizer", ["own", "training"])
+def test_two_processes_report_the_validation_of_one_and_one_resumes_them(data_root, tmp_path, normalizer):
     """Learning rate 1e-12: the network stays as it was, so both runs must report the same validation."""
-    still = ["--config.NUM_EPOCHS=2", "--config.LEARNING_RATE=1e-12", *one_loss("tcc")]
+    still = ["--config.NUM_EPOCHS=2", "--config.LEARNING_RATE=1e-12", *one_loss("tcc"),
+             f"--config.PROGRESS_LOSS.normalizer={normalizer}"]
     arguments = training_arguments(data_root, tmp_path / "several", *still, "--config.TENSORBOARD=true")
     done = torchrun(2, ROOT / "multitask_train.py", *arguments)
     assert done.returncode == 0, done.stderr
@@ -116,6 +118,10 @@ def test_two_processes_report_the_validation_of_one_and_one_resumes_them(data_ro
         assert len(validation) >= 3
         assert {name: row[name] for name in validation} == pytest.approx(validation, rel=1e-4)
         assert row["train_total_loss"] == pytest.approx(other["train_total_loss"], rel=1e-4)
+
+    paths, expected = (load_checkpoint(path)["training_state"]["mean_paths"] for path in (several, alone))
+    assert paths == pytest.approx(expected, rel=1e-6)
+    assert bool(paths) == (normalizer == "training")
 
     assert len(list((tmp_path / "several" / "demo").iterdir())) == 1, "one process makes the folder"
     assert len(re.findall(r"epoch 1/2: ", done.stderr)) == 1, "one process reports"

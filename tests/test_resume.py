@@ -50,10 +50,16 @@ def test_killed_at_random_and_resumed_ends_bit_identical(data_root, tmp_path, lo
     assert difference(killed, whole) == ""
 
 
-@pytest.mark.parametrize("steps", [1, 4, 7])
-def test_a_stop_in_the_middle_of_an_epoch_is_resumed_there(data_root, tmp_path, monkeypatch, steps):
+BY_TRAINING_VIDEOS = ["--config.PROGRESS_LOSS.normalizer=training"]
+DRAWN_FRAMES = [*BY_TRAINING_VIDEOS, "--config.MAX_FRAMES=20", "--config.PROGRESS_LOSS.level=action"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "overrides"), [(1, []), (4, []), (7, []), (4, BY_TRAINING_VIDEOS), (7, DRAWN_FRAMES)]
+)
+def test_a_stop_in_the_middle_of_an_epoch_is_resumed_there(data_root, tmp_path, monkeypatch, steps, overrides):
     """Asks to stop after a given number of steps, in this process, and resumes."""
-    assert train(data_root, tmp_path / "whole") == 0
+    assert train(data_root, tmp_path / "whole", *overrides) == 0
     import models.alignment_training_loop as loop
     original = loop.AlignmentTraining._forward_backward
     calls = []
@@ -66,12 +72,13 @@ def test_a_stop_in_the_middle_of_an_epoch_is_resumed_there(data_root, tmp_path, 
 
     monkeypatch.setattr(loop.AlignmentTraining, "_forward_backward", counted)
     with pytest.raises(Interrupted) as stopped:
-        train(data_root, tmp_path / "stopped")
+        train(data_root, tmp_path / "stopped", *overrides)
     assert stopped.value.exit_code == 143
     run = tmp_path / "stopped" / "demo" / "run-001"
     state = load_checkpoint(run / "ckpt" / "last.pt")["training_state"]
     assert state["epoch"] > 0 or state["batch"] == steps
-    assert train(data_root, tmp_path / "stopped", "--resume", str(run)) == 0
+    assert bool(state["mean_paths"]) == bool(overrides)
+    assert train(data_root, tmp_path / "stopped", *overrides, "--resume", str(run)) == 0
     assert difference(run, tmp_path / "whole" / "demo" / "run-001") == ""
 
 
@@ -177,6 +184,7 @@ class TestResume:
         content = torch.load(path, weights_only=True)
         content["versions"]["torch"] = "1.0"
         del content["config"]["FEATURE_LAYOUT"], content["data_fingerprint"]
+        del content["config"]["PROGRESS_LOSS"]["normalizer"], content["training_state"]["mean_paths"]
         torch.save(content, path)
         assert train(data_root, tmp_path, "--config.NUM_EPOCHS=2", "--resume", "auto") == 0
         assert "but results may differ in the last bits" in caplog.text

@@ -197,6 +197,7 @@ CHANGES: dict[str, Change] = {
     "PROGRESS_LOSS.enabled": Change(True),
     "PROGRESS_LOSS.level": Change("action", under=PROGRESS),
     "PROGRESS_LOSS.frames": Change("single", under=PROGRESS),
+    "PROGRESS_LOSS.normalizer": Change("training", under=PROGRESS),
     "PROGRESS_LOSS.lambda_fixed": Change(5.0, under=PROGRESS),
     "PROGRESS_LOSS.lambda_curriculum.enabled": Change(True, under=PROGRESS),
     "PROGRESS_LOSS.lambda_curriculum.start": Change(0.5, under=CURRICULUM),

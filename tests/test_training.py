@@ -239,6 +239,119 @@ def frame_labels(times):
     return labels
 
 
+def path_means(model, videos, level):
+    """The mean total path length of each task's videos, or of each of its actions, by plain loops."""
+    lengths = {}
+    for index, video in enumerate(videos.videos):
+        features, times = videos[index]
+        with torch.no_grad():
+            frames = model.eval()([features])["outputs"][0].double()
+        steps = [float((after - before).norm()) for before, after in itertools.pairwise(frames)]
+        segments = zip(times["step"], times["start_frame"], times["end_frame"], strict=True)
+        parts = [part for part in segments if part[0] not in ("SIL", "Null")]
+        for label, start, end in parts if level == "action" else [("", 0, len(frames) - 1)]:
+            lengths.setdefault(video.task, {}).setdefault(label, []).append(sum(steps[start:end]))
+    means = {
+        task: {label: sum(found) / len(found) for label, found in of_task.items()} for task, of_task in lengths.items()
+    }
+    return means if level == "action" else {task: of_task[""] for task, of_task in means.items()}
+
+
+def close(one, other):
+    """Whether mean path lengths, possibly by action, are nearly the same."""
+    return one.keys() == other.keys() and all(
+        close(one[name], other[name]) if isinstance(one[name], dict) else one[name] == pytest.approx(other[name], 1e-4)
+        for name in one
+    )
+
+
+class TestPathsOverTheMeanOfTrainingVideos:
+    @pytest.fixture
+    def settings(self, split_root):
+        return {
+            "DATASET_PATH": str(split_root.path), "TASKS": (), "NUM_EPOCHS": 3, **PROGRESS,
+            "PROGRESS_LOSS.normalizer": "training", "PROGRESS_LOSS.lambda_fixed": 5.0,
+        }  # fmt: skip
+
+    @pytest.mark.parametrize("level", ["video", "action"])
+    @pytest.mark.parametrize("seen", [{}, {"MAX_FRAMES": 8}])
+    def test_steps_take_those_at_the_start_of_their_epoch_and_validation_those_after_it(
+        self, settings, tmp_path, monkeypatch, level, seen
+    ):
+        config = small_config(settings, seen, {"PROGRESS_LOSS.level": level})
+        training = make_training(config, tmp_path)
+        told, expected = {"steps": {}, "validation": {}}, {"steps": {}, "validation": {}}
+
+        def watched(part):
+            function = training.loss_fn if part == "steps" else training.validation_loss_fn
+
+            def loss(outputs, epoch, times_list, totals, **more):
+                if (part == "steps") == torch.is_grad_enabled():
+                    of_epoch = told[part].setdefault(epoch, {})
+                    for time_dict in times_list:
+                        task = time_dict["name"].split("_")[0]
+                        assert of_epoch.setdefault(task, totals[time_dict["name"]]) == totals[time_dict["name"]]
+                return function(outputs, epoch, times_list=times_list, totals=totals, **more)
+
+            return loss
+
+        def steps(stop):
+            epoch = training.state.epoch
+            expected["steps"][epoch] = path_means(training.model, InEpoch(training.data.train, epoch), level)
+            means = run_steps(stop)
+            expected["validation"][epoch] = path_means(training.model, training.data.train, level)
+            return means
+
+        run_steps = training._run_training_steps
+        monkeypatch.setattr(training, "_run_training_steps", steps)
+        training.loss_fn, training.validation_loss_fn = watched("steps"), watched("validation")
+        training.run_to_the_end()
+        for part in ("steps", "validation"):
+            assert list(told[part]) == [0, 1, 2]
+            for epoch in told[part]:
+                assert close(told[part][epoch], expected[part][epoch]), (part, epoch)
+            assert not close(told[part][0], told[part][2]), "the network learns"
+        assert close(told["steps"][1], told["validation"][0]) == (not seen)
+
+    @pytest.mark.parametrize("kind", ["combined", "alignment"])
+    def test_the_loss_that_chooses_a_checkpoint_divides_as_its_online_progress(self, settings, tmp_path, kind):
+        """One function of the network at every epoch: recomputed from the checkpoint alone."""
+        make_training(small_config(settings), tmp_path).run_to_the_end()
+        checkpoint = load_checkpoint(tmp_path / "ckpt" / f"best_model_{kind}.pt")
+        data = load_data(checkpoint["config"])
+        embeddings = embedded(checkpoint, data.val)
+        errors = {"brew": [], "fold": []}
+        for video in data.val.videos:
+            path = embeddings[video.handle].double().diff(dim=0).norm(dim=1).cumsum(0)
+            predicted = torch.cat([torch.zeros(1), path]) / checkpoint["progress_normalizers"][video.task]
+            errors[video.task].append((predicted - get_trueprogress(video.time_dict)).abs().mean())
+        expected = torch.stack([torch.stack(of_task).mean() for of_task in errors.values()]).mean()
+        with open(tmp_path / "metrics.csv", newline="") as file:
+            row = list(csv.DictReader(file))[checkpoint["epoch"]]
+        assert float(row["val_progress_loss"]) == pytest.approx(float(expected), rel=1e-4)
+        assert float(row["val_at_epoch_progress_loss"]) == pytest.approx(float(expected), rel=1e-4)
+
+    def test_with_its_own_total_nothing_is_measured(self, settings, tmp_path, monkeypatch):
+        def measured(*arguments):
+            raise AssertionError("every training video was embedded for nothing")
+
+        monkeypatch.setattr(loop, "mean_path_lengths", measured)
+        for others in ({"PROGRESS_LOSS.normalizer": "own"}, {"PROGRESS_LOSS.enabled": False}):
+            training = make_training(small_config(settings, others, {"NUM_EPOCHS": 1}), tmp_path)
+            training.run_to_the_end()
+            assert training.state.mean_paths == {}
+
+
+class InEpoch:
+    """The videos of a data set with the frames of one epoch."""
+
+    def __init__(self, dataset, epoch):
+        self.videos, self._drawn = dataset.videos, dataset.in_epoch(epoch)
+
+    def __getitem__(self, index):
+        return self._drawn[index]
+
+
 class TestSteps:
     @pytest.fixture
     def settings(self, split_root):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,6 +19,8 @@ from utils.tensorops import (
 )
 
 TimeDict = Mapping[str, Any]
+# Mean total path length of training videos: of a whole video, or at action level of each action by its label.
+MeanPath = float | Mapping[str, float]
 LossFunction = Callable[..., dict[str, Tensor]]
 
 
@@ -27,6 +30,7 @@ def compute_progress_loss(
     level: str = 'video',
     frames: str = 'single',
     generator: torch.Generator | None = None,
+    totals: Sequence[MeanPath] | None = None,
 ) -> Tensor:
     """L1 error of predicted progress, which is computed from the path length of the embeddings.
 
@@ -38,13 +42,17 @@ def compute_progress_loss(
         frames: 'single', one random frame of one random video; 'all', the mean over the frames of every video
             (over the frames of actions at action level), which has far less variance.
         generator: source of the random choices; None uses torch's default generator.
+        totals: for each video, the total path length that its path is divided by, such as the mean over training
+            videos; at action level the total of each action, by its label, and an action that isn't there is divided
+            by the mean of those that are. 0 or None: the path's own total, so that predicted progress ends at 1.
+            Predicted progress beyond 1 is not clamped, as online progress is: its error must still shorten the path.
 
     Returns:
-        Scalar in [0, 1]. Videos of fewer than two frames or without any action are ignored. If no video remains, it
-        is zero, but still has a gradient (of zero).
+        Scalar in [0, 1]; with totals, it may be greater. Videos of fewer than two frames or without any action are
+        ignored. If no video remains, it is zero, but still has a gradient (of zero).
 
     Raises:
-        ValueError: for an unknown level or frames, or a number of time_dicts other than that of the videos.
+        ValueError: for an unknown level or frames, or another number of time_dicts or totals than of videos.
     """
     if level not in ('video', 'action'):
         raise ValueError(f"level is {level!r}; expected 'video' or 'action'")
@@ -52,6 +60,9 @@ def compute_progress_loss(
         raise ValueError(f"frames is {frames!r}; expected 'single' or 'all'")
     if len(outputs) != len(times):
         raise ValueError(f"{len(outputs)} videos but {len(times)} time_dicts")
+    totals = [None] * len(outputs) if totals is None else totals
+    if len(outputs) != len(totals):
+        raise ValueError(f"{len(outputs)} videos but {len(totals)} totals")
     usable = [
         index
         for index, (features, time_dict) in enumerate(zip(outputs, times, strict=True))
@@ -62,12 +73,12 @@ def compute_progress_loss(
 
     if frames == 'single':
         chosen = usable[_random_index(len(usable), generator)]
-        error = _progress_error(outputs[chosen], times[chosen], level)
+        error = _progress_error(outputs[chosen], times[chosen], level, totals[chosen])
         return error[_random_index(len(error), generator)]
 
     errors = []
     for index in usable:
-        error = _progress_error(outputs[index], times[index], level)
+        error = _progress_error(outputs[index], times[index], level, totals[index])
         if level == 'action':
             # In background, prediction and truth are both 0; counting it would only make the mean smaller.
             inside = torch.from_numpy(action_frames(times[index], len(error)))
@@ -100,12 +111,14 @@ def get_loss_function(config_obj: Any, num_epochs: int | None = None) -> LossFun
         num_epochs: length of the lambda schedule; None takes NUM_EPOCHS of the configuration.
 
     Returns:
-        A function `(output_dict_list, epoch, times_list=None, generator=None)` of one model output or a list of
-        outputs, and the time_dicts of its videos or a list of such lists. It returns a dict of scalars, each summed
-        over the list: `total_loss`, `alignment_loss`, `progress_loss` (if the progress term is on; zero without
-        time_dicts) and one `<term>_loss` for each loss that is on; and `videos_without_action`, the number of videos
-        that the progress term left out. If there are fewer lists of time_dicts than outputs, the first list is used
-        for the remaining outputs. If a list is None, its output gets no progress term.
+        A function `(output_dict_list, epoch, times_list=None, generator=None, totals=None)` of one model output or a
+        list of outputs, and the time_dicts of its videos or a list of such lists. `totals` has, by the name of a
+        video, what `compute_progress_loss` divides its path by; it is read, and needed, if PROGRESS_LOSS.normalizer is
+        'training'. The function returns a dict of scalars, each summed over the list: `total_loss`, `alignment_loss`,
+        `progress_loss` (if the progress term is on; zero without time_dicts) and one `<term>_loss` for each loss that
+        is on; and `videos_without_action`, the number of videos that the progress term left out. If there are fewer
+        lists of time_dicts than outputs, the first list is used for the remaining outputs. If a list is None, its
+        output gets no progress term.
 
     Raises:
         ConfigError: for an unknown loss in LOSS_TYPE, none turned on, or one that can't be loaded.
@@ -119,11 +132,14 @@ def get_loss_function(config_obj: Any, num_epochs: int | None = None) -> LossFun
 def _loss_function(
     terms: Mapping[str, AlignmentTerm], progress_config: Mapping[str, Any], num_epochs: int
 ) -> LossFunction:
+    by_training_videos = progress_config.get('normalizer', 'own') == 'training'
+
     def _alignment_loss_fn(
         output_dict_list: Mapping[str, Any] | list[Mapping[str, Any]],
         epoch: int,
         times_list: list[Any] | None = None,
         generator: torch.Generator | None = None,
+        totals: Mapping[str, MeanPath] | None = None,
     ) -> dict[str, Tensor]:
         if not isinstance(output_dict_list, list):
             output_dict_list = [output_dict_list]
@@ -157,12 +173,15 @@ def _loss_function(
             add('progress_loss', zero)
             add('videos_without_action', zero.detach())
             if times is not None:
+                if by_training_videos and totals is None:
+                    raise ValueError("PROGRESS_LOSS.normalizer is 'training'; expected the totals to divide by")
                 value = compute_progress_loss(
                     outputs,
                     times,
                     level=progress_config['level'],
                     frames=progress_config.get('frames', 'single'),
                     generator=generator,
+                    totals=[totals[time['name']] for time in times] if by_training_videos else None,
                 )
                 add('progress_loss', value)
                 add('total_loss', get_progress_lambda(epoch, num_epochs, progress_config) * value)
@@ -214,21 +233,27 @@ def get_validation_loss_function(config_obj: Any, num_epochs: int | None = None)
     loss_function = _loss_function(alignment_terms(config_obj, in_validation=True), progress_config, num_epochs)
 
     def _validation_loss_fn(
-        output_dict_list: Any, epoch: int, times_list: list[Any] | None = None
+        output_dict_list: Any, epoch: int, times_list: list[Any] | None = None,
+        totals: Mapping[str, MeanPath] | None = None,
     ) -> dict[str, Tensor]:
         generator = torch.Generator().manual_seed(config_obj.SEED)
-        return loss_function(output_dict_list, num_epochs - 1, times_list, generator=generator)
+        return loss_function(output_dict_list, num_epochs - 1, times_list, generator, totals)
 
     return _validation_loss_fn
 
 
-def _progress_error(features: Tensor, time_dict: TimeDict, level: str) -> Tensor:
+def _progress_error(features: Tensor, time_dict: TimeDict, level: str, total: MeanPath | None) -> Tensor:
     """(T,) absolute error of predicted progress at every frame."""
     time_dict = _ending_at(time_dict, len(features) - 1)
     if level == 'video':
-        predicted, truth = get_normalized_predicted_progress_video(features), get_trueprogress(time_dict)
+        predicted = get_normalized_predicted_progress_video(features, total)
+        truth = get_trueprogress(time_dict)
     else:
-        predicted = get_normalized_predicted_progress_action(features, time_dict)
+        of_segments = None
+        if total is not None:
+            unseen = float(np.mean(list(total.values()))) if total else 0.0
+            of_segments = [total.get(step, unseen) for step in time_dict['step']]
+        predicted = get_normalized_predicted_progress_action(features, time_dict, of_segments)
         truth = get_trueprogress_per_action(time_dict)
     return (predicted - truth.to(features.device, features.dtype, non_blocking=True)).abs()
 

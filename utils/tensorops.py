@@ -6,7 +6,7 @@ Frame numbers are rows of the sequence; the ends in a time_dict are inclusive. B
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -87,16 +87,20 @@ def share_of(part: np.ndarray, whole: np.ndarray | float) -> np.ndarray:
     return np.clip(share, 0.0, 1.0)
 
 
-def get_normalized_predicted_progress_video(features: Tensor) -> Tensor:
+def get_normalized_predicted_progress_video(features: Tensor, total: float | None = None) -> Tensor:
     """Predicted progress over the whole video: path length over the total path length.
 
     Args:
         features: (T, D) frame embeddings.
+        total: what the path length is divided by, such as the mean total of training videos. None or 0: its own total.
 
     Returns:
-        (T,) in [0, 1], from 0 to 1. If all frames of a video are equal, progress is linear in time.
+        (T,) in [0, 1], from 0 to 1. If all frames of a video are equal, progress is linear in time. With a given total,
+        it is from 0 to any end, not clamped.
     """
     path = get_cum_matrix(features)
+    if total:
+        return path / total
     total = path[-1]
     linear = torch.linspace(0, 1, len(features), device=features.device, dtype=features.dtype)
     moves = total > 0
@@ -104,16 +108,19 @@ def get_normalized_predicted_progress_video(features: Tensor) -> Tensor:
     return torch.where(moves, path / torch.where(moves, total, 1.0), linear)
 
 
-def get_normalized_predicted_progress_action(features: Tensor, time_dict: Mapping[str, Any]) -> Tensor:
+def get_normalized_predicted_progress_action(
+    features: Tensor, time_dict: Mapping[str, Any], totals: Sequence[float] | None = None
+) -> Tensor:
     """Predicted progress inside each action: path length since its first frame over the action's total path length.
 
     Args:
         features: (T, D) frame embeddings.
         time_dict: 'step', 'start_frame', 'end_frame' of the segments; frames out of range are clamped.
+        totals: (S,) what the path length in each segment is divided by; 0: its own total. None: always its own.
 
     Returns:
         (T,) in [0, 1]: from 0 to 1 in each action, 0 in background, 0.5 in an action of a single frame, linear
-        in an action whose frames are all equal.
+        in an action whose frames are all equal. With a given total, it is from 0 to any end, not clamped.
     """
     device, dtype = features.device, features.dtype
     segments = FrameSegments(time_dict, len(features))
@@ -125,6 +132,9 @@ def get_normalized_predicted_progress_action(features: Tensor, time_dict: Mappin
     first, last = on_device(segments.first), on_device(segments.last)
     total = (path[last] - path[first]).to(dtype)
     covered = (path - path[first]).to(dtype)
+    if totals is not None:
+        given = np.where(segments.last > segments.first, np.asarray(totals)[segments.segment], 0.0)
+        total = torch.where(on_device(given > 0), on_device(given).to(dtype), total)
     moves = total > 0
     predicted = torch.where(
         moves, covered / torch.where(moves, total, 1.0), on_device(segments.linear).to(dtype)

@@ -88,9 +88,10 @@ def use(config):
     times = [
         {"step": ["a", "SIL"], "start_frame": [0, 2], "end_frame": [1, len(video) - 1], "name": "v"} for video in videos
     ]
-    losses = get_loss_function(config)(outputs, 0, times_list=times, generator=torch.Generator())
+    totals = {"v": 2.0 if config.PROGRESS_LOSS.level == "video" else {"a": 2.0}}
+    losses = get_loss_function(config)(outputs, 0, times_list=times, generator=torch.Generator(), totals=totals)
     losses["total_loss"].backward()
-    validation = get_validation_loss_function(config)(outputs, 0, times_list=times)
+    validation = get_validation_loss_function(config)(outputs, 0, times_list=times, totals=totals)
     assert losses["total_loss"].shape == validation["total_loss"].shape == ()
 
 

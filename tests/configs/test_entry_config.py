@@ -53,6 +53,7 @@ CONFIG.PROGRESS_LOSS = {
         "level": "video",
         "lambda_fixed": 0.1,
         "frames": "single",
+        "normalizer": "own",
         "lambda_curriculum": {"enabled": True, "start": 0.01, "end": 0.5},
     }
 

@@ -1,6 +1,7 @@
 """The loss that a configuration asks for, and the plan's progress term."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from utils.loss_entry import (
     gradient_sizes,
 )
 from utils.loss_functions import GTCC_loss, VAVA_loss
-from utils.tensorops import get_trueprogress, get_trueprogress_per_action
+from utils.tensorops import get_cum_matrix, get_trueprogress, get_trueprogress_per_action
 
 TIMES = {
     "step": ["action1", "SIL", "action2"],
@@ -54,11 +55,19 @@ def different_videos():
     return outputs, times
 
 
-def progress_errors(embedding, times, level):
-    """Frame -> |predicted - true progress|, from the plan's formulas; at action level of the frames of actions."""
+def progress_errors(embedding, times, level, total=None):
+    """Frame -> |predicted - true progress|, from the plan's formulas; at action level of the frames of actions.
+
+    The path is divided by `total`, at action level by that of the action's label, or by its own total if there is none.
+    """
     def path(first, last):
         steps = zip(embedding[first:last], embedding[first + 1 : last + 1], strict=True)
         return sum(sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) ** 0.5 for one, other in steps)
+
+    def whole(step, first, last):
+        if total is None:
+            return path(first, last)
+        return total if level == "video" else total.get(step, sum(total.values()) / len(total))
 
     last_frame, errors, done = len(embedding) - 1, {}, 0
     number_of_actions = sum(step != "SIL" for step in times["step"])
@@ -66,10 +75,10 @@ def progress_errors(embedding, times, level):
         for frame in range(start, end + 1):
             inside = (frame - start) / (end - start)
             if level == "action" and step != "SIL":
-                errors[frame] = abs(path(start, frame) / path(start, end) - inside)
+                errors[frame] = abs(path(start, frame) / whole(step, start, end) - inside)
             elif level == "video":
                 truth = (done + (inside if step != "SIL" else 0)) / number_of_actions
-                errors[frame] = abs(path(0, frame) / path(0, last_frame) - truth)
+                errors[frame] = abs(path(0, frame) / whole(step, 0, last_frame) - truth)
         done += step != "SIL"
     return errors
 
@@ -177,6 +186,7 @@ class TestComputeProgressLoss:
         [
             ({"level": "frame"}, "level"),
             ({"frames": "some"}, "frames"),
+            ({"totals": [1.0]}, "2 videos but 1 totals"),
         ],
     )
     def test_unknown_choices_are_refused(self, arguments, named):
@@ -187,6 +197,124 @@ class TestComputeProgressLoss:
     def test_annotation_that_begins_after_the_video_ends_is_refused(self):
         with pytest.raises(ValueError, match="'v'"):
             compute_progress_loss([torch.randn(10, 2)], [TIMES])
+
+
+# What the paths of `different_videos` may be divided by: shorter and longer than their own.
+TOTALS = {
+    "video": {"first": 20.0, "second": 20.0, "third": 90.0},
+    # The second video's action isn't there.
+    "action": {name: {"a": 30.0, "b": 9.0, "d": 2.0} for name in ("first", "second", "third")},
+}
+
+
+class TestTotalsOfTrainingVideos:
+    @pytest.mark.parametrize("level", ["video", "action"])
+    def test_formula_by_plain_loops(self, level):
+        outputs, times = different_videos()
+        totals = [TOTALS[level][segments["name"]] for segments in times]
+        errors = [
+            progress_errors(video.tolist(), segments, level, total)
+            for video, segments, total in zip(outputs, times, totals, strict=True)
+        ]
+        assert max(max(of_video.values()) for of_video in errors) > 1, "nothing is clamped"
+        means = [sum(of_video.values()) / len(of_video) for of_video in errors]
+        every = compute_progress_loss(outputs, times, level=level, frames="all", totals=totals)
+        assert float(every) == pytest.approx(sum(means) / len(means), rel=1e-5)
+        generator = torch.Generator().manual_seed(0)
+        drawn = {
+            round(float(compute_progress_loss(outputs, times, level, generator=generator, totals=totals)), 4)
+            for _ in range(3000)
+        }
+        possible = [error for of_video in errors for error in of_video.values()]
+        assert all(any(abs(one - other) < 2e-4 for other in [*possible, 0.0]) for one in drawn)
+        assert len(drawn) > 0.9 * len({round(error, 4) for error in possible})
+
+    @pytest.mark.parametrize("level", ["video", "action"])
+    def test_its_own_total_and_none_and_zero_are_the_same(self, level):
+        outputs, times = different_videos()
+        videos = [(video.tolist(), segments) for video, segments in zip(outputs, times, strict=True)]
+        own = [progress_errors(*video, level) for video in videos]
+        zero = [0.0] * 3 if level == "video" else [{}, {"c": 0.0}, dict.fromkeys("abcd", 0.0)]
+        expected = sum(sum(of_video.values()) / len(of_video) for of_video in own) / len(own)
+        for totals in (None, [None] * 3, zero):
+            loss = compute_progress_loss(outputs, times, level, "all", totals=totals)
+            assert float(loss) == pytest.approx(expected, rel=1e-5)
+        if level == "video":
+            lengths = [float(video.diff(dim=0).norm(dim=1).sum()) for video in outputs]
+            loss = compute_progress_loss(outputs, times, level, "all", totals=lengths)
+            assert float(loss) == pytest.approx(expected, rel=1e-5)
+
+    def test_an_action_of_one_frame_and_one_that_stands_still(self):
+        """One frame is in the middle of its action, as with its own total; standing still is no progress."""
+        features = torch.cat([torch.zeros(1, 3), torch.ones(4, 3)]).requires_grad_()
+        times = {"step": ["one", "still"], "start_frame": [0, 1], "end_frame": [0, 4]}
+        loss = compute_progress_loss([features], [times], "action", "all", totals=[{"one": 3.0, "still": 2.0}])
+        loss.backward()
+        assert loss.item() == pytest.approx((0 + 0 + 1 / 3 + 2 / 3 + 1) / 5)
+        assert torch.isfinite(features.grad).all()
+
+    @pytest.mark.parametrize("level", ["video", "action"])
+    def test_gradient_is_that_of_finite_differences(self, level):
+        outputs, times = different_videos()
+        outputs = [video.double().requires_grad_() for video in outputs]
+        totals = [TOTALS[level][segments["name"]] for segments in times]
+        torch.autograd.gradcheck(
+            lambda *videos: compute_progress_loss(videos, times, level, "all", totals=totals), outputs, atol=1e-4
+        )
+
+    @pytest.mark.parametrize("level", ["video", "action"])
+    @pytest.mark.parametrize("factor", [0.2, 5.0])
+    def test_a_path_too_long_is_shortened_and_one_too_short_lengthened(self, level, factor):
+        """Far beyond 1 too, where online progress is clamped. By its own total, no length is wrong."""
+        features = torch.randn(30, 4, generator=torch.Generator().manual_seed(0)).cumsum(0).requires_grad_()
+        times = {"step": ["a"], "start_frame": [0], "end_frame": [29], "name": "v"}
+        length = features.diff(dim=0).norm(dim=1).sum()
+        total = factor * length.item()
+
+        def change_of_length(totals):
+            loss = compute_progress_loss([features], [times], level, "all", totals=totals)
+            (gradient,) = torch.autograd.grad(loss, features)
+            (longer,) = torch.autograd.grad(length, features, retain_graph=True)
+            # A scaled embedding has a longer path of the same shape.
+            return -(gradient * features).sum().item(), -(gradient * longer).sum().item()
+
+        scaled, along = change_of_length([total if level == "video" else {"a": total}])
+        assert (scaled > 0) == (along > 0) == (factor > 1)
+        # Every frame pulls, with its whole share of the total.
+        share = get_cum_matrix(features.detach()) / total
+        pull = (torch.linspace(0, 1, 30) - share).sign() * share
+        assert scaled == pytest.approx(pull.mean().item(), rel=1e-4)
+        assert abs(change_of_length(None)[0]) < 1e-5
+
+    def test_the_loss_of_a_configuration_takes_them_by_the_name_of_the_video(self):
+        outputs, times = different_videos()
+        batch = {"outputs": outputs, "dropouts": []}
+        for level in ("video", "action"):
+            totals = [TOTALS[level][segments["name"]] for segments in times]
+            by_training, by_own = (
+                make_config(["tcc"], level=level, frames="all", normalizer=normalizer)
+                for normalizer in ("training", "own")
+            )
+            expected = compute_progress_loss(outputs, times, level, "all", totals=totals)
+            own = compute_progress_loss(outputs, times, level, "all")
+            assert abs(expected - own) > 0.01
+            for function in (get_loss_function(by_training), get_validation_loss_function(by_training)):
+                losses = function(batch, 0, times_list=times, totals=TOTALS[level])
+                torch.testing.assert_close(losses["progress_loss"], expected)
+                torch.testing.assert_close(losses["total_loss"], losses["alignment_loss"] + 0.1 * expected)
+                with pytest.raises(ValueError, match=r"PROGRESS_LOSS\.normalizer is 'training'"):
+                    function(batch, 0, times_list=times)
+            for function in (get_loss_function(by_own), get_validation_loss_function(by_own)):
+                losses = function(batch, 0, times_list=times, totals=TOTALS[level])
+                torch.testing.assert_close(losses["progress_loss"], own)
+
+    def test_a_configuration_that_lacks_the_setting_means_its_own_total(self):
+        batch, times = make_batch()
+        config = make_config(["tcc"], frames="all").to_dict()
+        del config["PROGRESS_LOSS"]["normalizer"]
+        losses = get_loss_function(SimpleNamespace(**config))(batch, 0, times_list=times)
+        expected = compute_progress_loss(batch["outputs"], times, frames="all")
+        torch.testing.assert_close(losses["progress_loss"], expected)
 
 
 class TestLambda:

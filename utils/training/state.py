@@ -14,6 +14,7 @@ from utils.checkpoints.content import is_plain_tensor
 from utils.data.values import is_number, is_whole
 from utils.errors import CheckpointError, shown
 from utils.training.log import Row
+from utils.training.progress_normalizers import MeanPaths
 
 # Checkpoint type -> the validation loss whose minimum it keeps.
 BEST_CRITERIA = {"combined": "total_loss", "alignment": "alignment_loss"}
@@ -26,6 +27,7 @@ class TrainingState:
     epoch: the current epoch, from 0. batch: how many of its batches are done. totals: sums and counts of its loss
     terms. best: lowest validation loss of each checkpoint type. history: a row for every finished epoch. bad_steps,
     bad_steps_in_a_row: skipped steps, in the whole run and in a row. seconds: training time of the current epoch.
+    mean_paths: by task, the mean total path lengths that the progress term divides by; empty if it divides by none.
     """
 
     epoch: int = 0
@@ -36,6 +38,7 @@ class TrainingState:
     bad_steps: int = 0
     bad_steps_in_a_row: int = 0
     seconds: float = 0.0
+    mean_paths: MeanPaths = field(default_factory=dict)
 
     @classmethod
     def of(cls, content: Any) -> TrainingState:
@@ -44,6 +47,8 @@ class TrainingState:
         Raises:
             CheckpointError: an entry is missing, surplus, or has an impossible value.
         """
+        if isinstance(content, dict):
+            content = {"mean_paths": {}, **content}  # older runs have none
         names = {each.name for each in fields(cls)}
         if not isinstance(content, dict) or set(content) != names:
             found = sorted(map(str, content)) if isinstance(content, dict) else content
@@ -57,6 +62,7 @@ class TrainingState:
             "history": _is_history(state.history, state.epoch),
             "bad_steps": is_whole(state.bad_steps),
             "bad_steps_in_a_row": is_whole(state.bad_steps_in_a_row),
+            "mean_paths": _are_mean_paths(state.mean_paths),
             "seconds": is_number(state.seconds) and 0 <= state.seconds < math.inf,
         }
         wrong = [f"{name} is {shown(content[name])}" for name, fine in checks.items() if not fine]
@@ -134,6 +140,16 @@ def _are_best(best: Any) -> bool:
     return isinstance(best, dict) and set(best) == set(BEST_CRITERIA) and all(
         is_number(loss) and -math.inf < loss for loss in best.values()
     )
+
+
+def _are_mean_paths(paths: Any) -> bool:
+    def are_lengths(named: Any) -> bool:
+        return isinstance(named, dict) and all(
+            isinstance(name, str) and is_number(path) and 0 <= path < math.inf for name, path in named.items()
+        )
+
+    of_actions = isinstance(paths, dict) and all(isinstance(task, str) for task in paths)
+    return are_lengths(paths) or (of_actions and all(map(are_lengths, paths.values())))
 
 
 def _is_history(history: Any, epochs: int) -> bool:
