@@ -19,7 +19,7 @@ from tests.conftest import ROOT, training_arguments
 from tests.interrupted_runs import command, difference, one_loss, run_with_kills
 from tests.one_step import make_training
 from utils.ckpt_save import load_checkpoint, load_model
-from utils.errors import ConfigError, DataError, Interrupted
+from utils.errors import CheckpointError, ConfigError, DataError, Interrupted
 from utils.training.processes import Processes
 from utils.training.run_folder import open_run
 
@@ -189,6 +189,28 @@ class TestResume:
         assert train(data_root, tmp_path, "--config.NUM_EPOCHS=2", "--resume", "auto") == 0
         assert "but results may differ in the last bits" in caplog.text
         assert "FEATURE_LAYOUT" not in caplog.text
+
+    @pytest.mark.parametrize(
+        ("paths", "message"),
+        [
+            ({"another": 2.0}, "holds the mean paths .*expected one of each of the tasks"),
+            ({"of": {"one action": 2.0}}, "holds the mean paths .*expected one of each of the tasks"),
+            ({"of": float("nan")}, "impossible values: mean_paths"),
+            ({"of": -1.0}, "impossible values: mean_paths"),
+            ({"of": {1: 2.0}}, "impossible values: mean_paths"),
+            ([2.0], "impossible values: mean_paths"),
+        ],
+    )  # fmt: skip
+    def test_mean_paths_that_no_training_can_have_written(self, data_root, finished, tmp_path, paths, message):
+        shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+        path = tmp_path / "demo" / "run-001" / "ckpt" / "last.pt"
+        content = torch.load(path, weights_only=True)
+        if "of" in paths:
+            paths = dict.fromkeys(content["tasks"], paths["of"])
+        content["training_state"]["mean_paths"] = paths
+        torch.save(content, path)
+        with pytest.raises(CheckpointError, match=message):
+            train(data_root, tmp_path, "--resume", "auto", "--config.NUM_EPOCHS=4")
 
     def test_a_log_cut_in_mid_line_is_written_whole_again(self, data_root, tmp_path):
         assert train(data_root, tmp_path, "--config.NUM_EPOCHS=2") == 0

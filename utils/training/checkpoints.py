@@ -69,12 +69,20 @@ class RunCheckpoints:
         """
         self._refuse_other_data(checkpoint)
         path = self.folder / "last.pt"
+        tasks = list(self.data.train.tasks)
         try:
             state = TrainingState.of(checkpoint["training_state"])
             if state.epoch != checkpoint["epoch"] or state.batch > most_batches:
                 raise CheckpointError(
                     f"training_state stands at epoch {state.epoch}, batch {state.batch}; expected epoch "
                     f"{checkpoint['epoch']} and at most {most_batches} batches"
+                )
+            by_action = self.config["PROGRESS_LOSS"]["level"] == "action"
+            paths = state.mean_paths
+            if paths and (set(paths) != set(tasks) or any(isinstance(of, dict) != by_action for of in paths.values())):
+                raise CheckpointError(
+                    f"training_state holds the mean paths {shown(paths)}; expected one of each of the tasks "
+                    f"{shown(tasks)}{' and actions' if by_action else ''}"
                 )
             compare_shapes(checkpoint["model_state_dict"], self.model.state_dict())
             load_moments(checkpoint.get("optimizer_state_dict"), self.optimizer, self.model)
