@@ -195,7 +195,7 @@ class TestResume:
         [
             ({"another": 2.0}, "holds the mean paths .*expected one of each of the tasks"),
             ({"of": {"one action": 2.0}}, "holds the mean paths .*expected one of each of the tasks"),
-            ({"of": float("nan")}, "impossible values: mean_paths"),
+            ({"of": "2"}, "impossible values: mean_paths"),
             ({"of": -1.0}, "impossible values: mean_paths"),
             ({"of": {1: 2.0}}, "impossible values: mean_paths"),
             ([2.0], "impossible values: mean_paths"),

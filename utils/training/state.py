@@ -143,9 +143,10 @@ def _are_best(best: Any) -> bool:
 
 
 def _are_mean_paths(paths: Any) -> bool:
+    # Of an embedding that overflowed they are infinite or NaN, and the steps are skipped, as for such a loss.
     def are_lengths(named: Any) -> bool:
         return isinstance(named, dict) and all(
-            isinstance(name, str) and is_number(path) and 0 <= path < math.inf for name, path in named.items()
+            isinstance(name, str) and is_number(path) and not path < 0 for name, path in named.items()
         )
 
     of_actions = isinstance(paths, dict) and all(isinstance(task, str) for task in paths)
