@@ -304,6 +304,12 @@ def _translate_config(values: _Values, network: _Network) -> dict[str, Any]:
             f"{values.path}: config.TRAIN_SPLIT is {reprlib.repr(split)}, expected two shares"
         )
     config.TRAIN_SPLIT = tuple(map(float, split))
+    # What its losses are where they give no value; today's defaults are others.
+    config.TCC_ORIGINAL_PARAMS.normalization = "none"
+    config.GTCC_PARAMS = {
+        "n_components": 15, "delta": 0.2, "gamma": 0.95, "soft_neighbours": "components", "normalization": "none",
+        "reciprocal": "frame",
+    }  # fmt: skip
     for name, loss in LOSSES.items():
         on = values.get(f"config.LOSS_TYPE.{name}", bool, default=False)
         config.LOSS_TYPE[name] = on
@@ -316,8 +322,6 @@ def _translate_config(values: _Values, network: _Network) -> dict[str, Any]:
                 config[loss.settings][key] = kind(
                     values.get(f"config.{loss.settings}.{key}", accepted, default=default)
                 )
-    config.TCC_ORIGINAL_PARAMS.normalization = "none"
-    config.GTCC_PARAMS = {"soft_neighbours": "components", "normalization": "none", "reciprocal": "frame"}
     config.STANDARDIZE = False
     # Its configuration declares neither.
     config.SEGMENT_ENDS, config.INTEGER_LABELS = "majority", "take"
