@@ -225,7 +225,8 @@ def _train_large(scale: float) -> Callable[[Bench], int]:
         bench.data(edit=lambda number, array: array * np.float32(scale))
         return bench.train(
             "--config.LOSS_TYPE.GTCC=False", "--config.LOSS_TYPE.tcc=True", "--config.NUM_EPOCHS=1",
-            "--config.MAX_BAD_STEPS=1000", f"--config.OUTPUT_FOLDER={bench.folder / 'output'}", command="",
+            "--config.TCC_ORIGINAL_PARAMS.normalization=none", "--config.MAX_BAD_STEPS=1000",
+            f"--config.OUTPUT_FOLDER={bench.folder / 'output'}", command="",
         )  # fmt: skip
 
     return run

@@ -29,7 +29,7 @@ def report_text(task: str, model: ProgressModel) -> str:
         said = ", ".join(word for word, holds in (("chosen", is_chosen), ("naive", is_naive)) if holds)
         against = "" if name == naive else _difference(errors[name] - errors[naive])
         mean = errors[name].mean()
-        rows.append([name, f"{mean:.4f}", f"{mean / errors[naive].mean():.2f}", against, said])
+        rows.append([name, f"{mean:.4f}", _ratio(mean, errors[naive].mean()), against, said])
     header = [f"task {task!r}", "mean error", "/ best naive", f"difference from {naive} [95 %]", ""]
     return "\n".join([format_table(header, rows), *sentences(task, model)])
 
@@ -88,6 +88,11 @@ def sentences(task: str, model: ProgressModel) -> list[str]:
     return said
 
 
+def _ratio(error: float, naive: float) -> str:
+    """An error over that of the naive guess; '' where that makes no error at all."""
+    return f"{error / naive:.2f}" if naive > 0 else ""
+
+
 def _difference(values: np.ndarray) -> str:
     interval = mean_interval(values)
     if not math.isfinite(interval.low):
@@ -129,8 +134,8 @@ def judge_on(
     best = min(means, key=means.__getitem__)
     difference = own - np.array(naive[best])
     return (
-        f"{len(recordings)} test recordings: {model.name} errs {own.mean():.4f}, {own.mean() / means[best]:.2f} of the "
-        f"best naive guess ({', '.join(f'{name} {mean:.4f}' for name, mean in means.items())}); it "
+        f"{len(recordings)} test recordings: {model.name} errs {own.mean():.4f}, {_ratio(own.mean(), means[best])} of "
+        f"the best naive guess ({', '.join(f'{name} {mean:.4f}' for name, mean in means.items())}); it "
         f"{_verdict(difference)} {best}: {_difference(difference)}. "
         f"The interval holds {100 * np.mean(covered):.0f} % of the frames."
     )
