@@ -114,8 +114,11 @@ class StepState:
         self.done = np.zeros(len(fitted.labels))
 
     def update(self, chunks: Chunks) -> np.ndarray:
-        """The answer after each of the next chunks, (n,) of `ANSWER`: the most probable label and its probability, the
-        share of it that is done if it began when it was recognised, and the expected number of finished actions."""
+        """The answer after each of the next chunks, (n,) of `ANSWER`.
+
+        The most probable label and its probability; the share of the step that is done (of that label as if it began
+        when it was recognised, of another one half); and the expected number of finished actions.
+        """
         fitted, answers = self._fitted, np.zeros(len(chunks), dtype=ANSWER)
         if not len(chunks):
             return answers
@@ -127,6 +130,9 @@ class StepState:
         for number, step in enumerate(answers["step"].tolist()):
             self._since = min(self._since + 1, LONGEST_SEGMENT) if step == self._step else 1
             self._step = step
-            answers["inside"][number] = fitted.inside[step, min(self._since - 1, fitted.inside.shape[1] - 1)]
+            done = fitted.inside[step, min(self._since - 1, fitted.inside.shape[1] - 1)]
+            # Of another step nothing is known: one half.
+            probability = answers["probability"][number]
+            answers["inside"][number] = probability * done + (1 - probability) * 0.5
         self.done = finished[-1].copy()
         return answers

@@ -40,7 +40,8 @@ def test_time_inside_by_a_loop_over_the_found_steps(reader):
     for number, answer in enumerate(found):
         since = since + 1 if number and found["step"][number - 1] == answer["step"] else 1
         expected = np.mean([min(1, (since - 0.5) / length) for length in lengths[steps.labels[answer["step"]]]])
-        assert answer["inside"] == pytest.approx(expected)
+        probability = answer["probability"]
+        assert answer["inside"] == pytest.approx(probability * expected + (1 - probability) / 2)
 
 
 def test_actions_done_are_counted_without_the_current_one_nor_background(reader):
