@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import io
 import logging
+import math
 import os
 import signal
 import sys
@@ -99,6 +101,18 @@ def run_command(
     except KeyboardInterrupt:
         logger.info("stopped by SIGINT")
         return 128 + signal.SIGINT
+
+
+def frames_a_second(text: str) -> float:
+    """The value of an option that is a frame rate.
+
+    Raises:
+        argparse.ArgumentTypeError: it isn't a finite number above 0.
+    """
+    rate = float(text)
+    if not 0 < rate < math.inf:
+        raise argparse.ArgumentTypeError(f"{text}; expected frames a second, above 0")
+    return rate
 
 
 def leave(exit_code: int) -> NoReturn:

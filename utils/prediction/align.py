@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import argparse
 import logging
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from utils.command import run_command
+from utils.command import frames_a_second, run_command
 
 logger = logging.getLogger("align")
 
@@ -39,7 +38,7 @@ def argument_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("-f", "--folder", help="the run; by default the newest one")
     parser.add_argument("--method", choices=METHODS, help="only this one; by default both")
-    parser.add_argument("--frame-rate", type=_rate, help="frames a second of both, to have seconds in the table too")
+    parser.add_argument("--frame-rate", type=frames_a_second, help="frames a second of both, to have seconds in the table too")
     parser.add_argument("--output", default="alignments", help="folder to write to")
     parser.add_argument("--device", default="auto")
     return parser
@@ -68,13 +67,6 @@ def main(arguments: Sequence[str]) -> int:
     for path in align_recordings(files, embeddings, Path(options.output), methods, options.frame_rate, skip_rate):
         logger.info("written %s", path)
     return 0
-
-
-def _rate(text: str) -> float:
-    rate = float(text)
-    if not 0 < rate < math.inf:
-        raise argparse.ArgumentTypeError(f"{text}; expected frames a second, above 0")
-    return rate
 
 
 if __name__ == "__main__":

@@ -16,13 +16,12 @@ from __future__ import annotations
 
 import argparse
 import logging
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from utils.command import run_command
+from utils.command import frames_a_second, run_command
 
 logger = logging.getLogger("fit_progress")
 
@@ -42,7 +41,7 @@ def argument_parser() -> argparse.ArgumentParser:
     parser.add_argument("--dataset-path", default="", help="folder of the data sets, if it is not the configuration's")
     parser.add_argument("--features-folder", default="", help="folder of the feature files, likewise")
     parser.add_argument("--background", nargs="*", metavar="LABEL", help="labels in which progress doesn't rise")
-    parser.add_argument("--frame-rate", type=_rate, help="frames of the features a second, for the time that remains")
+    parser.add_argument("--frame-rate", type=frames_a_second, help="frames of the features a second, for the time that remains")
     parser.add_argument("--tasks", nargs="*", default=(), help="only these; by default all")
     parser.add_argument("--seed", type=int, help="of all random choices; by default the configuration's, or 0")
     parser.add_argument("--test", action="store_true", help="also judge what was chosen on the test recordings")
@@ -117,13 +116,6 @@ def main(arguments: Sequence[str]) -> int:
         print()
     logger.info("written %s", written)
     return 0
-
-
-def _rate(text: str) -> float:
-    rate = float(text)
-    if not 0 < rate < math.inf:
-        raise argparse.ArgumentTypeError(f"{text}; expected frames a second, above 0")
-    return rate
 
 
 if __name__ == "__main__":
