@@ -38,7 +38,9 @@ def argument_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("-f", "--folder", help="the run; by default the newest one")
     parser.add_argument("--method", choices=METHODS, help="only this one; by default both")
-    parser.add_argument("--frame-rate", type=frames_a_second, help="frames a second of both, to have seconds in the table too")
+    parser.add_argument(
+        "--frame-rate", type=frames_a_second, help="frames a second of both, to have seconds in the table too"
+    )
     parser.add_argument("--output", default="alignments", help="folder to write to")
     parser.add_argument("--device", default="auto")
     return parser

@@ -41,7 +41,9 @@ def argument_parser() -> argparse.ArgumentParser:
     parser.add_argument("--dataset-path", default="", help="folder of the data sets, if it is not the configuration's")
     parser.add_argument("--features-folder", default="", help="folder of the feature files, likewise")
     parser.add_argument("--background", nargs="*", metavar="LABEL", help="labels in which progress doesn't rise")
-    parser.add_argument("--frame-rate", type=frames_a_second, help="frames of the features a second, for the time that remains")
+    parser.add_argument(
+        "--frame-rate", type=frames_a_second, help="frames of the features a second, for the time that remains"
+    )
     parser.add_argument("--tasks", nargs="*", default=(), help="only these; by default all")
     parser.add_argument("--seed", type=int, help="of all random choices; by default the configuration's, or 0")
     parser.add_argument("--test", action="store_true", help="also judge what was chosen on the test recordings")
