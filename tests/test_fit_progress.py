@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import sys
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -24,7 +25,7 @@ from utils.prediction.answers import COLUMNS
 from utils.prediction.predictor import ProgressPredictor
 from utils.prediction.progress import candidates
 from utils.prediction.progress.files import load_models
-from utils.prediction.progress_files import load_for_checkpoint, progress_path
+from utils.prediction.progress_files import load_for_checkpoint, progress_path, seen_frame_rate
 from utils.prediction.readouts.evidence import fit_evidence
 from utils.prediction.readouts.recurrent import fit_recurrent
 from utils.registry import AUTO
@@ -227,3 +228,17 @@ def test_missing_data_and_wrong_groups_are_one_error(data_set, tmp_path, caplog)
     assert run_command(fit_progress.main, ["fit_progress", str(copy)]) == BAD_INPUT
     assert "unknown video 'nobody'" in caplog.text
     assert "is in 'A' and in 'B'" in caplog.text
+
+
+def test_time_that_remains_is_in_seconds_of_the_recording(fitted, recording):
+    """Of every second frame a model sees half as many a second; each frame stands for twice the time."""
+    (model,) = load_models(fitted)[0].values()
+    features = np.load(recording)
+    every = ProgressPredictor.of_features(model).predict_answers(features)
+    slowly = np.repeat(features, 2, axis=0)
+    second = ProgressPredictor.of_features(replace(model, frame_rate=4.0), skip_rate=2).predict_answers(slowly)
+    assert (every.frame_rate, second.frame_rate) == (4.0, 8.0)
+    np.testing.assert_allclose(second.remaining_seconds[::2], every.remaining_seconds)
+    np.testing.assert_array_equal(second.progress[::2], every.progress)
+    assert seen_frame_rate({"FRAME_RATE": 10.0, "SKIP_RATE": 5}) == 2.0
+    assert seen_frame_rate({"FRAME_RATE": 0.0, "SKIP_RATE": 5}) is None

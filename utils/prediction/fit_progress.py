@@ -69,7 +69,13 @@ def main(arguments: Sequence[str]) -> int:
     from utils.errors import DataError
     from utils.prediction.progress.files import save_models
     from utils.prediction.progress.report import report_text
-    from utils.prediction.progress_files import fit_for_checkpoint, fit_to_features, judge_test, progress_path
+    from utils.prediction.progress_files import (
+        fit_for_checkpoint,
+        fit_to_features,
+        judge_test,
+        progress_path,
+        seen_frame_rate,
+    )
     from utils.training.reproducibility import choose_device
 
     path, checkpoint = None, None
@@ -105,7 +111,7 @@ def main(arguments: Sequence[str]) -> int:
     else:
         # Read-outs scale the features themselves, and are then independent of the training split's scale.
         data = load_data({**config, "STANDARDIZE": False})
-        models, _ = fit_to_features(data, config["SEED"], config["FRAME_RATE"] or None)
+        models, _ = fit_to_features(data, config["SEED"], seen_frame_rate(config))
         written = options.output or Path(f"{config['DATASET_NAME']}.progress.pt")
         if models:
             save_models(models, written, layout=config["FEATURE_LAYOUT"], skip_rate=config["SKIP_RATE"])

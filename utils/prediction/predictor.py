@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -157,8 +158,12 @@ class ProgressPredictor(RecordingEmbedder):
         """
         if not isinstance(self.readout, ProgressModel):
             raise DataError("this read-out gives progress alone; the read-out 'auto' gives more")
-        rows = self.readout.start().update(self.embed_recording(features))
-        return self.readout.answers(np.repeat(rows, self.skip_rate)[: len(features)])
+        rows = np.repeat(self.readout.start().update(self.embed_recording(features)), self.skip_rate)[: len(features)]
+        rows["remaining"] *= self.skip_rate  # in frames of the recording, of which the model counts some
+        answers = self.readout.answers(rows)
+        return answers if answers.frame_rate is None else replace(
+            answers, frame_rate=answers.frame_rate * self.skip_rate
+        )
 
     def predict(self, features: np.ndarray | Tensor) -> np.ndarray:
         """Progress of a whole recording.

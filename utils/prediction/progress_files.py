@@ -59,6 +59,12 @@ def recordings_of(dataset: VideoDataset, task: str) -> list[LabelledRecording]:
     return recordings
 
 
+def seen_frame_rate(config: Mapping[str, Any]) -> float | None:
+    """Frames a second of those that are used, every SKIP_RATE-th of the recording; None if nobody knows."""
+    rate = config.get("FRAME_RATE")
+    return rate / int(config.get("SKIP_RATE") or 1) if rate else None
+
+
 def fit_to_features(
     data: VideoData, seed: int, frame_rate: float | None, tasks: Sequence[str] | None = None
 ) -> tuple[dict[str, ProgressModel], dict[str, OutOfFold]]:
@@ -102,7 +108,7 @@ def fit_for_checkpoint(
         The models by task.
     """
     config = checkpoint["config"]
-    seed, frame_rate = int(config.get("SEED", 0)), config.get("FRAME_RATE") or None
+    seed, frame_rate = int(config.get("SEED", 0)), seen_frame_rate(config)
     if reads_maps(config):
         models, found = {}, {}
     else:
@@ -146,7 +152,7 @@ def fit_progress_of_run(
         except (CheckpointError, DataError) as error:
             logger.info("%s", error)
         if features is None and not reads_maps(config):
-            features = fit_to_features(data, config["SEED"], config["FRAME_RATE"] or None)
+            features = fit_to_features(data, config["SEED"], seen_frame_rate(config))
         models = fit_for_checkpoint(path, checkpoint, data, device, features)
         texts = {task: report_text(task, model) for task, model in models.items()}
         write_text(path.with_name(f"{path.stem}.progress.txt"), "\n\n".join(texts.values()) + "\n")
