@@ -142,11 +142,10 @@ def steps_before_giving_up(config: Settings, folder: Path) -> Any:
 
 def progress_models(config: Settings, folder: Path) -> Any:
     """The progress models of a run, by their files, and the frame rate that each answers by."""
-    run = train(config, folder)
     with pytest.MonkeyPatch.context() as patch:  # the read-outs that are fitted fastest
         patch.setattr(progress_files, "cross_validate", partial(cross_validate, names=("path",)))
         patch.setattr(of_embedding, "fit_candidates", partial(fit_candidates, names=("path",)))
-        progress_files.fit_progress_of_run(run, load_data(config.to_dict()), config.to_dict())
+        run = train(config, folder)
     return [
         (path.name, [model.frame_rate for model in load_models(path)[0].values()])
         for path in sorted(run.rglob("*.progress.pt"))
