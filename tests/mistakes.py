@@ -79,7 +79,7 @@ class Bench:
     def train(self, *settings: str, command: str = "--check") -> int:
         arguments = [
             "--config", str(ROOT / "configs" / "demo.py"), f"--config.DATASET_PATH={self.folder / 'data'}",
-            "--config.DATASET_NAME=mine", *settings, *([command] if command else []),
+            "--config.DATASET_NAME=mine", "--config.FIT_PROGRESS=False", *settings, *([command] if command else []),
         ]  # fmt: skip
         return self.run(multitask_train.main, ["multitask_train.py", *arguments])
 
