@@ -37,7 +37,8 @@ def check(tmp_path, monkeypatch, caplog, capsys):
         arguments = [
             "--config", str(ROOT / "configs" / "demo.py"), f"--config.DATASET_PATH={tmp_path / 'data'}",
             "--config.DATASET_NAME=small", f"--config.OUTPUT_FOLDER={tmp_path / 'output'}", "--config.DEVICE=cpu",
-            "--config.FIT_PROGRESS=False", *(f"--config.{setting}" for setting in settings), *([command] if command else []),
+            "--config.FIT_PROGRESS=False", *(f"--config.{setting}" for setting in settings),
+            *([command] if command else []),
         ]  # fmt: skip
         code = run_command(multitask_train.main, ["train", *arguments])
         return code, capsys.readouterr().out + "\n".join(caplog.messages)
