@@ -15,6 +15,7 @@ import numpy as np
 from utils.data.frame_segments import FrameSegments, is_action, segment_lengths
 from utils.evaluation.variants import CLOCK, CONSTANT, INDEX, SHARE_OF_TIME
 from utils.prediction.embedding import ProgressVideo
+from utils.prediction.readouts.naive import mean_of_running
 from utils.tensorops import mean_total_path, share_of
 
 
@@ -44,15 +45,6 @@ class TaskStatistics:
     def action(self, label: str) -> _Means:
         """Means of an action label."""
         return self.actions.get(label, self.unseen_action)
-
-
-def mean_of_running(curves: Sequence[np.ndarray]) -> np.ndarray:
-    """Mean at each index over the curves that are still running there, (longest,) float64."""
-    total, running = np.zeros(max(map(len, curves))), np.zeros(max(map(len, curves)))
-    for curve in curves:
-        total[: len(curve)] += curve
-        running[: len(curve)] += 1
-    return total / running
 
 
 def task_statistics(videos: Sequence[ProgressVideo]) -> TaskStatistics:

@@ -38,18 +38,22 @@ class _CountState:
         return self._curve[np.minimum(numbers, len(self._curve) - 1)].astype(np.float64)
 
 
+def mean_of_running(curves: Sequence[np.ndarray]) -> np.ndarray:
+    """Mean at each index over the curves that are still running there, (longest,) float64."""
+    total, running = np.zeros(max(map(len, curves))), np.zeros(max(map(len, curves)))
+    for curve in curves:
+        total[: len(curve)] += curve
+        running[: len(curve)] += 1
+    return total / running
+
+
 def fit_index(progress: Sequence[np.ndarray]) -> CountReadout:
     """Mean true progress of the training recordings at the same frame; 1 past the longest.
 
     Args:
         progress: (T_i,) true progress of each, at least one.
     """
-    longest = max(map(len, progress))
-    total, running = np.zeros(longest), np.zeros(longest)
-    for curve in progress:
-        total[: len(curve)] += curve
-        running[: len(curve)] += 1
-    return CountReadout(np.append(total / running, 1.0))
+    return CountReadout(np.append(mean_of_running(progress), 1.0))
 
 
 def fit_clock(progress: Sequence[np.ndarray]) -> CountReadout:
