@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -25,6 +26,9 @@ from utils.prediction.readouts.position_filter import PositionFilter, PositionFi
 from utils.prediction.readouts.quantile_forest import QuantileForest, fit_quantile_forest
 from utils.prediction.readouts.recording import LabelledRecording, action_labels, labels_of
 from utils.prediction.readouts.virtual_recordings import VirtualRecordings
+
+Model = TypeVar("Model")
+Reading = TypeVar("Reading")
 
 RECENT = 8  # chunks, over which the labels of the moment are averaged
 INNER_FOLDS = 4
@@ -134,7 +138,7 @@ class EvidenceInputs:
 
 
 @dataclass(frozen=True)
-class _Prepared:
+class Prepared:
     """A training recording as the fit reads it."""
 
     recording: LabelledRecording
@@ -143,14 +147,14 @@ class _Prepared:
     classes: np.ndarray  # (n,) number of the label at the end of each chunk
 
 
-def prepare(recordings: Sequence[LabelledRecording], scale: ChunkScale, labels: Sequence[str]) -> list[_Prepared]:
+def prepare(recordings: Sequence[LabelledRecording], scale: ChunkScale, labels: Sequence[str]) -> list[Prepared]:
     """Training recordings that are at least a chunk long, in chunks."""
     prepared = []
     for recording in recordings:
         number = len(recording) // scale.length
         if number:
             prepared.append(
-                _Prepared(
+                Prepared(
                     recording,
                     scale.start().update(recording.frames),
                     truth_while_used(recording.progress, number, scale.length),
@@ -158,6 +162,32 @@ def prepare(recordings: Sequence[LabelledRecording], scale: ChunkScale, labels: 
                 )
             )
     return prepared
+
+
+def cross_fitted(
+    prepared: Sequence[Prepared],
+    fit: Callable[[Sequence[Prepared]], Model],
+    read: Callable[[Model, Prepared], Reading],
+) -> list[Reading]:
+    """What models read of training recordings that they were not fitted to.
+
+    Args:
+        prepared: the training recordings.
+        fit: a model of some of them; of all if there is only one, of which there are no others.
+        read: what a model says of one.
+    """
+    found: dict[int, Reading] = {}
+    fold = folds_for_cross_fitting([one.recording for one in prepared], INNER_FOLDS)
+    for number in sorted(set(fold)):
+        model = fit([one for one, own in zip(prepared, fold, strict=True) if own != number] or prepared)
+        found.update({index: read(model, prepared[index]) for index in np.flatnonzero(fold == number).tolist()})
+    return [found[index] for index in range(len(prepared))]
+
+
+def mean_times(prepared: Sequence[Prepared], number: int) -> np.ndarray:
+    """Mean time of each of `number` labels in a recording, in chunks, and half a chunk: none is 0."""
+    counts = sum(np.bincount(one.classes, minlength=number) for one in prepared)
+    return counts / len(prepared) + 0.5
 
 
 def fit_evidence(
@@ -181,25 +211,20 @@ def fit_evidence(
     is_action = np.array([label in actions for label in labels])
     prepared = prepare(recordings, scale, labels)
 
-    def fit_models(chosen: Sequence[_Prepared]) -> tuple[LinearDiscriminant, PositionFilter | None]:
+    def fit_models(chosen: Sequence[Prepared]) -> tuple[LinearDiscriminant, PositionFilter | None]:
         measures = np.concatenate([one.chunks.measures for one in chosen])
         recogniser = fit_discriminant(measures, np.concatenate([one.classes for one in chosen]), len(labels))
         if not with_position:
             return recogniser, None
         return recogniser, _filter_of(chosen, labels, actions, scale)
 
-    posteriors: list[np.ndarray] = [np.zeros(0)] * len(prepared)
-    positions: list[np.ndarray] = [np.zeros(0)] * len(prepared)
-    fold = folds_for_cross_fitting([one.recording for one in prepared], INNER_FOLDS)
-    for number in sorted(set(fold)):
-        recogniser, position = fit_models([one for one, own in zip(prepared, fold, strict=True) if own != number])
-        for index in np.flatnonzero(fold == number):
-            chunks = prepared[index].chunks
-            posteriors[index] = recogniser.posterior(chunks.measures)
-            positions[index] = positions_of(None if position is None else position.start(), chunks)
+    def read(models: tuple[LinearDiscriminant, PositionFilter | None], one: Prepared) -> tuple[np.ndarray, np.ndarray]:
+        recogniser, position = models
+        start = None if position is None else position.start()
+        return recogniser.posterior(one.chunks.measures), positions_of(start, one.chunks)
 
-    counts = sum(np.bincount(one.classes, minlength=len(labels)) for one in prepared)
-    mean_time = counts / len(prepared) + 0.5
+    posteriors, positions = zip(*cross_fitted(prepared, fit_models, read), strict=True)
+    mean_time = mean_times(prepared, len(labels))
     label_filter = fit_label_filter([one.classes for one in prepared], len(labels))
     inputs = [
         EvidenceInputs(label_filter, mean_time, is_action).update(posterior, one.chunks.clock, one.chunks.path, extra)
@@ -226,7 +251,7 @@ def fit_filter(recordings: Sequence[LabelledRecording], scale: ChunkScale) -> Po
 
 
 def _filter_of(
-    chosen: Sequence[_Prepared], labels: Sequence[str], actions: frozenset[str], scale: ChunkScale
+    chosen: Sequence[Prepared], labels: Sequence[str], actions: frozenset[str], scale: ChunkScale
 ) -> PositionFilter:
     """The filter whose chunks are compared along the axes that tell stages of progress apart."""
     bins = np.minimum((np.concatenate([one.truth for one in chosen]) * BINS).astype(np.int64), BINS - 1)
@@ -238,7 +263,7 @@ def _filter_of(
 
 
 def _virtual(
-    prepared: Sequence[_Prepared],
+    prepared: Sequence[Prepared],
     posteriors: Sequence[np.ndarray],
     labels: Sequence[str],
     actions: frozenset[str],

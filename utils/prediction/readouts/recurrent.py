@@ -17,8 +17,7 @@ import torch
 from utils.prediction.readouts.chunks import WINDOWS, Chunks, ChunkScale
 from utils.prediction.readouts.discriminant import LinearDiscriminant, fit_discriminant
 from utils.prediction.readouts.distribution import GRID
-from utils.prediction.readouts.evidence import prepare
-from utils.prediction.readouts.folds import folds_for_cross_fitting
+from utils.prediction.readouts.evidence import Prepared, cross_fitted, mean_times, prepare
 from utils.prediction.readouts.recording import LabelledRecording, action_labels, labels_of
 from utils.prediction.readouts.recurrent_networks import RecurrentNetworks, SequenceBatch, train_networks
 from utils.prediction.readouts.virtual_recordings import VirtualRecordings
@@ -29,7 +28,6 @@ LONG = 150  # chunks of a mean sequence; where it is longer, the steps are fewer
 SEQUENCES = 4  # in a step, for each network
 REUSED = 4  # steps in which a drawn sequence is used, with new noise
 VIRTUAL = 0.75  # share of the sequences
-INNER_FOLDS = 4
 WIDTH = 32  # principal components
 SHORT_WINDOWS = 2  # of those of `chunks.WINDOWS`; what was longer ago the network remembers
 NOISE = 0.2  # deviation of what is added to the components, for each chunk and for each recording
@@ -140,28 +138,18 @@ def fit_recurrent(
     """
     labels, actions = labels_of(recordings), action_labels(recordings)
     prepared = prepare(recordings, scale, labels)
-    kept = [one.recording for one in prepared]
     measures = [one.chunks.measures for one in prepared]
-    classes = [one.classes for one in prepared]
 
-    def recogniser_of(chosen: Sequence[int]) -> LinearDiscriminant:
+    def recogniser_of(chosen: Sequence[Prepared]) -> LinearDiscriminant:
         return fit_discriminant(
-            np.concatenate([measures[index] for index in chosen]),
-            np.concatenate([classes[index] for index in chosen]),
+            np.concatenate([one.chunks.measures for one in chosen]),
+            np.concatenate([one.classes for one in chosen]),
             len(labels),
         )
 
-    recogniser = recogniser_of(range(len(prepared)))
-    posteriors = [np.zeros((0, len(labels)))] * len(prepared)
-    fold = folds_for_cross_fitting(kept, INNER_FOLDS)
-    for number in sorted(set(fold)):
-        others = np.flatnonzero(fold != number)
-        from_others = recogniser_of(others) if len(others) else recogniser
-        for index in np.flatnonzero(fold == number):
-            posteriors[index] = from_others.posterior(measures[index])
-
-    counts = np.bincount(np.concatenate(classes), minlength=len(labels))
-    mean_time = counts / len(prepared) + 0.5
+    recogniser = recogniser_of(prepared)
+    posteriors = cross_fitted(prepared, recogniser_of, lambda fitted, one: fitted.posterior(one.chunks.measures))
+    mean_time = mean_times(prepared, len(labels))
     components = principal_components(np.concatenate(measures))
     sequences = TrainingSequences(
         prepared, [components.of(one) for one in measures], posteriors, mean_time, labels, actions, scale, seed
@@ -200,7 +188,7 @@ class TrainingSequences:
 
     def __init__(
         self,
-        prepared: Sequence,
+        prepared: Sequence[Prepared],
         components: Sequence[np.ndarray],
         posteriors: Sequence[np.ndarray],
         mean_time: np.ndarray,
