@@ -115,15 +115,15 @@ def main(arguments: Sequence[str]) -> int:
         parser.error(f"--device: {error}")
     recordings = [] if live else find_recordings(options.features, options.recursive)
     path = find_checkpoint(options.checkpoint, options.folder)
-    content = read_archive(path).content if path.is_file() else None
-    if holds_models(content):
-        models, further = models_of(content, path)
+    archive = read_archive(path) if path.is_file() else None
+    if archive is not None and holds_models(archive.content):
+        models, further = models_of(archive.content, path)
         predictor = ProgressPredictor.of_features(
             chosen_model(models, options.task, path), int(further.get("skip_rate", 1))
         )
         features_first = further.get("layout") == "features_first"
         return _predict(predictor, recordings, options, features_first, "", TrainingScale(None), path)
-    checkpoint = load_checkpoint(path)
+    checkpoint = load_checkpoint(path, archive)
     places = {"DATASET_PATH": options.dataset_path, "FEATURES_FOLDER": options.features_folder}
     training_videos = None
     if any(places.values()):

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from utils.checkpoints.content import checked_content
 from utils.checkpoints.original_code import translated_checkpoint
-from utils.checkpoints.reading import plain_values, read_archive
+from utils.checkpoints.reading import Archive, plain_values, read_archive
 from utils.data.values import is_number, is_whole
 from utils.errors import CheckpointError, MissingFileError, shown
 from utils.files import atomic_write
@@ -99,11 +99,15 @@ def save_content(content: Mapping[str, Any], filename: str | Path) -> None:
         file.write(buffer.getbuffer())
 
 
-def load_checkpoint(path: str | Path) -> dict[str, Any]:
+def load_checkpoint(path: str | Path, archive: Archive | None = None) -> dict[str, Any]:
     """Reads a checkpoint onto the CPU, executing nothing from it; checkpoints of the original code are translated.
 
     Every entry is checked (`utils.checkpoints.content`). Newer settings, which the stored configuration lacks, get
     their defaults.
+
+    Args:
+        path: the file.
+        archive: what `read_archive` gave of it, where it has been read already.
 
     Raises:
         MissingFileError: if there is no such file.
@@ -113,7 +117,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise MissingFileError(f"checkpoint {path} does not exist")
-    content, of_original_code = read_archive(path)
+    content, of_original_code = read_archive(path) if archive is None else archive
     if of_original_code:
         content = translated_checkpoint(path, content)
     return checked_content(path, content, of_original_code)

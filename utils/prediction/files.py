@@ -33,10 +33,12 @@ def predict_file(
     features_first: bool = False,
     key: str = "",
     scale: TrainingScale | None = None,
-) -> tuple[Prediction, np.ndarray]:
+    with_embedding: bool = True,
+) -> tuple[Prediction, np.ndarray | None]:
     """Progress (T,) of one feature file, and its embedding (T, E); see `ProgressPredictor.predict_with_embedding`.
 
-    A predictor that gives answers gives them instead of progress alone.
+    A predictor that gives answers gives them instead of progress alone, and the embedding only if it is asked for: its
+    answers need not be read from it.
 
     Args:
         predictor: what predicts.
@@ -44,6 +46,7 @@ def predict_file(
         features_first: the file is (D, T).
         key: FEATURES_KEY.
         scale: of the training's features, to warn of others.
+        with_embedding: whether the embedding is asked for.
 
     Raises:
         DataError: the file can't be read, or holds what the network doesn't read; names the file.
@@ -52,8 +55,10 @@ def predict_file(
     if scale is not None and (warning := scale.warning(np.asarray(features))):
         logger.warning("%s: %s", path, warning)
     with _named(path):
-        progress, embedding = predictor.predict_with_embedding(features)
-        return (predictor.predict_answers(features) if predictor.gives_answers else progress), embedding
+        if not predictor.gives_answers:
+            return predictor.predict_with_embedding(features)
+        embedding = predictor.embedding_of_frames(features) if with_embedding else None
+        return predictor.predict_answers(features), embedding
 
 
 def predict_files(
@@ -89,7 +94,9 @@ def predict_files(
     with TemporaryDirectory(prefix="embeddings-") as folder:  # they may be larger than memory
         for each in recordings:
             try:
-                predictions[each.name], embedding = predict_file(predictor, each.path, features_first, key, scale)
+                predictions[each.name], embedding = predict_file(
+                    predictor, each.path, features_first, key, scale, embeddings is not None
+                )
             except (DataError, CheckpointError) as error:
                 if not each.in_folder:
                     raise

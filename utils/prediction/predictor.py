@@ -193,8 +193,17 @@ class ProgressPredictor(RecordingEmbedder):
         found = self.readout.start().update(embedding)
         progress = np.repeat(found["progress"] if self.gives_answers else found, self.skip_rate)[:number]
         if self.embedder is not self:
-            embedding = self.embedder.embed_recording(features)
+            return progress, self.embedding_of_frames(features)
         return progress, np.repeat(embedding.numpy(), self.skip_rate, axis=0)[:number]
+
+    def embedding_of_frames(self, features: np.ndarray | Tensor) -> np.ndarray:
+        """The network's embedding of every frame, (T, E) float32, as `predict_with_embedding` gives it.
+
+        Args:
+            features: as for `predict`.
+        """
+        embedding = self.embedder.embed_recording(features)
+        return np.repeat(embedding.numpy(), self.skip_rate, axis=0)[: len(features)]
 
     def stream(self) -> ProgressStream:
         """A stream for a recording that is still going on; every recording needs its own.
