@@ -33,7 +33,6 @@ from utils.registry import reads_maps
 logger = logging.getLogger(__name__)
 
 
-
 def progress_path(checkpoint_path: str | Path) -> Path:
     """`<stem>.progress.pt` in the checkpoint's folder."""
     path = Path(checkpoint_path)
@@ -158,7 +157,7 @@ def fit_progress_of_run(
         write_text(path.with_name(f"{path.stem}.progress.txt"), "\n\n".join(texts.values()) + "\n")
         for task, model in models.items():
             # The features say the same of each checkpoint: their table is shown once.
-            text = texts[task] if kind == CHECKPOINT_TYPES[0] else "\n".join(sentences(task, model)[1:])
+            text = texts[task] if kind == CHECKPOINT_TYPES[0] else "\n".join(sentences(model)[1:])
             logger.info("%s, task %r, how progress is read:\n%s", path.stem, task, text)
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from utils.metrics.intervals import mean_interval
-from utils.prediction.progress.candidates import COUNTING, PATH
-from utils.prediction.progress.model import ProgressModel
+from utils.prediction.progress.cross_validation import NAIVE
+from utils.prediction.progress.model import EMBEDDING, ProgressModel
 from utils.prediction.readouts.recording import LabelledRecording
 from utils.text_table import format_table
 
@@ -25,16 +25,16 @@ def report_text(task: str, model: ProgressModel) -> str:
     order = sorted(errors, key=lambda name: errors[name].mean())
     rows = []
     for name in order:
-        is_naive, is_chosen = name in (*COUNTING, PATH), name == report["chosen"]
+        is_naive, is_chosen = name in NAIVE, name == report["chosen"]
         said = ", ".join(word for word, holds in (("chosen", is_chosen), ("naive", is_naive)) if holds)
         against = "" if name == naive else _difference(errors[name] - errors[naive])
         mean = errors[name].mean()
         rows.append([name, f"{mean:.4f}", _ratio(mean, errors[naive].mean()), against, said])
     header = [f"task {task!r}", "mean error", "/ best naive", f"difference from {naive} [95 %]", ""]
-    return "\n".join([format_table(header, rows), *sentences(task, model)])
+    return "\n".join([format_table(header, rows), *sentences(model)])
 
 
-def sentences(task: str, model: ProgressModel) -> list[str]:
+def sentences(model: ProgressModel) -> list[str]:
     """What was chosen, how well its answer holds, and what that was measured on."""
     report = model.report
     said = [
@@ -42,7 +42,7 @@ def sentences(task: str, model: ProgressModel) -> list[str]:
         f"({report['folds']} folds). Mean absolute error of progress, online."
     ]
     embedding = report.get("embedding")
-    if model.input == "embedding":
+    if model.input == EMBEDDING:
         said.append(
             f"Chosen: {model.name}, read from the network's embedding, which beats the features on the validation "
             f"recordings ({_mean_of(embedding, model.name)} against {_features(embedding)})."
@@ -59,7 +59,7 @@ def sentences(task: str, model: ProgressModel) -> list[str]:
             f"Chosen: {report['chosen']}, which {_verdict(difference)} the best naive guess, {report['best_naive']}. "
             f"Being the best of {len(errors)}, its error on new recordings will be somewhat larger."
         )
-    if embedding and model.input != "embedding" and embedding["name"]:
+    if embedding and model.input != EMBEDDING and embedding["name"]:
         said.append(
             f"The network's embedding is not used: its best read-out, {embedding['name']}, errs "
             f"{_mean_of(embedding, embedding['name'])} on {len(embedding['of_features'] or ())} validation recordings, "
