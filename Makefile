@@ -10,7 +10,7 @@ setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --constraint constraints.txt ".[speed,evaluation,development]"
+	$(RUN) -m pip install --quiet --constraint constraints.txt ".[speed,evaluation,video,development]"
 	touch $@
 
 demo: $(READY)
