@@ -195,16 +195,16 @@ def summaries(found: dict[str, list[list[dict[str, Any]]]]) -> list[str]:
     return lines
 
 
-def write_between(path: Path, text: str) -> None:
-    """Replaces what stands between the marks of a file."""
+def write_between(path: Path, text: str, begin: str = BEGIN, end: str = END) -> None:
+    """Replaces what stands between two marks of a file."""
     from utils.errors import DataError
     from utils.files import write_text
 
     page = path.read_text(encoding="utf-8")
-    if page.count(BEGIN) != 1 or page.count(END) != 1 or page.index(BEGIN) > page.index(END):
-        raise DataError(f"{path} needs one line {BEGIN} and after it one line {END}")
-    head, rest = page.split(BEGIN)
-    write_text(path, f"{head}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")
+    if page.count(begin) != 1 or page.count(end) != 1 or page.index(begin) > page.index(end):
+        raise DataError(f"{path} needs one line {begin} and after it one line {end}")
+    head, rest = page.split(begin)
+    write_text(path, f"{head}{begin}\n{text}\n{end}{rest.split(end)[1]}")
 
 
 if __name__ == "__main__":
