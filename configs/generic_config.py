@@ -82,6 +82,7 @@ CONFIG.BASEARCH = {
 CONFIG.ARCHITECTURE = {
     'skip': True,                          # the embedding is that of the features plus what the network adds; False:
                                            # the network's output alone, as in the original code
+    'skip_means': (4, 16, 64),             # the skip also takes the means of so many last frames, at first none of it
     'MCN': True,                           # the crosstask network over the encoder; False: the encoder alone
     'num_heads': 0,                        # 0: as many heads as training tasks
     'head_layers': (512, 128, 256),

@@ -282,6 +282,7 @@ def _translate_config(values: _Values, network: _Network) -> dict[str, Any]:
     config.BASEARCH = {"ARCHITECTURE": network.architecture, group: network.encoder}
     config.ARCHITECTURE = {
         "skip": False,
+        "skip_means": (),
         "MCN": network.crosstask,
         "dropping": network.dropping,
         "drop_layers": network.drop_layers,
