@@ -95,7 +95,7 @@ def test_wide_features_are_projected_on_orthogonal_directions():
     assert float((ratio.std() / ratio.mean()).detach()) < 0.2
 
 
-@pytest.mark.parametrize("length, frames", [(1, 4), (3, 4), (10, 1), (10, 2), (20, 7), (90, 64), (5, 64)])
+@pytest.mark.parametrize(("length", "frames"), [(1, 4), (3, 4), (10, 1), (10, 2), (20, 7), (90, 64), (5, 64)])
 def test_the_mean_of_the_last_frames(length, frames):
     video = torch.randn(length, 3, dtype=torch.float64)
     expected = torch.stack([video[max(0, t + 1 - frames) : t + 1].mean(0) for t in range(length)])
