@@ -17,6 +17,7 @@ def test_the_command_of_the_paper_sets_what_the_page_says_differs():
         "reciprocal": "frame", "alignment_variance": 0.0,
     }  # fmt: skip
     assert in_the_paper.items() <= config.GTCC_PARAMS.to_dict().items()
+    assert [name for name, on in config.LOSS_TYPE.items() if on] == ["GTCC"]
     assert not config.ARCHITECTURE.skip
     assert config.ARCHITECTURE.MCN
     assert config.ARCHITECTURE.dropping

@@ -60,6 +60,7 @@ def write_synthetic_dataset(
     noise: float = 0.08,
     fidget: float = 1.0,
     subject_offset: float = 0.1,
+    nuisances: float = 0.0,
 ) -> Path:
     """Writes the data set described in the module to `folder`.
 
@@ -76,6 +77,7 @@ def write_synthetic_dataset(
         noise: standard deviation of the white noise on each feature; an action's loop has radius 1.
         fidget: size of the small movements in background; an action's loop has radius 1.
         subject_offset: standard deviation of a subject's offset on each feature.
+        nuisances: size of what real recordings have besides, above; 0: none.
 
     Returns:
         The annotation file.
@@ -90,7 +92,8 @@ def write_synthetic_dataset(
             raise ValueError(f"{name} is {value}; expected at least {least}")
     if not FEWEST_FRAMES <= shortest <= longest:
         raise ValueError(f"frames is {tuple(frames)}; expected {FEWEST_FRAMES} <= least <= most")
-    for name, scale in (("noise", noise), ("fidget", fidget), ("subject_offset", subject_offset)):
+    for name, scale in (("noise", noise), ("fidget", fidget), ("subject_offset", subject_offset),
+                        ("nuisances", nuisances)):
         if not 0 <= scale < np.inf:
             raise ValueError(f"{name} is {scale}; expected a finite number >= 0")
 
@@ -105,7 +108,7 @@ def write_synthetic_dataset(
             "handles": [], "hdl_actions": [], "hdl_start_times": [], "hdl_end_times": [],
         }  # fmt: skip
         for subject in range(videos):
-            video = make_video(seed, number, subject, task, world, frames, noise, fidget, subject_offset)
+            video = make_video(seed, number, subject, task, world, frames, noise, fidget, subject_offset, nuisances)
             handle = f"{task.name}_subject{subject + 1:02d}"
             with atomic_write(folder / "features" / f"{handle}.npy") as temporary:
                 np.save(temporary, video.features)
@@ -134,6 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--frames", type=int, nargs=2, default=(60, 220), metavar=("LEAST", "MOST"))
     parser.add_argument("--width", type=int, default=32, help="width of the features")
     parser.add_argument("--noise", type=float, default=0.08, help="standard deviation on each feature")
+    parser.add_argument("--nuisances", type=float, default=0.0, help="drift, correlated noise, subjects' own mixing")
     options = vars(parser.parse_args(arguments))
     options["frames"] = tuple(options["frames"])
     logging.basicConfig(level=logging.INFO, format="%(message)s")

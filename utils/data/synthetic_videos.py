@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.signal import lfilter
 
 ACTION_NAMES = (
     "fetch bowl", "open jar", "pour water", "crack egg", "whisk", "add flour", "knead", "peel carrot",
@@ -14,6 +15,10 @@ ACTION_NAMES = (
 ACTIONS_PER_TASK = 8
 OPTIONAL_ACTIONS = 2
 REPEATABLE_ACTIONS = 2
+DISTURBANCES = 6
+# At nuisances = 1, as shares of the radius of an action's loop.
+MIXING, DRIFT, CORRELATED_NOISE = 0.3, 0.75, 0.375
+NOISE_MEMORY = 0.9  # correlation of the noise of one frame with that of the frame before
 FEWEST_FRAMES = 4 * ACTIONS_PER_TASK + 8  # two per segment, for the largest possible number of segments
 
 
@@ -44,11 +49,13 @@ class World:
         loops: (actions, 2, D), the plane of each action's movement.
         scene: (actions, D), the direction in which each action changes the scene.
         fidget: (2, D), the plane of the movement in background.
+        disturbances: (DISTURBANCES, D), the directions in which sensors drift and noise is correlated.
     """
 
     loops: np.ndarray
     scene: np.ndarray
     fidget: np.ndarray
+    disturbances: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,10 @@ def make_world(seed: int, width: int) -> World:
         return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
     count = len(ACTION_NAMES)
-    return World(loops=directions(count, 2), scene=directions(count), fidget=directions(2))
+    return World(
+        loops=directions(count, 2), scene=directions(count), fidget=directions(2),
+        disturbances=directions(DISTURBANCES),
+    )
 
 
 def make_task(seed: int, number: int) -> Task:
@@ -98,6 +108,7 @@ def make_video(
     noise: float,
     fidget: float,
     subject_offset: float,
+    nuisances: float = 0.0,
 ) -> SyntheticVideo:
     """One subject's video of one task; the arguments are those of `write_synthetic_dataset`."""
     generator = np.random.default_rng([seed, 2, task_number, subject])
@@ -106,7 +117,27 @@ def make_video(
     # A subject has the same offset in every task.
     offset = np.random.default_rng([seed, 3, subject]).normal(size=features.shape[1])
     features += subject_offset * offset + noise * generator.normal(size=features.shape)
+    if nuisances:
+        own, of_subject = (np.random.default_rng([seed, *key]) for key in ((4, task_number, subject), (5, subject)))
+        features = _disturbed(features, world.disturbances, nuisances, own, of_subject)
     return SyntheticVideo(segments, features.astype(np.float32))
+
+
+def _disturbed(
+    features: np.ndarray,
+    directions: np.ndarray,
+    scale: float,
+    generator: np.random.Generator,
+    of_subject: np.random.Generator,
+) -> np.ndarray:
+    """(T, D) features as a subject's own sensors give them: mixed, with drift and correlated noise."""
+    frames, width = features.shape
+    mixed = features + MIXING * scale * features @ of_subject.normal(scale=width**-0.5, size=(width, width))
+    # A drift is a random walk that reaches DRIFT at the end of a video of any length.
+    steps = generator.normal(size=(2, frames, len(directions)))
+    drift = DRIFT * np.cumsum(steps[0], axis=0) / np.sqrt(frames)
+    noise = CORRELATED_NOISE * lfilter([np.sqrt(1 - NOISE_MEMORY**2)], [1, -NOISE_MEMORY], steps[1], axis=0)
+    return mixed + scale * (drift + noise) @ directions
 
 
 def _actions_of_video(task: Task, generator: np.random.Generator) -> list[int | None]:
