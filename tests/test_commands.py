@@ -47,7 +47,7 @@ class TestTraining:
         rows = read_log(finished_run)
         assert [row["epoch"] for row in rows] == [0, 1, 2]
         for row in rows:
-            for term in ("total_loss", "alignment_loss", "progress_loss", "GTCC_loss"):
+            for term in ("total_loss", "alignment_loss", "progress_loss", "tcc_loss"):
                 for group in ("train", "val", "val_at_epoch"):
                     assert math.isfinite(row[f"{group}_{term}"])
             assert row["train_gradient_norm"] > 0

@@ -219,3 +219,19 @@ def test_the_command_line(tmp_path, caplog, capsys):
     with pytest.raises(SystemExit):
         run_command([str(tmp_path / "set"), "--frames", "5", "6"])
     assert "frames is (5, 6)" in capsys.readouterr().err
+
+
+def test_nuisances_change_the_features_alone_and_by_their_scale(tmp_path):
+    sets = {
+        nuisances: content_of(
+            write_synthetic_dataset(tmp_path / str(nuisances) / "set", tasks=1, videos=3, nuisances=nuisances).parent
+        )
+        for nuisances in (0, 0.5, 1)
+    }
+    for path, clean in sets[0].items():
+        if path.suffix != ".npy":
+            assert sets[1][path] == clean
+            continue
+        none, half, whole = (np.load(tmp_path / str(scale) / "set" / path) for scale in (0, 0.5, 1))
+        np.testing.assert_allclose(whole - none, 2 * (half - none), atol=1e-5)
+        assert np.abs(whole - none).mean() > 0.1
