@@ -112,7 +112,7 @@ def test_overrides_are_typed():
         ("--config.PROGRESS_LOSS.lambda_fixed=-1", ["PROGRESS_LOSS.lambda_fixed", "-1"]),
         ("--config.PROGRESS_LOSS.lambda_fixed=nan", ["PROGRESS_LOSS.lambda_fixed", "nan"]),
         ("--config.PROGRESS_LOSS.lambda_curriculum.end=inf", ["lambda_curriculum.end", "inf"]),
-        ("--config.LOSS_TYPE.GTCC=false", ["LOSS_TYPE"]),
+        ("--config.LOSS_TYPE.tcc=false", ["LOSS_TYPE"]),
         ("--config.CUSTOM_LOSSES=my_losses:mine", ["CUSTOM_LOSSES", "group", "the experiment file gives it none"]),
         ("--config.CUSTOM_LOSSES.mine=my_losses:mine", ["CUSTOM_LOSSES.mine"]),
         ("--config.BATCH_SIZE=1", ["BATCH_SIZE", "2 or more"]),
@@ -141,7 +141,8 @@ def test_refusals_name_the_key_and_what_was_expected(override, named):
 def test_frames_that_are_dropped_need_the_drop_network():
     with pytest.raises(ConfigError, match=r"ARCHITECTURE\.dropping is False.*GTCC_PARAMS\.gamma < 1"):
         read_command_line(
-            ["train", DEMO, "--config.ARCHITECTURE.dropping=false", "--config.GTCC_PARAMS.gamma=0.95"]
+            ["train", DEMO, "--config.LOSS_TYPE.GTCC=true", "--config.ARCHITECTURE.dropping=false",
+             "--config.GTCC_PARAMS.gamma=0.95"]
         )
 
 
