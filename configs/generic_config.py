@@ -98,6 +98,7 @@ CONFIG.LOSS_TYPE = {
     'tcc': False,
     'LAV': False,
     'VAVA': False,
+    'VAOT': False,
 }
 # Losses from outside the repository: the name of each, and its function as module:function, such as
 # {'my_loss': 'my_losses:my_loss'}. LOSS_TYPE then has 'my_loss', off until it is turned on. Only training imports
@@ -143,6 +144,20 @@ CONFIG.VAVA_PARAMS = {
     'inter_margin': 0.5,
     'iterations': 20,                      # of Sinkhorn
     'similarity': 'squared_per_dimension',
+}
+CONFIG.VAOT_PARAMS = {
+    'softmax_temp': 0.1,
+    'structure_weight': 0.3,               # 0: neighbours in time need not be matched with neighbours
+    'radius': 0.04,                        # how far neighbours are apart, as a share of the video
+    'order_weight': 0.1,                   # of the prior that both videos have the same speed
+    'zeta': 0.5,                           # cost of leaving a frame unmatched
+    'regularization': 0.07,                # of the optimal transport
+    'iterations': 10,                      # of the optimal transport
+    'intra_weight': 0.0,                   # of the contrastive regulariser of each video, as in LAV
+    'margin': 2.0,
+    'window': 0.1,
+    'similarity': 'squared_per_dimension',
+    'normalization': 'unit',               # as in TCC_ORIGINAL_PARAMS
 }
 
 # ---- Progress loss -----------------------------------------------------------------------------------------

@@ -81,6 +81,7 @@ LOSSES: dict[str, Loss] = {
     "tcc": Loss("utils.loss_functions.tcc:TCC_loss", "TCC_ORIGINAL_PARAMS"),
     "LAV": Loss("utils.loss_functions.lav:LAV_loss", "LAV_PARAMS"),
     "VAVA": Loss("utils.loss_functions.vava:VAVA_loss", "VAVA_PARAMS"),
+    "VAOT": Loss("utils.loss_functions.vaot:VAOT_loss", "VAOT_PARAMS"),
 }  # fmt: skip
 
 # BASEARCH.ARCHITECTURE
