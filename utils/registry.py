@@ -112,6 +112,10 @@ UNLABELLED_TAILS = ("refuse", "background")
 INTEGER_LABELS = ("refuse", "take")
 LAYOUTS = ("frames_first", "features_first")
 
+# --segmentation: how key steps are found without labels
+SEGMENTATIONS = ("transport", "kmeans")
+PUBLISHED_KEY_STEPS = 7  # in the programs of EgoProceL, OPEL and HiERO, for all tasks
+
 Entry = TypeVar("Entry", Loss, Encoder, Readout)
 
 

@@ -16,7 +16,8 @@ from utils.evaluation.measured import Measured, mean_of_seeds
 from utils.evaluation.notes import Note, NoteKind
 from utils.evaluation.progress import Curves, measure_progress, training_readouts
 from utils.evaluation.results import Result, summarise
-from utils.evaluation.variants import CHANCE, CLOCK, MOST_FREQUENT
+from utils.evaluation.step_discovery import Discovery, discover_steps, equal_parts
+from utils.evaluation.variants import CHANCE, CLOCK, EQUAL_PARTS, MOST_FREQUENT, RANDOM_CLUSTERS
 from utils.evaluation.worker_threads import map_in_threads
 from utils.metrics import majority_class
 from utils.metrics.retrieval import nearest_of_others, shares_of_others
@@ -55,6 +56,7 @@ def evaluate_task_with_curves(
     kept: Collection[str] = (),
     published: bool = False,
     chosen: ProgressModel | None = None,
+    discovery: Discovery | None = None,
 ) -> tuple[list[Result], list[Curves]]:
     """All figures of one task, and predicted online progress of its test videos.
 
@@ -70,6 +72,7 @@ def evaluate_task_with_curves(
         kept: by which estimators to return the predicted online progress of each video.
         published: whether to measure what is as published programs define it, too: it takes long.
         chosen: how the checkpoint's progress is read, as cross-validation chose; None if nothing was fitted.
+        discovery: how key steps are found without labels; None: they aren't.
 
     Returns:
         The figures, those of the trained network with their paired differences from the others; the untrained
@@ -89,6 +92,8 @@ def evaluate_task_with_curves(
     measured += measure_retrieval(test, metrics)
     if published:
         measured += measure_as_published(train, test, metrics)
+    if discovery is not None:
+        measured += measure_key_steps(train, test, discovery, seed, metrics)
     if RAW in test[0].paths and RAW not in test[0].embeddings:
         measured = [
             replace(found, notes=(*found.notes, RAW_ARE_MAPS))
@@ -202,3 +207,38 @@ def measure_as_published(
     values = map_in_threads(measure, *([fit[k] for fit in fits] for k in (0, 1)))
     missing = "" if train else NO_ACTION_IN_TRAINING
     return [Measured(*fit, found, missing=missing) for fit, found in zip(fits, values, strict=True)]
+
+
+def measure_key_steps(
+    train: Sequence[EmbeddedVideo],
+    test: Sequence[EmbeddedVideo],
+    discovery: Discovery,
+    seed: int = 0,
+    metrics: Mapping[str, Metric] = METRICS,
+) -> list[Measured]:
+    """The metrics of key steps found without labels, of every embedding, of equal parts and of random clusters.
+
+    The clusters of the task are found in the training videos.
+    """
+    _, _, labels = labelled([], test)
+    number = discovery.number
+
+    def found(variant: str) -> dict[Needs, list[np.ndarray]]:
+        if variant == EQUAL_PARTS:
+            same = [equal_parts(len(own), number) for own in labels]
+        elif variant == RANDOM_CLUSTERS:
+            generator = np.random.default_rng(seed)
+            same = [generator.integers(number, size=len(own)) for own in labels]
+        else:
+            fitted, judged = ([v.embeddings[variant].numpy() for v in videos] for videos in (train, test))
+            alone = [discover_steps([video], [video], discovery, seed)[0] for video in judged]
+            return {Needs.KEY_STEPS: discover_steps(fitted, judged, discovery, seed), Needs.VIDEO_KEY_STEPS: alone}
+        return dict.fromkeys((Needs.KEY_STEPS, Needs.VIDEO_KEY_STEPS), same)
+
+    variants = [*test[0].embeddings, EQUAL_PARTS, RANDOM_CLUSTERS]
+    return [
+        Measured(metric, variant, np.array(metric.measure(clusters, labels)))
+        for variant, by_needs in zip(variants, map_in_threads(found, variants), strict=True)
+        for needs, clusters in by_needs.items()
+        for metric in metrics_that_need(needs, metrics)
+    ]

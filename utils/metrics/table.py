@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from utils.metrics import published_definitions
+from utils.metrics import key_steps, published_definitions
 from utils.metrics.enclosed_area_error import enclosed_area_error
 from utils.metrics.intervals import Interval
 from utils.metrics.kendalls_tau import kendalls_tau
@@ -47,6 +47,9 @@ class Needs(Enum):
         nearest first, (T, K) bool, or how probable that is; gives a number.
     PUBLISHED: what LABELS needs, with background as a label of its own, -1; gives one number for all test videos at
         once.
+    KEY_STEPS, VIDEO_KEY_STEPS: clusters that were found without labels of the frames of the n test videos, (T_i,) int
+        from 0 each, and their labels, (T_i,) int each, -1 for background; gives (n,), or one number for all. The
+        clusters are those of the task, the same in all videos, or each video's own.
 
     NaN means that there is no value.
     """
@@ -60,11 +63,18 @@ class Needs(Enum):
     LABELS = "frames with the labels of their actions"
     RETRIEVAL = "the nearest frames of other videos"
     PUBLISHED = "all videos at once, as published programs do it"
+    KEY_STEPS = "key steps found without labels, the same in all videos"
+    VIDEO_KEY_STEPS = "key steps found without labels in each video by itself"
 
     @property
     def is_progress(self) -> bool:
         """Whether the metric evaluates predicted progress, not the embedding itself."""
         return self in (Needs.VIDEO_ONLINE, Needs.ACTION_ONLINE) or self.knows_the_end
+
+    @property
+    def is_key_steps(self) -> bool:
+        """Whether the metric evaluates key steps that were found without labels."""
+        return self in (Needs.KEY_STEPS, Needs.VIDEO_KEY_STEPS)
 
     @property
     def is_inside_actions(self) -> bool:
@@ -163,6 +173,19 @@ def _retrieval(number: int) -> Metric:
         partial(precision_among_nearest, number=number), "no action in the video or in all others",
         lowest=0, highest=1,
     )  # fmt: skip
+
+
+def _key_steps(name: str, measure: Callable[..., Any], what: str, own: bool = False) -> Metric:
+    """A metric of key steps found without labels; `own`: each video's by itself, as published."""
+    meaning = (
+        f"Key steps found without labels, as in EgoProceL's program (each test video has clusters of its own, matched "
+        f"with the actions and background by the Hungarian method; those without a cluster don't count): {what}."
+        if own else
+        f"Key steps found without labels, the same in all videos of the task and matched with the actions once by the "
+        f"Hungarian method; every action that a video shows counts: {what}."
+    )  # fmt: skip
+    needs = Needs.VIDEO_KEY_STEPS if own else Needs.KEY_STEPS
+    return Metric(name, name.replace("_", " "), "higher", meaning, needs, measure, lowest=0, highest=1, beside=own)
 
 
 def _published(
@@ -276,6 +299,14 @@ METRICS = metric_table(
         _published_order, -1, 1, "no two videos whose neighbours differ",
     ),
     *map(_published_classification, FRACTIONS),
+    _key_steps("KS_F1", key_steps.task_key_step_f1, "F1 of a video"),
+    _key_steps("KS_IoU", key_steps.task_key_step_iou, "intersection over union of frames"),
+    _key_steps(
+        "KS_F1_published", key_steps.published_key_step_f1, "F1 of the means of precision and recall over videos", True
+    ),
+    _key_steps("KS_IoU_published", key_steps.published_key_step_iou, "intersection over union of frames", True),
+    _key_steps("KS_precision_published", key_steps.published_key_step_precision, "precision", True),
+    _key_steps("KS_recall_published", key_steps.published_key_step_recall, "recall", True),
     _published(
         "PHP_published",
         "Phase progression as in TCC's program: a regression for each action of the time from its end; R² over the "
