@@ -29,6 +29,8 @@ CONFIG.TENSORBOARD = False             # also write the losses of every epoch to
 CONFIG.DATASET_NAME = 'synthetic'      # <DATASET_PATH>/<DATASET_NAME>/ holds <DATASET_NAME>.json and features/
 CONFIG.DATASET_PATH = 'data'
 CONFIG.TASKS = ()                      # names of the tasks to use; () means all
+CONFIG.LABELS = True                   # False: train on the features alone; <DATASET_NAME>.json is then not needed, and
+                                       # if it is there, only its tasks and handles are read
 CONFIG.BACKGROUND_LABELS = BACKGROUND_LABELS    # ('SIL', 'background', '0', 'Null', 'G0')
 CONFIG.INTEGER_LABELS = 'refuse'       # labels are text; 'take': whole numbers are labels too
 CONFIG.SEGMENT_ENDS = 'auto'           # 'exclusive': the next segment starts at the end; 'inclusive': a frame later;

@@ -178,6 +178,7 @@ CHANGES: dict[str, Change] = {
     "EXPERIMENTNAME": Change("another", files),
     "OUTPUT_FOLDER": Change("elsewhere", files),
     "SEED": Change(1, batches),
+    "LABELS": Change(False, recordings),
     "PRECISION": Change("bfloat16"),
     "DATASET_NAME": Change("square", recordings),
     "DATASET_PATH": Change("there", recordings),

@@ -34,6 +34,8 @@ def check_metric(metric: Metric, worst: float | None = None) -> None:
     """
     if metric.needs is Needs.PAIRS:
         check_pair_metric(metric.measure, metric.better, worst)
+    elif metric.needs is Needs.CYCLES:
+        check_cycle_metric(metric.measure, worst)
     elif metric.needs.is_progress:
         check_progress_metric(metric.measure, metric.better, worst)
     elif metric.needs is Needs.RETRIEVAL:
@@ -162,6 +164,27 @@ def check_retrieval_metric(measure: Measure, better: str, worst: float | None = 
     _require_direction(values[0], values[1:], better, worst, "neighbours of the same action", "other neighbours")
     _require_number_or_nan(measure(right[:1]), "a video of one frame")
     _require_number_or_nan(measure(right[:0]), "a video without any action")
+
+
+def check_cycle_metric(measure: Measure, worst: float | None = None) -> None:
+    """Contracts of a metric of frames that are sent to another video and back; higher figures are better.
+
+    Args:
+        measure: called with (B, N) int, where each frame of a video comes back to, one row a variant; gives (B,).
+        worst: see `check_pair_metric`.
+    """
+    frames = 40
+    random = np.random.default_rng(0).integers(0, frames, (20, frames))
+    rows = np.stack([np.arange(frames), np.zeros(frames, dtype=int), *random])
+    before = rows.copy()
+    values = _array(measure(rows), (len(rows),))
+    require(np.array_equal(rows, before), "changes the frames that it is given")
+    _require_repeatable(values, measure(rows))
+    _require_direction(values[0], values[1:], "higher", worst, "frames that come back", "frames that don't")
+    for row, value in zip(rows, values, strict=True):
+        alone = _array(measure(row[None]), (1,))[0]
+        require(abs(alone - value) <= TOLERANCE, "gives a row another figure beside other rows")
+    _require_number_or_nan(measure(np.zeros((1, 1), dtype=int)), "a video of one frame")
 
 
 def check_key_step_metric(measure: Measure, worst: float | None = None) -> None:

@@ -9,11 +9,12 @@ from itertools import product
 import numpy as np
 
 from utils.data.frame_segments import FrameSegments, action_frames, label_numbers
+from utils.data.segments import has_labels
 from utils.evaluation.alignment import measure_alignment
 from utils.evaluation.baselines import task_statistics
 from utils.evaluation.differences import differences_of
 from utils.evaluation.measured import Measured, mean_of_seeds
-from utils.evaluation.notes import Note, NoteKind
+from utils.evaluation.notes import ASSUMED_PROGRESS, Note, NoteKind
 from utils.evaluation.progress import Curves, measure_progress, training_readouts
 from utils.evaluation.results import Result, summarise
 from utils.evaluation.step_discovery import Discovery, discover_steps, equal_parts
@@ -21,7 +22,7 @@ from utils.evaluation.variants import CHANCE, CLOCK, EQUAL_PARTS, MOST_FREQUENT,
 from utils.evaluation.worker_threads import map_in_threads
 from utils.metrics import majority_class
 from utils.metrics.retrieval import nearest_of_others, shares_of_others
-from utils.metrics.table import METRICS, Metric, Needs, metrics_that_need
+from utils.metrics.table import METRICS, Metric, Needs, metrics_that_need, metrics_without_labels
 from utils.prediction.embedding import RAW, TRAINED, EmbeddedVideo
 from utils.prediction.progress.model import ProgressModel
 
@@ -40,9 +41,12 @@ def evaluate_task(
     seed: int = 0,
     metrics: Mapping[str, Metric] = METRICS,
     published: bool = False,
+    discovery: Discovery | None = None,
 ) -> list[Result]:
     """All figures of one task; see `evaluate_task_with_curves`."""
-    return evaluate_task_with_curves(task, train, test, classify, frames_ahead, seed, metrics, published=published)[0]
+    return evaluate_task_with_curves(
+        task, train, test, classify, frames_ahead, seed, metrics, published=published, discovery=discovery
+    )[0]
 
 
 def evaluate_task_with_curves(
@@ -74,6 +78,8 @@ def evaluate_task_with_curves(
         chosen: how the checkpoint's progress is read, as cross-validation chose; None if nothing was fitted.
         discovery: how key steps are found without labels; None: they aren't.
 
+    Where a video has no labels, only the metrics that need none are measured, and progress is that of its frames.
+
     Returns:
         The figures, those of the trained network with their paired differences from the others; the untrained
         networks are one row, their mean. And the predicted progress.
@@ -83,6 +89,9 @@ def evaluate_task_with_curves(
     """
     if not test:
         raise ValueError(f"task {task!r} has no video to evaluate")
+    unlabelled = not all(has_labels(video.time_dict) for video in (*train, *test))
+    if unlabelled:
+        metrics, discovery = metrics_without_labels(metrics), None
     statistics, readouts = task_statistics(train), training_readouts(train)
     measured, curves = measure_progress(task, statistics, test, frames_ahead, readouts, metrics, kept, chosen)
     measured += measure_alignment(task, train, test, seed, metrics)
@@ -94,6 +103,11 @@ def evaluate_task_with_curves(
         measured += measure_as_published(train, test, metrics)
     if discovery is not None:
         measured += measure_key_steps(train, test, discovery, seed, metrics)
+    if unlabelled:
+        measured = [
+            replace(found, notes=(*found.notes, ASSUMED_PROGRESS)) if found.metric.needs.is_progress else found
+            for found in measured
+        ]
     if RAW in test[0].paths and RAW not in test[0].embeddings:
         measured = [
             replace(found, notes=(*found.notes, RAW_ARE_MAPS))

@@ -22,6 +22,7 @@ from typing import Any, Literal
 import numpy as np
 
 from utils.metrics import key_steps, published_definitions
+from utils.metrics.cycle_consistency import RETURN_TOLERANCE, cycle_consistency
 from utils.metrics.enclosed_area_error import enclosed_area_error
 from utils.metrics.intervals import Interval
 from utils.metrics.kendalls_tau import kendalls_tau
@@ -43,6 +44,8 @@ class Needs(Enum):
         ends.
     LABELS, REGRESSION: frames of the training videos, (T_i, D) each, their labels or true progress, (T_i,) each, and
         both of the n test videos; gives (n,).
+    CYCLES: the frames of U that are the nearest neighbours of the nearest neighbours in V of the frames of U, (B, N)
+        int, one row per variant; gives (B,).
     RETRIEVAL: for each frame of action of one video, whether its nearest frames in all others show the same action,
         nearest first, (T, K) bool, or how probable that is; gives a number.
     PUBLISHED: what LABELS needs, with background as a label of its own, -1; gives one number for all test videos at
@@ -58,6 +61,7 @@ class Needs(Enum):
     ACTION_ONLINE = "progress inside each action, online"
     VIDEO_OFFLINE = "progress over the video, offline"
     ACTION_OFFLINE = "progress inside each action, offline"
+    CYCLES = "frames sent to another video and back by nearest neighbours"
     PAIRS = "pairs of videos aligned by nearest neighbours"
     REGRESSION = "a regression of progress on frames"
     LABELS = "frames with the labels of their actions"
@@ -103,6 +107,7 @@ class Metric:
         of_frames: for a metric of progress: the mean is over all frames of all videos, not over videos.
         share_of_labels: for a metric that needs LABELS: the share of training videos whose labels are used, in (0, 1].
         beside: the metric is in a second table, because another one measures nearly the same.
+        without_labels: it is also measured where nobody said what the videos show.
     """
 
     name: str
@@ -117,6 +122,7 @@ class Metric:
     of_frames: bool = False
     share_of_labels: float = 1.0
     beside: bool = False
+    without_labels: bool = False
 
     def clipped(self, interval: Interval, is_difference: bool = False) -> Interval:
         """An interval cut to what a figure, or the difference of two, can be."""
@@ -140,6 +146,11 @@ def metric_table(*metrics: Metric) -> Mapping[str, Metric]:
     if len(table) < len(metrics):
         raise ValueError(f"two metrics have one name: {', '.join(metric.name for metric in metrics)}")
     return MappingProxyType(table)
+
+
+def metrics_without_labels(metrics: Mapping[str, Metric]) -> Mapping[str, Metric]:
+    """The metrics of a table that are measured where there are no labels."""
+    return metric_table(*(metric for metric in metrics.values() if metric.without_labels))
 
 
 def metrics_that_need(needs: Needs, metrics: Mapping[str, Metric]) -> list[Metric]:
@@ -223,11 +234,13 @@ def _published_progression(
     return published_definitions.published_phase_progression(train, train_labels, test, test_labels)
 
 
-def _progress_errors(name: str, title: str, meaning: str, needs: Needs) -> tuple[Metric, Metric]:
+def _progress_errors(
+    name: str, title: str, meaning: str, needs: Needs, without_labels: bool = False
+) -> tuple[Metric, Metric]:
     """The mean over videos of each one's mean over frames, and the mean over the frames of all videos."""
     video = Metric(
         f"OPE_{name}", title, "lower", f"{meaning} The mean over videos of each one's mean over its frames.", needs,
-        progress_error, lowest=0, highest=1,
+        progress_error, lowest=0, highest=1, without_labels=without_labels,
     )  # fmt: skip
     frames = Metric(
         f"OPE_frames_{name}", f"{title}, by frame", "lower",
@@ -242,6 +255,7 @@ _ALIGNABLE = "shares no action with another video"
 _VIDEO_ONLINE = _progress_errors(
     "video_online", "video, online",
     f"{_DISTANCE}, over the whole video. A prediction uses nothing after the current frame.", Needs.VIDEO_ONLINE,
+    without_labels=True,
 )  # fmt: skip
 _ACTION_ONLINE = _progress_errors(
     "action_online", "action, online, told start and label",
@@ -278,12 +292,18 @@ METRICS = metric_table(
     Metric(
         "KT", "KT", "higher",
         "Kendall's tau: whether nearest neighbours in another video come in the same order, from -1 to 1.",
-        Needs.PAIRS, _order, "only one frame", lowest=-1, highest=1,
+        Needs.PAIRS, _order, "only one frame", lowest=-1, highest=1, without_labels=True,
     ),
     Metric(
         "KTW", "KTW", "higher",
         "Kendall's tau in the wild: the same among frames that can be aligned, where a valid alignment is enough.",
         Needs.PAIRS, kendalls_tau_in_the_wild, _ALIGNABLE, lowest=-1, highest=1,
+    ),
+    Metric(
+        "CYC", "CYC", "higher",
+        f"Cycle consistency: share of the frames that come back to their own place, up to {RETURN_TOLERANCE:.0%} of "
+        "the video, from their nearest neighbour in another video by its nearest neighbour. It needs no labels.",
+        Needs.CYCLES, cycle_consistency, "only one frame", lowest=0, highest=1, without_labels=True,
     ),
     Metric(
         "PHP", "PHP", "higher",
