@@ -67,7 +67,8 @@ def test_what_the_check_says(unlabelled, tmp_path, capsys):
 
 def test_every_command(unlabelled, tmp_path, capsys, caplog):
     folder, settings = unlabelled
-    run = train(folder, tmp_path / "output", *settings, "--config.PROGRESS_LOSS.enabled=true", "--config.FIT_PROGRESS=true")
+    settings = (*settings, "--config.PROGRESS_LOSS.enabled=true", "--config.FIT_PROGRESS=true")
+    run = train(folder, tmp_path / "output", *settings)
     with open(run / "metrics.csv", newline="") as file:
         rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
     assert all(row["train_progress_loss"] > 0 and math.isfinite(row["val_total_loss"]) for row in rows)
@@ -138,7 +139,8 @@ class TestReading:
         shutil.copytree(labelled, folder)
         content = json.loads((folder / "tea.json").read_text())
         half = {key: values[:4] for key, values in content["brew"].items()}
-        (folder / "tea.json").write_text(json.dumps({"brew": half, "more": {"handles": content["brew"]["handles"][4:]}}))
+        rest = {"handles": content["brew"]["handles"][4:]}
+        (folder / "tea.json").write_text(json.dumps({"brew": half, "more": rest}))
         data = load_data(self.config(folder))
         assert data.unlabelled_tasks == ("more",)
         assert "no labels: 'more'" in data.summary()

@@ -88,7 +88,9 @@ def of_real_recordings():
 @pytest.fixture(scope="module", params=["made up", "real"])
 def evaluated(request):
     train, test = made_up() if request.param == "made up" else of_real_recordings()
-    return test, {(r.metric, r.variant): r for r in evaluate_task("task", train, test, discovery=Discovery(3))}
+    results = evaluate_task("task", train, test, discovery=Discovery(3))
+    # One figure for all videos at once has no differences.
+    return test, {(r.metric, r.variant): r for r in results if r.metric != "KS_F1_published"}
 
 
 class TestEverythingThatCompetes:
