@@ -116,6 +116,16 @@ MUTATIONS = (
              f"{ENTRY}::TestGetLossFunction::test_the_schedule_of_a_loss_follows_the_epoch[GTCC]"),
     Mutation("VAVA is told epoch 0", TERMS, '"global_step": epoch', '"global_step": 0',
              f"{ENTRY}::TestGetLossFunction::test_the_schedule_of_a_loss_follows_the_epoch[VAVA]"),
+    Mutation("VAOT without structure", "utils/loss_functions/fused_transport.py",
+             "alpha=problem.structure_weight * kappa / eps", "alpha=0.0",
+             "tests/utils/loss_functions/test_fused_transport.py::"
+             "test_structure_matches_neighbours_with_neighbours"),
+    Mutation("VAOT has the matched mass twice", "utils/loss_functions/vaot.py", "value=-0.5)", "value=-1.0)",
+             "tests/utils/loss_functions/test_vaot.py::test_gradient_by_finite_differences[none-squared]"),
+    Mutation("a step without a cluster is left out", "utils/metrics/key_steps.py",
+             "scores.append((0.0, 0.0, 0.0))", "pass",
+             "tests/utils/metrics/test_key_steps.py::"
+             "test_steps_without_a_cluster_count_as_zero_but_not_as_published"),
     Mutation("PROGRESS_LOSS.level ignored", LOSS, "level=progress_config['level']", "level='video'",
              a_setting("PROGRESS_LOSS.level")),
     Mutation("PROGRESS_LOSS.frames ignored", LOSS, "frames=progress_config.get('frames', 'single')", "frames='all'",

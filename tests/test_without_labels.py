@@ -91,6 +91,7 @@ def test_every_command(unlabelled, tmp_path, capsys, caplog):
     assert predict.main(["predict.py", *options, str(recording), "--output", str(written)]) == 0
     lines = (written / f"{recording.stem}.csv").read_text().splitlines()
     assert "step" not in lines[0]
+    assert ("the network was trained without labels" in caplog.text) == ("--config.LABELS=false" in settings)
     assert all(0 <= float(line.split(",")[1]) <= 1 for line in lines[1:])
 
 
