@@ -24,6 +24,7 @@ from pathlib import Path
 
 from utils.command import run_command
 from utils.errors import import_extra
+from utils.registry import PUBLISHED_KEY_STEPS, SEGMENTATIONS
 
 logger = logging.getLogger("eval")
 
@@ -77,6 +78,15 @@ def argument_parser() -> argparse.ArgumentParser:
         "--published-definitions", action="store_true",
         help="KT, PC and PHP as the literature's programs define them, too; PC so takes minutes and scikit-learn",
     )
+    parser.add_argument(
+        "--key-steps", type=_at_least_one, nargs="?", const=PUBLISHED_KEY_STEPS, default=0, metavar="K",
+        help="find K key steps without labels, by default 7, and match them with the actions: F1 and IoU; needs "
+        "scikit-learn",
+    )
+    parser.add_argument(
+        "--segmentation", choices=SEGMENTATIONS, default=SEGMENTATIONS[0],
+        help="how key steps are found: by transport, which knows the order of frames, or by k-means alone",
+    )
     parser.add_argument("--device", default="auto")
     return parser
 
@@ -128,6 +138,8 @@ def main(arguments: Sequence[str]) -> int:
 
     if options.tsne:
         import_extra("sklearn.manifold", "evaluation", "--tsne")  # not after minutes of evaluation
+    if options.key_steps:
+        import_extra("sklearn.cluster", "evaluation", "--key-steps")
     try:
         device = str(choose_device(options.device))
     except (ValueError, RuntimeError) as error:
@@ -135,7 +147,7 @@ def main(arguments: Sequence[str]) -> int:
     request = EvaluationRequest(
         options.split, tuple(options.task), options.dataset_path, not options.no_classifier, options.figures, device,
         "tsne" if options.tsne else "pca", options.features_folder, options.published_definitions,
-        tuple(options.video), tuple(options.formats),
+        tuple(options.video), tuple(options.formats), key_steps=options.key_steps, segmentation=options.segmentation,
     )
 
     def evaluate(path: Path, folder: Path) -> list[Result]:
@@ -226,6 +238,13 @@ def _count(text: str) -> int:
     number = int(text)
     if number < 0:
         raise argparse.ArgumentTypeError(f"{text} is negative")
+    return number
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
     return number
 
 

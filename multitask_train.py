@@ -28,6 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     from models.alignment_training_loop import AlignmentTraining
     from models.build_model import build_model
     from utils.data.dataset import load_data
+    from utils.loss_entry import require_labels
     from utils.loss_functions.alignment_terms import alignment_terms
     from utils.prediction.progress_files import fit_progress_of_run
     from utils.training.processes import join_processes, local_rank
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str]) -> int:
         require_tensorboard()
 
     data = load_data(config.to_dict(), with_warnings=True, log=not command.check)
+    require_labels(config, data.unlabelled_tasks)
     if command.check:
         print(data.summary())
         return 0

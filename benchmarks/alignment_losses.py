@@ -1,4 +1,4 @@
-"""Training steps of LAV, VAVA and path length for `benchmarks.losses`, with tslearn and POT for comparison."""
+"""Training steps of LAV, VAVA, VAOT and path length for `benchmarks.losses`, with tslearn and POT for comparison."""
 
 from collections.abc import Callable
 
@@ -10,6 +10,7 @@ from utils.loss_functions.lav import LAV_loss
 from utils.loss_functions.optimal_transport import sinkhorn
 from utils.loss_functions.soft_dtw import soft_dtw_and_gradient
 from utils.loss_functions.soft_dtw_diagonals import by_diagonals
+from utils.loss_functions.vaot import VAOT_loss
 from utils.loss_functions.vava import VAVA_loss
 from utils.tensorops import get_cum_matrix
 
@@ -48,6 +49,7 @@ def cases() -> dict[str, Callable[[int], Step]]:
     found = {
         "LAV": training_step(LAV_loss),
         "VAVA": training_step(VAVA_loss),
+        "VAOT": training_step(VAOT_loss),
         "VAVA, epoch 10": training_step(lambda sequences: VAVA_loss(sequences, global_step=10)),
         "path length": training_step(lambda sequences: get_cum_matrix(sequences[0]).sum(), number=1),
         "soft-DTW": _soft_dtw_here,

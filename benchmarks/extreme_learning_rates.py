@@ -28,7 +28,7 @@ from utils.errors import TrainingDiverged
 from utils.training.interruption import StopRequest
 from utils.training.reproducibility import seed_everything
 
-LOSSES = ("GTCC", "tcc", "LAV", "VAVA")
+LOSSES = ("GTCC", "tcc", "LAV", "VAVA", "VAOT")
 DEMO = str(Path(__file__).parents[1] / "configs" / "demo.py")
 
 

@@ -30,7 +30,7 @@ from utils.data.dataset import load_data
 from utils.files import write_json
 from utils.loss_entry import get_loss_function
 
-LOSSES = ("GTCC", "tcc", "LAV", "VAVA")
+LOSSES = ("GTCC", "tcc", "LAV", "VAVA", "VAOT")
 
 
 def write_longest_videos(annotation_path: Path, folder: Path, width: int) -> None:

@@ -95,7 +95,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lengths", type=int, nargs="+", default=[200, 1000])
     parser.add_argument("--heads", type=int, nargs="+", default=[2, 16], help="as many as lengths")
-    parser.add_argument("--loss", default="GTCC", choices=["GTCC", "tcc", "LAV", "VAVA"])
+    parser.add_argument("--loss", default="GTCC", choices=["GTCC", "tcc", "LAV", "VAVA", "VAOT"])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--attention", type=int, nargs="+", help="sizes of the attention network's layers")

@@ -29,6 +29,8 @@ CONFIG.TENSORBOARD = False             # also write the losses of every epoch to
 CONFIG.DATASET_NAME = 'synthetic'      # <DATASET_PATH>/<DATASET_NAME>/ holds <DATASET_NAME>.json and features/
 CONFIG.DATASET_PATH = 'data'
 CONFIG.TASKS = ()                      # names of the tasks to use; () means all
+CONFIG.LABELS = True                   # False: train on the features alone; <DATASET_NAME>.json is then not needed, and
+                                       # if it is there, only its tasks and handles are read
 CONFIG.BACKGROUND_LABELS = BACKGROUND_LABELS    # ('SIL', 'background', '0', 'Null', 'G0')
 CONFIG.INTEGER_LABELS = 'refuse'       # labels are text; 'take': whole numbers are labels too
 CONFIG.SEGMENT_ENDS = 'auto'           # 'exclusive': the next segment starts at the end; 'inclusive': a frame later;
@@ -98,6 +100,7 @@ CONFIG.LOSS_TYPE = {
     'tcc': False,
     'LAV': False,
     'VAVA': False,
+    'VAOT': False,
 }
 # Losses from outside the repository: the name of each, and its function as module:function, such as
 # {'my_loss': 'my_losses:my_loss'}. LOSS_TYPE then has 'my_loss', off until it is turned on. Only training imports
@@ -143,6 +146,20 @@ CONFIG.VAVA_PARAMS = {
     'inter_margin': 0.5,
     'iterations': 20,                      # of Sinkhorn
     'similarity': 'squared_per_dimension',
+}
+CONFIG.VAOT_PARAMS = {
+    'softmax_temp': 0.1,
+    'structure_weight': 0.3,               # 0: neighbours in time need not be matched with neighbours
+    'radius': 0.04,                        # how far neighbours are apart, as a share of the video
+    'order_weight': 0.1,                   # of the prior that both videos have the same speed
+    'zeta': 0.5,                           # cost of leaving a frame unmatched
+    'regularization': 0.07,                # of the optimal transport
+    'iterations': 10,                      # of the optimal transport
+    'intra_weight': 0.0,                   # of the contrastive regulariser of each video, as in LAV
+    'margin': 2.0,
+    'window': 0.1,
+    'similarity': 'squared_per_dimension',
+    'normalization': 'unit',               # as in TCC_ORIGINAL_PARAMS
 }
 
 # ---- Progress loss -----------------------------------------------------------------------------------------

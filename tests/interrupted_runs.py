@@ -26,7 +26,7 @@ from tests.conftest import ROOT, training_arguments
 from utils.ckpt_save import load_checkpoint
 from utils.data.synthetic import write_synthetic_dataset
 
-LOSSES = ("GTCC", "tcc", "LAV", "VAVA")
+LOSSES = ("GTCC", "tcc", "LAV", "VAVA", "VAOT")
 # What a finished run must share with an uninterrupted one; seconds differ.
 TIMED_COLUMNS = ("train_seconds",)
 LONGEST_WAIT = 0.2  # seconds, an epoch or two of these small runs

@@ -14,6 +14,7 @@ import torch
 
 import multitask_train
 from tests.conftest import ROOT, training_arguments
+from tests.tiny_training import LOSSES
 from utils.ckpt_save import load_checkpoint
 from utils.errors import TrainingDiverged
 
@@ -77,12 +78,12 @@ class TestTraining:
         assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
         assert not all(torch.equal(weights[0][name], weights[2][name]) for name in weights[0])
 
-    @pytest.mark.parametrize("loss", ["GTCC", "tcc", "LAV", "VAVA"])
+    @pytest.mark.parametrize("loss", LOSSES)
     @pytest.mark.parametrize("level", ["video", "action"])
-    def test_all_four_losses_at_both_levels(self, data_root, tmp_path, loss, level):
+    def test_every_loss_at_both_levels(self, data_root, tmp_path, loss, level):
         run = train(
             data_root, tmp_path, "--config.NUM_EPOCHS=1", f"--config.PROGRESS_LOSS.level={level}",
-            *(f"--config.LOSS_TYPE.{name}={str(name == loss).lower()}" for name in ("GTCC", "tcc", "LAV", "VAVA")),
+            *(f"--config.LOSS_TYPE.{name}={str(name == loss).lower()}" for name in LOSSES),
         )
         assert math.isfinite(read_log(run)[0][f"train_{loss}_loss"])
 

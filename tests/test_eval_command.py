@@ -370,6 +370,33 @@ def test_published_definitions_are_measured_when_asked_for(command, run, monkeyp
     assert more["PHP_published"]["note"] == "not every video shows every action and no background"
 
 
+def test_key_steps_are_found_when_asked_for(command, run):
+    folder = run / "EVAL" / "best_model_combined"
+    assert command("--folder", run) == 0
+    names = {row["metric"] for row in results_of(folder)}
+    found = []
+    for method in ("transport", "kmeans"):
+        assert command("--folder", run, "--key-steps", "4", "--segmentation", method) == 0
+        found.append({(row["metric"], row["variant"]): row["mean"] for row in results_of(folder)})
+        own = {"KS_F1", "KS_IoU", *(f"KS_{what}_published" for what in ("F1", "IoU", "precision", "recall"))}
+        assert {metric for metric, _ in found[-1]} - names == own
+        for metric in own:
+            variants = {variant for name, variant in found[-1] if name == metric}
+            assert variants == {TRAINED, UNTRAINED, RAW, "equal parts", "random clusters"}
+            assert all(0 < found[-1][metric, variant] <= 1 for variant in variants)
+    one, other = ({key for key in each if key[0].startswith("KS_")} for each in found)
+    assert one == other
+    assert any(found[0][key] != found[1][key] for key in one)
+
+
+@pytest.mark.parametrize("options", [["--key-steps", "0"], ["--key-steps", "few"], ["--segmentation", "spectral"]])
+def test_key_steps_that_cannot_be_looked_for(options, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        evaluate.main(["eval.py", "--checkpoint", "x.pt", *options])
+    assert stopped.value.code == 2
+    assert options[0] in capsys.readouterr().err
+
+
 def test_features_that_have_moved(command, run, data_root, tmp_path, caplog):
     path = run / "ckpt" / "best_model_combined.pt"
     content = load_checkpoint(path)

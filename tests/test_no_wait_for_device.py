@@ -28,7 +28,7 @@ def test_reading_from_meta_is_an_error():
         bool(torch.ones((), device="meta") > 0)
 
 
-@pytest.mark.parametrize("loss", ["GTCC", "GTCC by responsibilities", "tcc", "LAV", "VAVA"])
+@pytest.mark.parametrize("loss", ["GTCC", "GTCC by responsibilities", "tcc", "LAV", "VAVA", "VAOT"])
 @pytest.mark.parametrize(
     ("level", "frames", "normalizer"),
     [("video", "all", "own"), ("action", "all", "own"), ("video", "single", "own"), ("video", "all", "training"),

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from tests.conftest import ROOT, training_arguments
+from tests.tiny_training import LOSSES
 from utils.ckpt_save import load_checkpoint
 
 LOSS = '''
@@ -73,7 +74,7 @@ def test_it_is_trained_with_its_settings_and_its_term_is_logged(trained):
     config = load_checkpoint(trained / "ckpt" / "last.pt")["config"]
     assert config["CUSTOM_LOSSES"]["middles"] == "outside_losses:middles"
     assert config["CUSTOM_LOSS_PARAMS"]["middles"] == {"margin": 0.25, "names": ("a",)}
-    assert config["LOSS_TYPE"] == dict.fromkeys(("GTCC", "tcc", "LAV", "VAVA", "bad"), False) | {"middles": True}
+    assert config["LOSS_TYPE"] == dict.fromkeys((*LOSSES, "bad"), False) | {"middles": True}
 
 
 def test_evaluation_and_prediction_do_not_need_the_module(trained, folder, data_root):

@@ -171,12 +171,14 @@ ODD = {"DATASET_NAME": "odd", "INTEGER_LABELS": "take"}
 RESNET = {"BASEARCH.ARCHITECTURE": "resnet50"}
 PROGRESS = {"PROGRESS_LOSS.enabled": True, "PROGRESS_LOSS.frames": "all"}
 CURRICULUM = {**PROGRESS, "PROGRESS_LOSS.lambda_curriculum.enabled": True}
+CONTRAST = {**only("VAOT"), "VAOT_PARAMS.intra_weight": 1.0}
 ENCODER = "BASEARCH.TEMPORAL_STACKING_ARCH"
 
 CHANGES: dict[str, Change] = {
     "EXPERIMENTNAME": Change("another", files),
     "OUTPUT_FOLDER": Change("elsewhere", files),
     "SEED": Change(1, batches),
+    "LABELS": Change(False, recordings),
     "PRECISION": Change("bfloat16"),
     "DATASET_NAME": Change("square", recordings),
     "DATASET_PATH": Change("there", recordings),
@@ -229,6 +231,7 @@ CHANGES: dict[str, Change] = {
     "LOSS_TYPE.tcc": Change(True, under=only("LAV")),
     "LOSS_TYPE.LAV": Change(True),
     "LOSS_TYPE.VAVA": Change(True),
+    "LOSS_TYPE.VAOT": Change(True),
     **under_loss("tcc", softmax_temp=0.3, alignment_variance=0.1, similarity="euclidean", normalization="none"),
     **under_loss(
         "GTCC", softmax_temp=0.3, max_gmm_iters=2, n_components=2, delta=0.5, gamma=0.5, alignment_variance=0.1,
@@ -240,6 +243,12 @@ CHANGES: dict[str, Change] = {
         "VAVA", zeta=0.05, regularization=0.3, prior_width=0.3, consistency_decay=0.2, intra_weight=0.3,
         inter_weight=0.3, margin=0.5, window=0.3, inter_margin=0.1, iterations=2, similarity="euclidean",
     ),
+    **under_loss(
+        "VAOT", softmax_temp=0.3, structure_weight=0.6, radius=0.3, order_weight=1.0, zeta=0.1, regularization=0.3,
+        iterations=2, intra_weight=0.3, similarity="euclidean", normalization="none",
+    ),
+    "VAOT_PARAMS.margin": Change(0.5, under=CONTRAST),
+    "VAOT_PARAMS.window": Change(0.3, under=CONTRAST),
     "PROGRESS_LOSS.enabled": Change(True),
     "PROGRESS_LOSS.level": Change("action", under=PROGRESS),
     "PROGRESS_LOSS.frames": Change("single", under=PROGRESS),
@@ -324,7 +333,8 @@ def all_of(*prefixes: str) -> dict[str, Any]:
     return {key: change.value for key, change in CHANGES.items() if key.startswith(prefixes)}
 
 
-PARAMETERS = {"GTCC": "GTCC_PARAMS.", "tcc": "TCC_ORIGINAL_PARAMS.", "LAV": "LAV_PARAMS.", "VAVA": "VAVA_PARAMS."}
+PARAMETERS = {"GTCC": "GTCC_PARAMS.", "tcc": "TCC_ORIGINAL_PARAMS.", "LAV": "LAV_PARAMS.", "VAVA": "VAVA_PARAMS.",
+              "VAOT": "VAOT_PARAMS."}
 TURNED_OFF = {
     **{f"the other losses than {loss}": (only(loss), all_of(*(PARAMETERS[other] for other in LOSSES if other != loss)))
        for loss in LOSSES},

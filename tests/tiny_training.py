@@ -22,7 +22,7 @@ from utils.data.dataset import load_data
 from utils.training.interruption import StopRequest
 from utils.training.reproducibility import choose_device, seed_everything
 
-LOSSES = ("GTCC", "tcc", "LAV", "VAVA")
+LOSSES = ("GTCC", "tcc", "LAV", "VAVA", "VAOT")
 LABELS = ("SIL", "cut", "Null", "mix", "pour")
 WIDTH = 4
 

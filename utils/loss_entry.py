@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from utils.data.frame_segments import action_frames, is_action
+from utils.errors import ConfigError
 from utils.loss_functions.alignment_terms import AlignmentTerm, alignment_terms
 from utils.tensorops import (
     get_normalized_predicted_progress_action,
@@ -191,6 +192,20 @@ def _loss_function(
         return losses
 
     return _alignment_loss_fn
+
+
+def require_labels(config_obj: Any, unlabelled_tasks: Sequence[str]) -> None:
+    """Refuse a progress term inside actions where nobody said where the actions are.
+
+    Raises:
+        ConfigError: naming the tasks.
+    """
+    progress = config_obj.PROGRESS_LOSS
+    if unlabelled_tasks and progress['enabled'] and progress['level'] == 'action':
+        raise ConfigError(
+            f"PROGRESS_LOSS.level is 'action', but there are no labels in {', '.join(map(repr, unlabelled_tasks))}; "
+            f"expected 'video', where true progress is then the share of the frames so far"
+        )
 
 
 def gradient_sizes(

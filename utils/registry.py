@@ -81,6 +81,7 @@ LOSSES: dict[str, Loss] = {
     "tcc": Loss("utils.loss_functions.tcc:TCC_loss", "TCC_ORIGINAL_PARAMS"),
     "LAV": Loss("utils.loss_functions.lav:LAV_loss", "LAV_PARAMS"),
     "VAVA": Loss("utils.loss_functions.vava:VAVA_loss", "VAVA_PARAMS"),
+    "VAOT": Loss("utils.loss_functions.vaot:VAOT_loss", "VAOT_PARAMS"),
 }  # fmt: skip
 
 # BASEARCH.ARCHITECTURE
@@ -110,6 +111,10 @@ SEGMENT_ENDS = ("auto", "exclusive", "inclusive", "majority")  # 'majority' only
 UNLABELLED_TAILS = ("refuse", "background")
 INTEGER_LABELS = ("refuse", "take")
 LAYOUTS = ("frames_first", "features_first")
+
+# --segmentation: how key steps are found without labels
+SEGMENTATIONS = ("transport", "kmeans")
+PUBLISHED_KEY_STEPS = 7  # in the programs of EgoProceL, OPEL and HiERO, for all tasks
 
 Entry = TypeVar("Entry", Loss, Encoder, Readout)
 

@@ -34,10 +34,14 @@ def check_metric(metric: Metric, worst: float | None = None) -> None:
     """
     if metric.needs is Needs.PAIRS:
         check_pair_metric(metric.measure, metric.better, worst)
+    elif metric.needs is Needs.CYCLES:
+        check_cycle_metric(metric.measure, worst)
     elif metric.needs.is_progress:
         check_progress_metric(metric.measure, metric.better, worst)
     elif metric.needs is Needs.RETRIEVAL:
         check_retrieval_metric(metric.measure, metric.better, worst)
+    elif metric.needs.is_key_steps:
+        check_key_step_metric(metric.measure, worst)
     elif metric.needs is Needs.PUBLISHED:
         check_metric_of_all_videos(metric.measure, metric.better, worst)
     else:
@@ -160,6 +164,60 @@ def check_retrieval_metric(measure: Measure, better: str, worst: float | None = 
     _require_direction(values[0], values[1:], better, worst, "neighbours of the same action", "other neighbours")
     _require_number_or_nan(measure(right[:1]), "a video of one frame")
     _require_number_or_nan(measure(right[:0]), "a video without any action")
+
+
+def check_cycle_metric(measure: Measure, worst: float | None = None) -> None:
+    """Contracts of a metric of frames that are sent to another video and back; higher figures are better.
+
+    Args:
+        measure: called with (B, N) int, where each frame of a video comes back to, one row a variant; gives (B,).
+        worst: see `check_pair_metric`.
+    """
+    frames = 40
+    random = np.random.default_rng(0).integers(0, frames, (20, frames))
+    rows = np.stack([np.arange(frames), np.zeros(frames, dtype=int), *random])
+    before = rows.copy()
+    values = _array(measure(rows), (len(rows),))
+    require(np.array_equal(rows, before), "changes the frames that it is given")
+    _require_repeatable(values, measure(rows))
+    _require_direction(values[0], values[1:], "higher", worst, "frames that come back", "frames that don't")
+    for row, value in zip(rows, values, strict=True):
+        alone = _array(measure(row[None]), (1,))[0]
+        require(abs(alone - value) <= TOLERANCE, "gives a row another figure beside other rows")
+    _require_number_or_nan(measure(np.zeros((1, 1), dtype=int)), "a video of one frame")
+
+
+def check_key_step_metric(measure: Measure, worst: float | None = None) -> None:
+    """Contracts of a metric of key steps that were found without labels; higher figures are better.
+
+    Args:
+        measure: called with the clusters (T_i,) int of the frames of each test video, and their int labels (T_i,), -1
+            for background; gives a figure for each video, or one for all.
+        worst: see `check_pair_metric`.
+    """
+    labels = [np.repeat([0, -1, 1, 2], lengths) for lengths in ((9, 3, 8, 12), (7, 4, 9, 9), (11, 2, 6, 10))]
+    generator = np.random.default_rng(0)
+    right = [np.array([2, 0, 1, 3])[own] for own in labels]
+    others = [[generator.integers(4, size=len(own)) for own in labels] for _ in range(20)]
+    shape = np.shape(measure(right, labels))
+    require(shape in ((), (3,)), f"gives figures of shape {shape}; expected one for each video, or one for all")
+    values = []
+    for clusters in (right, *others):
+        before = copy.deepcopy((clusters, labels))
+        values.append(float(np.mean(measure(clusters, labels))))
+        same = all(np.array_equal(a, b) for part, old in zip((clusters, labels), before, strict=True)
+                   for a, b in zip(part, old, strict=True))
+        require(same, "changes the videos that it is given")
+        _require_repeatable(np.array(values[-1:]), [np.mean(measure(clusters, labels))])
+        renamed = [np.array([3, 1, 0, 2])[own] for own in clusters]
+        change = abs(np.mean(measure(renamed, labels)) - values[-1])
+        require(change <= TOLERANCE, "depends on the names of the clusters")
+    _require_direction(values[0], values[1:], "higher", worst, "clusters that are the actions", "random clusters")
+    nothing = [np.full(len(own), -1) for own in labels]
+    _require_number_or_nan(measure(right, nothing), "videos without any action")
+    _require_number_or_nan(measure([own[:1] for own in right], [own[:1] for own in labels]), "videos of one frame")
+    _require_number_or_nan(measure([own * 0 for own in right], labels), "a single cluster")
+    _require_number_or_nan(measure([np.arange(len(own)) for own in labels], labels), "a cluster for every frame")
 
 
 def check_metric_of_all_videos(measure: Measure, better: str, worst: float | None = None) -> None:

@@ -23,7 +23,7 @@ TIMES = {
     "end_frame": [11, 17, 29],
     "name": "v",
 }
-LOSSES = ("GTCC", "tcc", "LAV", "VAVA")
+LOSSES = ("GTCC", "tcc", "LAV", "VAVA", "VAOT")
 
 
 def make_config(losses=("tcc",), **progress):

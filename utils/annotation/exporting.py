@@ -29,6 +29,8 @@ def outlines_of_annotation(path: Path, tasks: Sequence[str] = (), segment_ends: 
     """
     outlines = []
     for video in read_annotation(path, tasks, (), segment_ends, integer_labels="take").videos:
+        if not video.is_labelled:
+            raise DataError(f"{place(path, video.task, video.handle)}has no labels; expected actions and times")
         times = video.time_dict
         pieces = [
             Piece(BACKGROUND if step == project_segments.BACKGROUND else step, start, end + 1)

@@ -2,7 +2,7 @@
 
 The file is one JSON object, `{task: {"handles": [...], "hdl_actions": [[...], ...],
 "hdl_start_times": [[...], ...], "hdl_end_times": [[...], ...]}}`: the i-th list of actions, starts and ends
-belongs to the i-th handle. Frames count from 0.
+belongs to the i-th handle. Frames count from 0. A task with handles alone has no labels.
 
 Inside the project a video's annotation is a *time_dict*, `{"step": [str], "start_frame": [int],
 "end_frame": [int], "name": handle}`: ends are inclusive, the segments cover every frame from 0 to the last
@@ -31,14 +31,16 @@ class AnnotatedVideo:
     Args:
         task: the task the video belongs to.
         handle: the video's name, also the name of its feature file.
-        time_dict: its segments (see the module), or None if they have problems.
+        time_dict: its segments (see the module), or None if they have problems, or there are no labels.
         labels: the label of each of them in the file, None for frames that no segment covers.
+        is_labelled: whether the file says what the video shows.
     """
 
     task: str
     handle: str
     time_dict: dict[str, Any] | None
     labels: tuple[str | None, ...] = ()
+    is_labelled: bool = True
 
     @property
     def number_of_frames(self) -> int:
@@ -70,11 +72,13 @@ class AnnotationReading:
     Args:
         background_labels: the labels that mean background.
         segment_ends, integer_labels: SEGMENT_ENDS and INTEGER_LABELS.
+        labels: LABELS; False reads the handles alone.
     """
 
     background_labels: frozenset[str] = frozenset(BACKGROUND_LABELS)
     segment_ends: str = "auto"
     integer_labels: str = "refuse"
+    labels: bool = True
 
 
 def read_annotation(
@@ -110,18 +114,24 @@ def read_annotation(
 
 
 def collect_annotation(
-    path: Path, tasks: Sequence[str], reading: AnnotationReading, problems: list[str]
+    path: Path,
+    tasks: Sequence[str],
+    reading: AnnotationReading,
+    problems: list[str],
+    handles: Sequence[str] | None = None,
 ) -> Annotation:
     """As `read_annotation`, but appends problems inside the file to `problems` and continues.
+
+    With `handles` there is no file: they are those of one task without labels, called as the file would be.
 
     Raises:
         DataError: the file cannot be read at all, or holds no task.
     """
-    content = read_json_object(path)
+    content = read_json_object(path) if handles is None else {path.stem: {HANDLES: list(handles)}}
     if not content:
         raise DataError(f"{place(path)}holds no task; expected {{task: {{handles, hdl_actions, ...}}}}")
     selected = _select_tasks(path, list(content), tasks, problems)
-    ends = read_ends(_valid_videos(content), reading.segment_ends)
+    ends = read_ends(_valid_videos(content) if reading.labels else (), reading.segment_ends)
     if (problem := ends.problem(path)) is not None:
         problems.append(problem)
     videos: list[AnnotatedVideo] = []
@@ -179,6 +189,8 @@ def _read_task(
     if not isinstance(entry, dict):
         problems.append(f"{place(path, task)}is a {type(entry).__name__}; expected an object with {expected}")
         return []
+    if not reading.labels or (HANDLES in entry and not {ACTIONS, STARTS, ENDS} & set(entry)):
+        expected = (HANDLES,)
     wrong = [key for key in expected if not isinstance(entry.get(key), list)]
     for key in wrong:
         found = f"is a {type(entry[key]).__name__}" if key in entry else "is missing"
@@ -193,14 +205,16 @@ def _read_task(
         return []
 
     videos = []
-    for number, (handle, actions, starts, ends) in enumerate(
-        zip(*(entry[key] for key in expected), strict=True)
-    ):
+    for number, (handle, *lists) in enumerate(zip(*(entry[key] for key in expected), strict=True)):
         if (problem := handle_problem(handle)) is not None:
             problems.append(
                 f"{place(path, task, handle if isinstance(handle, str) else f'number {number}')}{problem}"
             )
             continue
+        if not lists:
+            videos.append(AnnotatedVideo(task, handle, None, is_labelled=False))
+            continue
+        actions, starts, ends = lists
         found: list[tuple[int | None, str]] = []
         numbers = valid_frames(starts) or (), valid_frames(ends) or ()
         time_dict = normalize_segments(

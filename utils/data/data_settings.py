@@ -19,6 +19,7 @@ MAPS_FOLDER = "frames"
 DEFAULTS = {
     "FEATURE_LAYOUT": "frames_first", "FEATURES_FOLDER": "features", "MAX_FRAMES": 0, "SEGMENT_ENDS": "majority",
     "UNLABELLED_TAIL": "refuse", "INTEGER_LABELS": "take", "FEATURES_KEY": "",
+    "LABELS": True,
 }  # fmt: skip
 
 
@@ -86,6 +87,7 @@ def read_data_settings(config: Mapping[str, Any]) -> DataSettings:
     scaling = setting("ANNOTATION_SCALING", lambda value: value in SCALINGS, _one_of(SCALINGS))
     tail = setting("UNLABELLED_TAIL", lambda value: value in UNLABELLED_TAILS, _one_of(UNLABELLED_TAILS))
     segment_ends = setting("SEGMENT_ENDS", lambda value: value in SEGMENT_ENDS, _one_of(SEGMENT_ENDS))
+    labels = setting("LABELS", lambda value: isinstance(value, bool), "True or False")
     integer_labels = setting("INTEGER_LABELS", lambda value: value in INTEGER_LABELS, _one_of(INTEGER_LABELS))
     shares = setting(
         "TRAIN_SPLIT",
@@ -115,7 +117,9 @@ def read_data_settings(config: Mapping[str, Any]) -> DataSettings:
         ),
         max_frames=max_frames,
         tasks=_names(config["TASKS"]),
-        reading=AnnotationReading(frozenset(_names(config["BACKGROUND_LABELS"])), segment_ends, integer_labels),
+        reading=AnnotationReading(
+            frozenset(_names(config["BACKGROUND_LABELS"])), segment_ends, integer_labels, labels
+        ),
         scaling=scaling,
         tail=tail,
         standardize=bool(config["STANDARDIZE"]),

@@ -21,7 +21,7 @@ from utils.data.features import FeatureFormat, read_features
 from utils.data.labels import LabelCount
 from utils.data.preparation import Video, prepare_videos
 from utils.data.sampling import sample_frames
-from utils.data.segments import is_background
+from utils.data.segments import has_labels, is_background
 from utils.data.splits import SPLITS
 from utils.data.standardization import checked_standardization, standardization_from_moments
 from utils.data.summary import summarize
@@ -186,6 +186,12 @@ class VideoData:
     segment_ends: str = ""
     warnings: tuple[str, ...] = ()
     feature_statistics: dict[str, Tensor] | None = None
+
+    @property
+    def unlabelled_tasks(self) -> tuple[str, ...]:
+        """The tasks without labels."""
+        videos = [*self.train.videos, *self.val.videos, *self.test.videos]
+        return tuple(dict.fromkeys(video.task for video in videos if not has_labels(video.time_dict)))
 
     def fingerprint(self) -> dict[str, str]:
         """Digests of the data that a run depends on.

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from utils.data.array_file import LoadedArray, named_file, open_array
+from utils.data.array_file import SUFFIXES, LoadedArray, named_file, of_one_format, open_array
 from utils.data.npy_file import NpyFile
 from utils.data.standardization import Moments
 from utils.errors import DataError
@@ -115,6 +115,12 @@ class FeatureScan:
 def feature_path(folder: Path, handle: str) -> Path:
     """The feature file of a video (or its maps) in the data set's features folder, in whatever format it is."""
     return named_file(folder, handle)
+
+
+def feature_handles(folder: Path) -> list[str]:
+    """The names of the feature files in a folder, in order; none if there is no such folder."""
+    files = of_one_format(folder.iterdir(), SUFFIXES) if folder.is_dir() else []
+    return [path.name.removesuffix(path.suffix) for path in files]
 
 
 def open_features(path: Path, file_format: FeatureFormat) -> FeatureFile:

@@ -17,11 +17,11 @@ from tqdm import tqdm
 from utils.data.annotation import AnnotatedVideo, Annotation, collect_annotation
 from utils.data.check_warnings import Measured, feature_warnings, label_warnings, split_warnings
 from utils.data.data_settings import DataSettings, read_data_settings
-from utils.data.features import FEATURE_RANK, FeatureScan, feature_path, scan_features
+from utils.data.features import FEATURE_RANK, FeatureScan, feature_handles, feature_path, scan_features
 from utils.data.labels import LabelCount, count_labels
 from utils.data.length_hints import Lengths, length_hints
 from utils.data.segment_ends import MAJORITY
-from utils.data.segments import fit_to_length, lengths_agree, subsample_segments
+from utils.data.segments import fit_to_length, lengths_agree, subsample_segments, unlabelled_segments
 from utils.data.splits import FEWEST_TRAINING_VIDEOS, SPLITS, TaskSplit, read_groups, read_split_file, split_task
 from utils.data.values import digest_of
 from utils.errors import DataError, place
@@ -99,8 +99,9 @@ def prepare_videos(
     """
     problems: list[str] = []
     prepared = PreparedVideos()
-    annotation = collect_annotation(settings.annotation_path, settings.tasks, settings.reading, problems)
-    prepared.ends = annotation.ends.words()
+    annotation = _read_annotation(settings, problems)
+    if any(video.is_labelled for video in annotation.videos):
+        prepared.ends = annotation.ends.words()
     _note_old_readings(annotation, settings, prepared)
     splits = _split_tasks(annotation, settings, prepared, problems)
     if not splits and not problems:
@@ -120,11 +121,38 @@ def prepare_videos(
         prepared.by_split[split_of[video.handle]].append(replace(video, group=groups.get(video.handle, "")))
     if problems:
         raise DataError(problems)
-    prepared.labels = count_labels(videos, split_of, prepared.tails)
+    labelled = [video for video in videos if video.is_labelled]
+    prepared.labels = count_labels(labelled, split_of, prepared.tails)
+    _note_unlabelled(videos, prepared)
     if with_warnings:
-        prepared.warnings = _warnings(videos, prepared, split_of, settings.standardize)
+        prepared.warnings = _warnings(videos, labelled, prepared, split_of, settings.standardize)
     _note_long_videos(prepared, settings.max_frames)
     return prepared
+
+
+def _read_annotation(settings: DataSettings, problems: list[str]) -> Annotation:
+    """The annotation; without labels and without a file, the files of the features' folder as one task.
+
+    Raises:
+        DataError: the file can't be read at all, or there is neither a file nor a feature file.
+    """
+    path, folder = settings.annotation_path, settings.features_folder
+    handles = None
+    if not settings.reading.labels and not path.exists():
+        handles = feature_handles(folder)
+        if not handles:
+            raise DataError(f"{place(folder)}holds no feature file, and there is no {path}; expected one of them")
+    return collect_annotation(path, settings.tasks, settings.reading, problems, handles)
+
+
+def _note_unlabelled(videos: Sequence[AnnotatedVideo], prepared: PreparedVideos) -> None:
+    tasks = dict.fromkeys(video.task for video in videos if not video.is_labelled)
+    if tasks:
+        prepared.notes.append(
+            f"no labels: {', '.join(map(repr, tasks))}. A recording counts as one action from its first frame to its "
+            f"last: its true progress is assumed to be the share of its frames so far, and what needs labels is "
+            f"neither trained nor measured"
+        )
 
 
 def training_annotation_digest(config: Mapping[str, Any]) -> str | None:
@@ -196,7 +224,11 @@ def _note_old_readings(annotation: Annotation, settings: DataSettings, prepared:
 
 
 def _warnings(
-    videos: Sequence[AnnotatedVideo], prepared: PreparedVideos, split_of: Mapping[str, str], standardize: bool
+    videos: Sequence[AnnotatedVideo],
+    labelled: Sequence[AnnotatedVideo],
+    prepared: PreparedVideos,
+    split_of: Mapping[str, str],
+    standardize: bool,
 ) -> list[str]:
     measured = [
         Measured(handle, scan.frames, scan.checksum, scan.moments)
@@ -208,7 +240,7 @@ def _warnings(
     used = [split for split, part in prepared.by_split.items() if part]
     return [
         *split_warnings(recordings),
-        *label_warnings(prepared.labels, videos, used),
+        *(label_warnings(prepared.labels, labelled, used) if labelled else ()),
         *feature_warnings(measured, standardize),
     ]
 
@@ -298,6 +330,11 @@ def _fit(
     unseen = affected = 0
     for video in videos:
         scan = prepared.scans.get(video.handle)
+        if scan is not None and not video.is_labelled:
+            segments = unlabelled_segments(video.handle, scan.frames)
+            path = paths[video.handle]
+            fitted.append(Video(video.task, video.handle, path, scan.frames, segments, scan.stamp, scan.checksum))
+            continue
         if scan is None or video.time_dict is None:
             continue
         first = 0 if video.labels[0] is not None or len(video.labels) == 1 else video.time_dict["start_frame"][1]

@@ -11,6 +11,7 @@ background; with inclusive ends a boundary with start[i+1] == end[i] is an overl
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from utils.data.values import is_whole
@@ -27,9 +28,23 @@ LAST_FRAME = 2**53 - 1
 FRAMES_OF_DIFFERENCE = 2  # by which annotation and features may always differ
 
 
+# The label of a recording without labels, which counts as one action from its first to its last frame.
+UNLABELLED = "(whole recording)"
+
+
 def is_background(label: str) -> bool:
     """Whether a segment's label means background, in which progress does not increase."""
     return label in ALWAYS_BACKGROUND
+
+
+def has_labels(time_dict: Mapping[str, Any]) -> bool:
+    """Whether anybody said what a recording shows; without labels it is one segment, UNLABELLED."""
+    return UNLABELLED not in time_dict["step"]
+
+
+def unlabelled_segments(handle: str, number_of_frames: int) -> dict[str, Any]:
+    """The time_dict of a recording without labels."""
+    return {"step": [UNLABELLED], "start_frame": [0], "end_frame": [number_of_frames - 1], "name": handle}
 
 
 def valid_frames(values: Any) -> list[int] | None:

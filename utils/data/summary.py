@@ -8,7 +8,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from utils.data.labels import LabelCount, label_table
-from utils.data.segments import is_background
+from utils.data.segments import UNLABELLED, is_background
 from utils.text_table import format_table
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ def summarize(
         warnings: probable mistakes.
 
     Returns:
-        Several lines. "actions" is the number of different labels, "background" its share of all frames, "repeats"
-        the number of videos in which some action occurs more than once.
+        Several lines. "actions" is the number of different labels (0 if there are none), "background" its share of all
+        frames, "repeats" the number of videos in which some action occurs more than once.
     """
     tasks = dict.fromkeys(video.task for videos in splits.values() for video in videos)
     rows = [_row(task, splits) for task in tasks]
@@ -62,7 +62,10 @@ def _row(task: str | None, splits: Mapping[str, Sequence[Video]]) -> tuple[str, 
     }
     videos = [video for part in chosen.values() for video in part]
     frames = [video.number_of_frames for video in videos]
-    counts = [Counter(step for step in video.time_dict["step"] if not is_background(step)) for video in videos]
+    counts = [
+        Counter(step for step in video.time_dict["step"] if not is_background(step) and step != UNLABELLED)
+        for video in videos
+    ]
     repeats = sum(any(count > 1 for count in counter.values()) for counter in counts)
     background = sum(_background_frames(video) for video in videos)
     return (

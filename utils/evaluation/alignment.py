@@ -31,7 +31,7 @@ def measure_alignment(
     is valid by chance. A lone test video is paired with the training videos, in both directions, and its
     figures say so.
     """
-    of_pairs = metrics_that_need(Needs.PAIRS, metrics)
+    of_pairs = [metric for needs in (Needs.PAIRS, Needs.CYCLES) for metric in metrics_that_need(needs, metrics)]
     lone = len(test) == 1
     videos = [*test, *train] if lone else list(test)
     pairs = [(0, j) for j in range(1, len(videos))] if lone else list(combinations(range(len(videos)), 2))
@@ -63,7 +63,7 @@ def _measure_pair(
 ) -> list[dict[tuple[str, str], float]]:
     """By names of metric and variant, the figures of the first video aligned with the second, and of the second with
     the first; `seed` is that of the random neighbours."""
-    rng = np.random.default_rng(seed)
+    rng, returning = (np.random.default_rng([*seed, *more]) for more in ((), (1,)))
     found = {
         name: nearest_neighbours(first.embeddings[name].numpy(), second.embeddings[name].numpy())
         for name in first.embeddings
@@ -74,12 +74,14 @@ def _measure_pair(
         neighbours = {name: indices[way] for name, indices in found.items()}
         neighbours[CLOCK] = np.minimum(np.arange(len(own.progress)), len(other.progress) - 1)
         neighbours[RANDOM_NEIGHBOURS] = rng.integers(len(other.progress), size=len(own.progress))
-        together = np.stack(list(neighbours.values()))
-        figures.append(
-            {
-                (metric.name, variant): value
-                for metric in metrics
-                for variant, value in zip(neighbours, metric.measure(together, truth), strict=True)
-            }
-        )
+        back = {name: indices[1 - way][neighbours[name]] for name, indices in found.items()}
+        back[CLOCK] = np.minimum(neighbours[CLOCK], len(own.progress) - 1)
+        back[RANDOM_NEIGHBOURS] = returning.integers(len(own.progress), size=len(own.progress))
+        together, returned = (np.stack([frames[name] for name in neighbours]) for frames in (neighbours, back))
+        values = {}
+        for metric in metrics:
+            inputs = (returned,) if metric.needs is Needs.CYCLES else (together, truth)
+            for variant, value in zip(neighbours, metric.measure(*inputs), strict=True):
+                values[metric.name, variant] = value
+        figures.append(values)
     return figures

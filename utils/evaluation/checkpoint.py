@@ -27,6 +27,7 @@ from utils.evaluation.notes import OWN_TASKS_UNKNOWN, VALIDATION_CHOSE
 from utils.evaluation.pictures import DRAWN, check_names, draw_task, videos_to_draw
 from utils.evaluation.provenance import describe_run
 from utils.evaluation.results import METRICS_FILE, Result, mean_over_tasks, read_results, save_results
+from utils.evaluation.step_discovery import Discovery
 from utils.evaluation.task import evaluate_task_with_curves
 from utils.files import LONGEST_PART, safe_name, write_json
 from utils.metrics.table import METRICS, Metric, Needs
@@ -35,6 +36,7 @@ from utils.prediction.progress.model import ProgressModel
 from utils.prediction.progress.report import report_text
 from utils.prediction.progress_files import load_for_checkpoint, progress_path
 from utils.prediction.training_embeddings import TrainingVideos, keep_training_embeddings
+from utils.registry import SEGMENTATIONS
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +62,8 @@ class EvaluationRequest:
         published: whether to measure what is as published programs define it, too.
         videos: handles of videos to draw besides.
         formats: of the pictures: png, pdf, svg; a PNG is always written.
+        key_steps: how many key steps to find without labels; 0: none are looked for.
+        segmentation: how they are found, one of `SEGMENTATIONS`.
         competitors: whether to evaluate the raw features and the untrained networks, too: they are six sevenths of
             the work.
     """
@@ -76,6 +80,8 @@ class EvaluationRequest:
     videos: tuple[str, ...] = ()
     formats: tuple[str, ...] = ("png",)
     competitors: bool = True
+    key_steps: int = 0
+    segmentation: str = SEGMENTATIONS[0]
 
     @property
     def draws(self) -> bool:
@@ -90,7 +96,14 @@ class EvaluationRequest:
         """What decides the figures, as plain values."""
         places = {"dataset_path": self.dataset_path, "features_folder": self.features_folder}
         chosen = {"split": self.split, "tasks": list(self.tasks), **places}
-        return {**chosen, "classify": self.classify, "published": self.published, "competitors": self.competitors}
+        steps = {"key_steps": self.key_steps, "segmentation": self.segmentation} if self.key_steps else {}
+        switches = {"classify": self.classify, "published": self.published, "competitors": self.competitors}
+        return {**chosen, **switches, **steps}
+
+    @property
+    def discovery(self) -> Discovery | None:
+        """How key steps are found; None: they aren't looked for."""
+        return Discovery(self.key_steps, self.segmentation) if self.key_steps else None
 
     def is_answered_by(self, description: Any) -> bool:
         """Whether figures made for a request of this description answer this one too: they may hold more besides."""
@@ -98,6 +111,8 @@ class EvaluationRequest:
             return False
         asked = self.as_description()
         described = {"competitors": True, **description}  # there was no choice at first
+        if not self.key_steps:
+            described = {key: value for key, value in described.items() if key not in ("key_steps", "segmentation")}
         return set(described) == set(asked) and all(
             described[key] == value or (value is False and described[key] is True) for key, value in asked.items()
         )
@@ -105,7 +120,8 @@ class EvaluationRequest:
     def wants(self, metric: Metric) -> bool:
         """Whether figures of a metric are asked for."""
         return (self.classify or metric.needs is not Needs.LABELS) and (
-            self.published or metric.needs is not Needs.PUBLISHED
+            (self.published or metric.needs is not Needs.PUBLISHED)
+            and (self.key_steps > 0 or not metric.needs.is_key_steps)
         )
 
 
@@ -261,7 +277,7 @@ def evaluate_embedded(
             found, curves = evaluate_task_with_curves(
                 task, train, chosen, request.classify, frames_ahead, metrics=metrics,
                 kept=DRAWN if request.draws else (), published=request.published,
-                chosen=(models or {}).get(task),
+                chosen=(models or {}).get(task), discovery=request.discovery,
             )  # fmt: skip
             results += found
             if request.draws:

@@ -19,6 +19,7 @@ class NoteKind(str, Enum):
     WITHOUT_TASKS = "without tasks"
     IN_ONE_EVALUATION = "in one evaluation only"
     OVER_SEEDS = "over seeds"
+    NO_LABELS = "no labels"
     RAW_ARE_MAPS = "raw features are maps"
     OTHER = "other"
 
@@ -31,6 +32,10 @@ class Note(NamedTuple):
 
 
 KNOWS_THE_END = Note(NoteKind.KNOWS_THE_END, "knows the end")
+
+ASSUMED_PROGRESS = Note(
+    NoteKind.NO_LABELS, "no labels: true progress is assumed to be the share of a recording's frames so far"
+)
 
 VALIDATION_CHOSE = (
     "Validation split: these videos chose the best checkpoints, so that their figures flatter the trained network; "

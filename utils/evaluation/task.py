@@ -9,18 +9,20 @@ from itertools import product
 import numpy as np
 
 from utils.data.frame_segments import FrameSegments, action_frames, label_numbers
+from utils.data.segments import has_labels
 from utils.evaluation.alignment import measure_alignment
 from utils.evaluation.baselines import task_statistics
 from utils.evaluation.differences import differences_of
 from utils.evaluation.measured import Measured, mean_of_seeds
-from utils.evaluation.notes import Note, NoteKind
+from utils.evaluation.notes import ASSUMED_PROGRESS, Note, NoteKind
 from utils.evaluation.progress import Curves, measure_progress, training_readouts
 from utils.evaluation.results import Result, summarise
-from utils.evaluation.variants import CHANCE, CLOCK, MOST_FREQUENT
+from utils.evaluation.step_discovery import Discovery, discover_steps, equal_parts
+from utils.evaluation.variants import CHANCE, CLOCK, EQUAL_PARTS, MOST_FREQUENT, RANDOM_CLUSTERS
 from utils.evaluation.worker_threads import map_in_threads
 from utils.metrics import majority_class
 from utils.metrics.retrieval import nearest_of_others, shares_of_others
-from utils.metrics.table import METRICS, Metric, Needs, metrics_that_need
+from utils.metrics.table import METRICS, Metric, Needs, metrics_that_need, metrics_without_labels
 from utils.prediction.embedding import RAW, TRAINED, EmbeddedVideo
 from utils.prediction.progress.model import ProgressModel
 
@@ -39,9 +41,12 @@ def evaluate_task(
     seed: int = 0,
     metrics: Mapping[str, Metric] = METRICS,
     published: bool = False,
+    discovery: Discovery | None = None,
 ) -> list[Result]:
     """All figures of one task; see `evaluate_task_with_curves`."""
-    return evaluate_task_with_curves(task, train, test, classify, frames_ahead, seed, metrics, published=published)[0]
+    return evaluate_task_with_curves(
+        task, train, test, classify, frames_ahead, seed, metrics, published=published, discovery=discovery
+    )[0]
 
 
 def evaluate_task_with_curves(
@@ -55,6 +60,7 @@ def evaluate_task_with_curves(
     kept: Collection[str] = (),
     published: bool = False,
     chosen: ProgressModel | None = None,
+    discovery: Discovery | None = None,
 ) -> tuple[list[Result], list[Curves]]:
     """All figures of one task, and predicted online progress of its test videos.
 
@@ -70,6 +76,9 @@ def evaluate_task_with_curves(
         kept: by which estimators to return the predicted online progress of each video.
         published: whether to measure what is as published programs define it, too: it takes long.
         chosen: how the checkpoint's progress is read, as cross-validation chose; None if nothing was fitted.
+        discovery: how key steps are found without labels; None: they aren't.
+
+    Where a video has no labels, only the metrics that need none are measured, and progress is that of its frames.
 
     Returns:
         The figures, those of the trained network with their paired differences from the others; the untrained
@@ -80,6 +89,9 @@ def evaluate_task_with_curves(
     """
     if not test:
         raise ValueError(f"task {task!r} has no video to evaluate")
+    unlabelled = not all(has_labels(video.time_dict) for video in (*train, *test))
+    if unlabelled:
+        metrics, discovery = metrics_without_labels(metrics), None
     statistics, readouts = task_statistics(train), training_readouts(train)
     measured, curves = measure_progress(task, statistics, test, frames_ahead, readouts, metrics, kept, chosen)
     measured += measure_alignment(task, train, test, seed, metrics)
@@ -89,6 +101,13 @@ def evaluate_task_with_curves(
     measured += measure_retrieval(test, metrics)
     if published:
         measured += measure_as_published(train, test, metrics)
+    if discovery is not None:
+        measured += measure_key_steps(train, test, discovery, seed, metrics)
+    if unlabelled:
+        measured = [
+            replace(found, notes=(*found.notes, ASSUMED_PROGRESS)) if found.metric.needs.is_progress else found
+            for found in measured
+        ]
     if RAW in test[0].paths and RAW not in test[0].embeddings:
         measured = [
             replace(found, notes=(*found.notes, RAW_ARE_MAPS))
@@ -202,3 +221,38 @@ def measure_as_published(
     values = map_in_threads(measure, *([fit[k] for fit in fits] for k in (0, 1)))
     missing = "" if train else NO_ACTION_IN_TRAINING
     return [Measured(*fit, found, missing=missing) for fit, found in zip(fits, values, strict=True)]
+
+
+def measure_key_steps(
+    train: Sequence[EmbeddedVideo],
+    test: Sequence[EmbeddedVideo],
+    discovery: Discovery,
+    seed: int = 0,
+    metrics: Mapping[str, Metric] = METRICS,
+) -> list[Measured]:
+    """The metrics of key steps found without labels, of every embedding, of equal parts and of random clusters.
+
+    The clusters of the task are found in the training videos.
+    """
+    _, _, labels = labelled([], test)
+    number = discovery.number
+
+    def found(variant: str) -> dict[Needs, list[np.ndarray]]:
+        if variant == EQUAL_PARTS:
+            same = [equal_parts(len(own), number) for own in labels]
+        elif variant == RANDOM_CLUSTERS:
+            generator = np.random.default_rng(seed)
+            same = [generator.integers(number, size=len(own)) for own in labels]
+        else:
+            fitted, judged = ([v.embeddings[variant].numpy() for v in videos] for videos in (train, test))
+            alone = [discover_steps([video], [video], discovery, seed)[0] for video in judged]
+            return {Needs.KEY_STEPS: discover_steps(fitted, judged, discovery, seed), Needs.VIDEO_KEY_STEPS: alone}
+        return dict.fromkeys((Needs.KEY_STEPS, Needs.VIDEO_KEY_STEPS), same)
+
+    variants = [*test[0].embeddings, EQUAL_PARTS, RANDOM_CLUSTERS]
+    return [
+        Measured(metric, variant, np.array(metric.measure(clusters, labels)))
+        for variant, by_needs in zip(variants, map_in_threads(found, variants), strict=True)
+        for needs, clusters in by_needs.items()
+        for metric in metrics_that_need(needs, metrics)
+    ]

@@ -14,6 +14,7 @@ from utils.registry import AUTO
 
 CONSTANT, INDEX, CLOCK, SHARE_OF_TIME = "constant 0.5", "mean truth at index", "clock", "t / T"
 RANDOM_NEIGHBOURS, MOST_FREQUENT, CHANCE = "random neighbours", "most frequent action", "chance"
+EQUAL_PARTS, RANDOM_CLUSTERS = "equal parts", "random clusters"
 
 
 class Kind(str, Enum):
@@ -60,7 +61,10 @@ VARIANTS: Mapping[str, Variant] = MappingProxyType(
             Variant(AUTO, Kind.TRAINED, AUTO),
             *(
                 Variant(name, Kind.NAIVE)
-                for name in (CONSTANT, INDEX, CLOCK, SHARE_OF_TIME, RANDOM_NEIGHBOURS, MOST_FREQUENT, CHANCE)
+                for name in (
+                    CONSTANT, INDEX, CLOCK, SHARE_OF_TIME, RANDOM_NEIGHBOURS, MOST_FREQUENT, CHANCE, EQUAL_PARTS,
+                    RANDOM_CLUSTERS,
+                )
             ),
         )
     }

@@ -21,7 +21,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from utils.metrics import published_definitions
+from utils.metrics import key_steps, published_definitions
+from utils.metrics.cycle_consistency import RETURN_TOLERANCE, cycle_consistency
 from utils.metrics.enclosed_area_error import enclosed_area_error
 from utils.metrics.intervals import Interval
 from utils.metrics.kendalls_tau import kendalls_tau
@@ -43,10 +44,15 @@ class Needs(Enum):
         ends.
     LABELS, REGRESSION: frames of the training videos, (T_i, D) each, their labels or true progress, (T_i,) each, and
         both of the n test videos; gives (n,).
+    CYCLES: the frames of U that are the nearest neighbours of the nearest neighbours in V of the frames of U, (B, N)
+        int, one row per variant; gives (B,).
     RETRIEVAL: for each frame of action of one video, whether its nearest frames in all others show the same action,
         nearest first, (T, K) bool, or how probable that is; gives a number.
     PUBLISHED: what LABELS needs, with background as a label of its own, -1; gives one number for all test videos at
         once.
+    KEY_STEPS, VIDEO_KEY_STEPS: clusters that were found without labels of the frames of the n test videos, (T_i,) int
+        from 0 each, and their labels, (T_i,) int each, -1 for background; gives (n,), or one number for all. The
+        clusters are those of the task, the same in all videos, or each video's own.
 
     NaN means that there is no value.
     """
@@ -55,16 +61,24 @@ class Needs(Enum):
     ACTION_ONLINE = "progress inside each action, online"
     VIDEO_OFFLINE = "progress over the video, offline"
     ACTION_OFFLINE = "progress inside each action, offline"
+    CYCLES = "frames sent to another video and back by nearest neighbours"
     PAIRS = "pairs of videos aligned by nearest neighbours"
     REGRESSION = "a regression of progress on frames"
     LABELS = "frames with the labels of their actions"
     RETRIEVAL = "the nearest frames of other videos"
     PUBLISHED = "all videos at once, as published programs do it"
+    KEY_STEPS = "key steps found without labels, the same in all videos"
+    VIDEO_KEY_STEPS = "key steps found without labels in each video by itself"
 
     @property
     def is_progress(self) -> bool:
         """Whether the metric evaluates predicted progress, not the embedding itself."""
         return self in (Needs.VIDEO_ONLINE, Needs.ACTION_ONLINE) or self.knows_the_end
+
+    @property
+    def is_key_steps(self) -> bool:
+        """Whether the metric evaluates key steps that were found without labels."""
+        return self in (Needs.KEY_STEPS, Needs.VIDEO_KEY_STEPS)
 
     @property
     def is_inside_actions(self) -> bool:
@@ -93,6 +107,7 @@ class Metric:
         of_frames: for a metric of progress: the mean is over all frames of all videos, not over videos.
         share_of_labels: for a metric that needs LABELS: the share of training videos whose labels are used, in (0, 1].
         beside: the metric is in a second table, because another one measures nearly the same.
+        without_labels: it is also measured where nobody said what the videos show.
     """
 
     name: str
@@ -107,6 +122,7 @@ class Metric:
     of_frames: bool = False
     share_of_labels: float = 1.0
     beside: bool = False
+    without_labels: bool = False
 
     def clipped(self, interval: Interval, is_difference: bool = False) -> Interval:
         """An interval cut to what a figure, or the difference of two, can be."""
@@ -130,6 +146,11 @@ def metric_table(*metrics: Metric) -> Mapping[str, Metric]:
     if len(table) < len(metrics):
         raise ValueError(f"two metrics have one name: {', '.join(metric.name for metric in metrics)}")
     return MappingProxyType(table)
+
+
+def metrics_without_labels(metrics: Mapping[str, Metric]) -> Mapping[str, Metric]:
+    """The metrics of a table that are measured where there are no labels."""
+    return metric_table(*(metric for metric in metrics.values() if metric.without_labels))
 
 
 def metrics_that_need(needs: Needs, metrics: Mapping[str, Metric]) -> list[Metric]:
@@ -163,6 +184,19 @@ def _retrieval(number: int) -> Metric:
         partial(precision_among_nearest, number=number), "no action in the video or in all others",
         lowest=0, highest=1,
     )  # fmt: skip
+
+
+def _key_steps(name: str, measure: Callable[..., Any], what: str, own: bool = False) -> Metric:
+    """A metric of key steps found without labels; `own`: each video's by itself, as published."""
+    meaning = (
+        f"Key steps found without labels, as in EgoProceL's program (each test video has clusters of its own, matched "
+        f"with the actions and background by the Hungarian method; those without a cluster don't count): {what}."
+        if own else
+        f"Key steps found without labels, the same in all videos of the task and matched with the actions once by the "
+        f"Hungarian method; every action that a video shows counts: {what}."
+    )  # fmt: skip
+    needs = Needs.VIDEO_KEY_STEPS if own else Needs.KEY_STEPS
+    return Metric(name, name.replace("_", " "), "higher", meaning, needs, measure, lowest=0, highest=1, beside=own)
 
 
 def _published(
@@ -200,11 +234,13 @@ def _published_progression(
     return published_definitions.published_phase_progression(train, train_labels, test, test_labels)
 
 
-def _progress_errors(name: str, title: str, meaning: str, needs: Needs) -> tuple[Metric, Metric]:
+def _progress_errors(
+    name: str, title: str, meaning: str, needs: Needs, without_labels: bool = False
+) -> tuple[Metric, Metric]:
     """The mean over videos of each one's mean over frames, and the mean over the frames of all videos."""
     video = Metric(
         f"OPE_{name}", title, "lower", f"{meaning} The mean over videos of each one's mean over its frames.", needs,
-        progress_error, lowest=0, highest=1,
+        progress_error, lowest=0, highest=1, without_labels=without_labels,
     )  # fmt: skip
     frames = Metric(
         f"OPE_frames_{name}", f"{title}, by frame", "lower",
@@ -219,6 +255,7 @@ _ALIGNABLE = "shares no action with another video"
 _VIDEO_ONLINE = _progress_errors(
     "video_online", "video, online",
     f"{_DISTANCE}, over the whole video. A prediction uses nothing after the current frame.", Needs.VIDEO_ONLINE,
+    without_labels=True,
 )  # fmt: skip
 _ACTION_ONLINE = _progress_errors(
     "action_online", "action, online, told start and label",
@@ -255,12 +292,18 @@ METRICS = metric_table(
     Metric(
         "KT", "KT", "higher",
         "Kendall's tau: whether nearest neighbours in another video come in the same order, from -1 to 1.",
-        Needs.PAIRS, _order, "only one frame", lowest=-1, highest=1,
+        Needs.PAIRS, _order, "only one frame", lowest=-1, highest=1, without_labels=True,
     ),
     Metric(
         "KTW", "KTW", "higher",
         "Kendall's tau in the wild: the same among frames that can be aligned, where a valid alignment is enough.",
         Needs.PAIRS, kendalls_tau_in_the_wild, _ALIGNABLE, lowest=-1, highest=1,
+    ),
+    Metric(
+        "CYC", "CYC", "higher",
+        f"Cycle consistency: share of the frames that come back to their own place, up to {RETURN_TOLERANCE:.0%} of "
+        "the video, from their nearest neighbour in another video by its nearest neighbour. It needs no labels.",
+        Needs.CYCLES, cycle_consistency, "only one frame", lowest=0, highest=1, without_labels=True,
     ),
     Metric(
         "PHP", "PHP", "higher",
@@ -276,6 +319,14 @@ METRICS = metric_table(
         _published_order, -1, 1, "no two videos whose neighbours differ",
     ),
     *map(_published_classification, FRACTIONS),
+    _key_steps("KS_F1", key_steps.task_key_step_f1, "F1 of a video"),
+    _key_steps("KS_IoU", key_steps.task_key_step_iou, "intersection over union of frames"),
+    _key_steps(
+        "KS_F1_published", key_steps.published_key_step_f1, "F1 of the means of precision and recall over videos", True
+    ),
+    _key_steps("KS_IoU_published", key_steps.published_key_step_iou, "intersection over union of frames", True),
+    _key_steps("KS_precision_published", key_steps.published_key_step_precision, "precision", True),
+    _key_steps("KS_recall_published", key_steps.published_key_step_recall, "recall", True),
     _published(
         "PHP_published",
         "Phase progression as in TCC's program: a regression for each action of the time from its end; R² over the "

@@ -116,7 +116,7 @@ def main(arguments: Sequence[str]) -> int:
         if models:
             save_models(models, written, layout=config["FEATURE_LAYOUT"], skip_rate=config["SKIP_RATE"])
     if not models:
-        raise DataError("no task has enough recordings for a progress model; the warnings above say why")
+        raise DataError("no task has enough labelled recordings for a progress model; the warnings above say why")
     for task, model in models.items():
         print(report_text(task, model))
         if options.test:

@@ -108,7 +108,7 @@ class ProgressPredictor(RecordingEmbedder):
             models = load_for_checkpoint(path, checkpoint)
             if models is not None and (task is not None or len(models) == 1):
                 return cls.with_model(checkpoint, chosen_model(models, task, progress_path(path)), device)
-            _say_why_path(path, models)
+            _say_why_path(path, checkpoint, models)
             readout = "path"
         model, *rest = settings_of_checkpoint(checkpoint, device)
         progress_loss = checkpoint["config"].get("PROGRESS_LOSS") or {}
@@ -219,9 +219,16 @@ class ProgressPredictor(RecordingEmbedder):
         return ProgressStream(self)
 
 
-def _say_why_path(path: str | Path, models: Mapping[str, ProgressModel] | None) -> None:
+def _say_why_path(
+    path: str | Path, checkpoint: Mapping[str, Any], models: Mapping[str, ProgressModel] | None
+) -> None:
     """Says why a checkpoint's progress is read by path length, though another way was chosen or could be."""
-    if models is None:
+    if models is None and not checkpoint["config"].get("LABELS", True):
+        logger.warning(
+            "the network was trained without labels, so that progress is read from the path length of the embedding, "
+            "and there are no steps, no interval and nothing that remains"
+        )
+    elif models is None:
         logger.warning(
             "%s does not exist, so that progress is read from the path length of the embedding; "
             "python -m utils.prediction.fit_progress --checkpoint %s chooses a better way", progress_path(path), path,

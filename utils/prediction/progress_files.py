@@ -69,10 +69,13 @@ def fit_to_features(
 ) -> tuple[dict[str, ProgressModel], dict[str, OutOfFold]]:
     """A progress model of every task from its features alone, and what cross-validation found.
 
-    A task with too few recordings is left out with a warning.
+    A task with too few recordings, or without labels, is left out with a warning.
     """
     models, found = {}, {}
     for task in data.train.tasks if tasks is None else tasks:
+        if task in data.unlabelled_tasks:
+            logger.warning("task %r: no progress model: it has no labels, from which read-outs learn", task)
+            continue
         recordings = [*recordings_of(data.train, task), *recordings_of(data.val, task)]
         try:
             found[task] = cross_validate(recordings, seed)
@@ -115,6 +118,8 @@ def fit_for_checkpoint(
     chosen: dict[str, ProgressModel] = dict(models)
     network = {TRAINED: load_model(checkpoint, device)}
     for task in data.train.tasks:
+        if task in data.unlabelled_tasks:
+            continue
         train, val = (_embedded(network, split, task, device) for split in (data.train, data.val))
         choice = choose_embedding(train, val, found.get(task), seed)
         if choice.is_chosen:
@@ -153,6 +158,8 @@ def fit_progress_of_run(
         if features is None and not reads_maps(config):
             features = fit_to_features(data, config["SEED"], seen_frame_rate(config))
         models = fit_for_checkpoint(path, checkpoint, data, device, features)
+        if not models:
+            continue
         texts = {task: report_text(task, model) for task, model in models.items()}
         write_text(path.with_name(f"{path.stem}.progress.txt"), "\n\n".join(texts.values()) + "\n")
         for task, model in models.items():

@@ -226,7 +226,7 @@ def test_translated_checkpoint(write):
     assert config["TCC_ORIGINAL_PARAMS"]["normalization"] == "none"
     as_in_the_paper = {"soft_neighbours": "components", "normalization": "none", "reciprocal": "frame"}
     assert as_in_the_paper.items() <= config["GTCC_PARAMS"].items()
-    assert config["LOSS_TYPE"] == {"tcc": True, "GTCC": True, "LAV": False, "VAVA": False}
+    assert config["LOSS_TYPE"] == {"tcc": True, "GTCC": True, "LAV": False, "VAVA": False, "VAOT": False}
     assert (config["SKIP_RATE"], config["TRAIN_SPLIT"], config["CAUSAL"]) == (1, (0.6, 0.4), False)
     assert (config["LEARNING_RATE"], config["NUM_EPOCHS"], config["BATCH_SIZE"]) == (0.002, 3, 2)
     assert (config["DATASET_NAME"], config["EXPERIMENTNAME"]) == ("egoprocel", "theirs")

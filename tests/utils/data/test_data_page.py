@@ -24,7 +24,7 @@ def run(arguments, cwd):
 def test_the_worked_example_makes_a_data_set_that_passes_the_check(tmp_path):
     (script,) = blocks("python")
     (tmp_path / "make_tiny.py").write_text(script)
-    (commands,) = blocks("bash")
+    commands, without_labels = blocks("bash")
     make, check, train = (shlex.split(line) for line in commands.splitlines())
     assert run([sys.executable, *make[1:]], tmp_path).returncode == 0
     assert train[:-1] == check[:-1]
@@ -34,6 +34,10 @@ def test_the_worked_example_makes_a_data_set_that_passes_the_check(tmp_path):
     rows = [line.split() for line in result.stdout.splitlines()]
     assert [row[:4] for row in rows[1:3]] == [["tea", "3", "1", "1"], ["toast", "3", "1", "1"]]
     assert "features of width 16" in result.stdout
+    absolute = [str(ROOT / part) if part.endswith(".py") else part for part in shlex.split(without_labels)[1:]]
+    result = run([sys.executable, *absolute], tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "note: no labels: 'tea', 'toast'." in result.stdout
 
     (tmp_path / "data" / "tiny" / "features" / "tea_3.npy").unlink()
     result = run([sys.executable, *arguments], tmp_path)

@@ -165,6 +165,68 @@ def vava(
     return sum(terms) / len(terms)
 
 
+def fused_plan(costs: Matrix, alpha: float, radius: float, zeta: float, eps: float, steps: int) -> Matrix:
+    """Fused Gromov-Wasserstein transport by conditional gradient with steps of a half; every transport to its end."""
+    n, m = len(costs), len(costs[0])
+    w_n, w_m = max(1, int(radius * n)), max(1, int(radius * m))
+    kappa = (n / w_n + m / w_m) / 2
+    plan = current = [[1.0 / (n * m)] * m for _ in range(n)]
+    ones = [[1.0] * m for _ in range(n)]
+    for step in range(steps):
+        if step > 0:
+            current = [[(x + y) / 2 for x, y in zip(*rows, strict=True)] for rows in zip(current, plan, strict=True)]
+        linear = [[0.0] * m for _ in range(n)]
+        for i in range(n):
+            for j in range(m):
+                near = sum(
+                    current[k][other]
+                    for k in range(n)
+                    for other in range(m)
+                    if 1 <= abs(i - k) <= w_n and 1 <= abs(j - other) <= w_m
+                )
+                linear[i][j] = (1 - alpha) * costs[i][j] - alpha * kappa * near
+        plan = transport(linear, ones, zeta, eps, 1000)[0]
+    return plan
+
+
+def vaot(
+    videos: Sequence[Frames],
+    softmax_temp,
+    structure_weight,
+    radius,
+    order_weight,
+    zeta,
+    regularization,
+    iterations,
+    intra_weight,
+    margin,
+    window,
+    similarity,
+    plans: list[Matrix] | None = None,
+) -> float:
+    """`plans`: the targets, in the order of the pairs; filled where it is empty."""
+    plans = [] if plans is None else plans
+    recorded = bool(plans)
+    terms = []
+    for index, (u, v) in enumerate(combinations(videos, 2)):
+        n, m = len(u), len(v)
+        costs = [[each / 2 for each in row] for row in distances(u, v, similarity)]
+        if not recorded:
+            away = [[abs(i / max(n - 1, 1) - j / max(m - 1, 1)) for j in range(m)] for i in range(n)]
+            prior_costs = [[costs[i][j] + order_weight * away[i][j] for j in range(m)] for i in range(n)]
+            plans.append(fused_plan(prior_costs, structure_weight, radius, zeta, regularization, iterations))
+        similar = [[math.exp(-each / softmax_temp) for each in row] for row in costs]
+        entropy = 0.0
+        for i in range(n):
+            for j in range(m):
+                by_row = similar[i][j] / sum(similar[i])
+                by_column = similar[i][j] / sum(similar[k][j] for k in range(n))
+                entropy -= plans[index][i][j] * (math.log(by_row) + math.log(by_column)) / 2
+        inside = regulariser(u, window, margin, similarity) + regulariser(v, window, margin, similarity)
+        terms.append(entropy + intra_weight * inside)
+    return sum(terms) / len(terms)
+
+
 def slopes(
     function: Callable[[list[Frames]], float], videos: list[Frames], step: float = 1e-5
 ) -> list[torch.Tensor]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from utils.metrics.intervals import mean_interval
-from utils.metrics.table import METRICS, Metric, Needs, metric_table, metrics_that_need
+from utils.metrics.table import METRICS, Metric, Needs, metric_table, metrics_that_need, metrics_without_labels
 
 
 def metric(name="gap", better="lower"):
@@ -18,9 +18,14 @@ def test_errors_are_better_low_and_agreements_high():
         "OPE_frames_video_online", "OPE_frames_action_online",
     }
     assert {name for name, way in better.items() if way == "higher"} == {
-        "KT", "KTW", "PHP", "PC_10", "PC_50", "PC_100", "AP_5", "AP_10", "AP_15",
+        "KT", "KTW", "CYC", "PHP", "PC_10", "PC_50", "PC_100", "AP_5", "AP_10", "AP_15",
         "KT_published", "PHP_published", "PC_10_published", "PC_50_published", "PC_100_published",
+        "KS_F1", "KS_IoU", "KS_F1_published", "KS_IoU_published", "KS_precision_published", "KS_recall_published",
     }
+
+
+def test_what_is_measured_without_labels():
+    assert set(metrics_without_labels(METRICS)) == {"OPE_video_online", "KT", "CYC"}
 
 
 def test_every_entry_is_complete():
