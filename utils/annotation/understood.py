@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from utils.annotation.importing import Imported, ImportOptions
 from utils.annotation.recording import FRAMES, plain
+from utils.command import format_table
 from utils.data.segments import ALWAYS_BACKGROUND
-from utils.text_table import format_table
 
 LINES_SHOWN = 20
 LABELS_SHOWN = 100

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
+from utils.command import format_table
 from utils.data.labels import LabelCount, label_table
 from utils.data.segments import is_background
-from utils.text_table import format_table
 
 if TYPE_CHECKING:
     from utils.data.preparation import Video
