@@ -93,9 +93,7 @@ def open_video(path: str | os.PathLike) -> VideoInformation:
     """
     path = Path(path)
     with _opened(path, threads=1) as (container, stream):
-        frame = next(_frames(path, container, stream), None)
-        if frame is None:
-            raise DataError(f"{place(path)}holds no picture; expected at least one")
+        frame = next(_frames(path, container, stream))
         rate = float(stream.average_rate or stream.guessed_rate or 0)
         duration = float(_declared_duration(container, stream) or 0)
         frames = stream.frames or round(duration * rate)
@@ -149,8 +147,6 @@ def read_pictures(
                 )
             shape = picture.pixels.shape
             yield picture
-        if shape is None:
-            raise DataError(f"{place(path)}holds no picture; expected at least one")
     if _stamp(path) != before:
         raise DataError(f"{place(path)}was changed while it was read; is it still being recorded or copied?")
 
@@ -259,6 +255,8 @@ def _opened(path: Path, threads: int) -> Iterator[tuple[Any, Any]]:
             kinds = sorted({stream.type for stream in container.streams})
             raise DataError(f"{place(path)}has no video stream, only {', '.join(kinds) or 'nothing'}")
         stream = streams[0]
+        if stream.codec_context is None:
+            raise DataError(f"{place(path)}the codec of its video can't be told; is it cut off, or of a rare kind?")
         stream.codec_context.thread_count = threads
         stream.codec_context.thread_type = "AUTO"
         yield container, stream
@@ -273,7 +271,7 @@ def _frames(path: Path, container: Any, stream: Any) -> Iterator[av.VideoFrame]:
     """The decoded frames of a stream in the order in which they are shown.
 
     Raises:
-        DataError: a part can't be decoded, or the video ends too early.
+        DataError: a part can't be decoded, there is no picture, or the video ends too early.
     """
     import av
 
@@ -306,8 +304,10 @@ def _frames(path: Path, container: Any, stream: Any) -> Iterator[av.VideoFrame]:
             count += 1
             end = _end_of(frame, stream, end)
             yield frame
+    if end is None:
+        raise DataError(f"{place(path)}holds no picture that can be decoded; is it empty, or cut off?")
     declared = _declared_duration(container, stream)
-    if declared and end is not None and end < declared - max(MISSING_SECONDS, MISSING_SHARE * float(declared)):
+    if declared and end < declared - max(MISSING_SECONDS, MISSING_SHARE * float(declared)):
         raise DataError(
             f"{place(path)}ends at {float(end):.1f} s, but declares {float(declared):.1f} s; is it cut off?"
         )
