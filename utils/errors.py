@@ -105,7 +105,7 @@ def import_extra(module: str, extra: str, what: str) -> ModuleType:
 
     Args:
         module: its name, such as `sklearn.manifold`.
-        extra: the group of optional dependencies in pyproject.toml that installs it.
+        extra: the group of optional dependencies in pyproject.toml that installs it; '' if none does.
         what: the feature that needs it, for the message.
 
     Raises:
@@ -117,9 +117,10 @@ def import_extra(module: str, extra: str, what: str) -> ModuleType:
         library = module.partition(".")[0]
         if error.name is None or error.name.partition(".")[0] != library:
             raise  # the library is installed, but one of its own imports is missing
+        name = INSTALLED_BY.get(library, library)
+        ours = f'pip install "alignment-progress[{extra}]" (in a checkout: pip install ".[{extra}]")'
         raise MissingExtraError(
-            f"{what} needs {INSTALLED_BY.get(library, library)}, which is not installed: "
-            f'pip install "alignment-progress[{extra}]" (in a checkout: pip install ".[{extra}]")'
+            f"{what} needs {name}, which is not installed: {ours if extra else f'pip install {name}'}"
         ) from error
 
 
