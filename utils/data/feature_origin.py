@@ -1,7 +1,7 @@
 """Where the features of a recording come from: a small JSON beside their file, where they were made of a video.
 
-`features/tea_1.npy` and `features/tea_1.origin.json`: with which encoder, at which rate and from which files. Features without
-one are of unknown origin, and everything that follows from it is the user's to declare.
+`features/tea_1.npy` and `features/tea_1.origin.json`: with which encoder, at which rate and from which files. Features
+without one are of unknown origin, and everything that follows from it is the user's to declare.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def common_kind(files: Iterable[Path], problems: list[str]) -> FeatureKind | Non
             )
     if first is not None and without is not None:
         problems.append(
-            f"{place(without)}no {origin_path(without).name} says which encoder made these features; expected one, as for "
-            f"{first[0].name}: extract it again"
+            f"{place(without)}no {origin_path(without).name} says which encoder made these features; expected one, as "
+            f"for {first[0].name}: extract it again"
         )
     return first[1] if first else None

@@ -7,6 +7,7 @@ import importlib.metadata
 import logging
 import multiprocessing
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -80,8 +81,8 @@ def is_extracted(recording: VideoRecording, folder: Path, kind: FeatureKind) -> 
     origin = read_origin(path)
     if origin is None:
         raise DataError(
-            f"{place(path)}is there, and no {origin_path(path).name} says that it was made of a video; expected another "
-            f"folder, or move it"
+            f"{place(path)}is there, and no {origin_path(path).name} says that it was made of a video; expected "
+            f"another folder, or move it"
         )
     if not origin.kind.same_as(kind):
         raise DataError(
@@ -170,7 +171,8 @@ def extract_all(
         try:
             done = not overwrite and is_extracted(recording, folder, kind)
         except DataError as error:
-            failures.append(f"{recording.name}: {error}")
+            failures.append(str(error))
+            logger.error("not extracted: %s", error)
             continue
         (there if done else missing).append(recording)
     stems = "|".join(_pattern(recording.name) for recording in missing)
@@ -195,8 +197,6 @@ def extract_all(
 
 def _pattern(name: str) -> str:
     """Of the names of `atomic_write`'s temporary files."""
-    import re
-
     return re.escape(os.fsdecode(os.fsencode(name)[:150]))
 
 
@@ -252,8 +252,8 @@ def _in_processes(
         except BrokenProcessPool as error:
             names = ", ".join(sorted(recording.name for recording in waiting.values())[:3])
             raise ProcessLost(
-                f"a process that extracts was ended from outside or by a video that can't be decoded (waiting: {names}, ...); "
-                f"what is written stays; --processes 1 shows which video it is"
+                f"a process that extracts was ended from outside, or by a video (still to do: {names}, ...); what is "
+                f"written stays, and the same command goes on; --processes 1 shows which video it was"
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)

@@ -85,8 +85,8 @@ def encoder_of(kind: FeatureKind, description: str = "", threads: int = 1) -> Im
     encoder = make_encoder(description or kind.encoder, threads)
     if encoder.name != kind.encoder_name:
         raise DataError(
-            f"the encoder {shown(encoder.description)} is {encoder.name} here; expected {kind.encoder_name}, by which the "
-            f"features of the training were made"
+            f"the encoder {shown(encoder.description)} is {encoder.name} here; expected {kind.encoder_name}, by which "
+            f"the features of the training were made"
         )
     return encoder
 
@@ -125,8 +125,8 @@ def feature_rows(
         if not lengths_agree(length, count):
             shortest = paths[next(number for number, one in enumerate(rows) if one is None)]
             raise DataError(
-                f"{place(path)}has {length} frames at {frame_rate:g} frames/s, but {shortest} has {count}; expected cameras "
-                f"that began and ended together"
+                f"{place(path)}has {length} frames at {frame_rate:g} frames/s, but {shortest} has {count}; expected "
+                f"cameras that began and ended together"
             )
 
 

@@ -48,7 +48,7 @@ def find_videos(source: Path, cameras: Sequence[str], problems: list[str]) -> li
         raise DataError(f"{place(source)}no such folder of videos")
     if source.is_file():
         if cameras:
-            raise DataError(f"{place(source)}is one video; expected a folder for each of the cameras {', '.join(cameras)}")
+            raise DataError(f"{place(source)}is one video; expected folders of the cameras {', '.join(cameras)}")
         return [VideoRecording(source.stem, (source,))]
     if not cameras:
         found = _videos_of(source, problems)
@@ -69,11 +69,11 @@ def find_videos(source: Path, cameras: Sequence[str], problems: list[str]) -> li
     for name in sorted({name for videos in by_camera.values() for name in videos}):
         missing = [camera for camera, videos in by_camera.items() if name not in videos]
         if missing:
-            problems.append(f"{place(source)}{name} has no video of the camera {', '.join(missing)}; expected one of each")
+            problems.append(f"{place(source)}{name} has no video of the camera {', '.join(missing)}; expected one")
         else:
             recordings.append(VideoRecording(name, tuple(videos[name] for videos in by_camera.values())))
     if not recordings:
-        raise DataError([*problems, f"{place(source)}no recording has a video of each of the cameras {', '.join(cameras)}"])
+        raise DataError([*problems, f"{place(source)}no recording has a video of each camera, {', '.join(cameras)}"])
     return recordings
 
 
@@ -101,10 +101,10 @@ def shard_of(recordings: Sequence[VideoRecording], number: int, count: int) -> l
         count: how many jobs there are.
     """
     by_size = sorted(recordings, key=lambda recording: (-recording.bytes, recording.name))
-    # Forth and back, so that no job always has the larger one of a round.
-    rounds = [by_size[start : start + count] for start in range(0, len(by_size), count)]
-    ordered = [one if turn % 2 == 0 else one[::-1] for turn, one in enumerate(rounds)]
-    if ordered and len(ordered[-1]) < count and len(ordered) % 2 == 0:
-        ordered[-1] = [None] * (count - len(ordered[-1])) + ordered[-1]
-    mine = [one[number - 1] for one in ordered if number <= len(one) and one[number - 1] is not None]
+    mine = []
+    for place_in_order, recording in enumerate(by_size):
+        turn, position = divmod(place_in_order, count)
+        # Forth and back, so that no job always has the larger one of a round.
+        if (position if turn % 2 == 0 else count - 1 - position) == number - 1:
+            mine.append(recording)
     return sorted(mine, key=lambda recording: recording.name)

@@ -43,8 +43,9 @@ class Conv4cEncoder:
 
     def encode(self, pixels: np.ndarray) -> np.ndarray:
         """(n, height, width, 3) uint8 to (n, 1024, height / 16, width / 16) float32; see `ImageEncoder`."""
+        given = torch.from_numpy(normalized(pixels, *NORMALIZATIONS["imagenet"]))
         maps = np.empty((len(pixels), *self.shape), np.float32)
         with torch.inference_mode():
-            for number, picture in enumerate(torch.from_numpy(normalized(pixels, *NORMALIZATIONS["imagenet"])).split(1)):
-                maps[number] = self._network(picture).numpy()[0]
+            for number, picture in enumerate(given):
+                maps[number] = self._network(picture[None]).numpy()[0]
         return maps

@@ -62,7 +62,7 @@ class Lite0Encoder:
         """(n, 224, 224, 3) uint8 to (n, 1280) float32; see `ImageEncoder`."""
         # One by one: as fast as in batches, and independent of the batch by construction.
         rows = [self._session.run(None, {"pictures": pixels[i : i + 1]})[0] for i in range(len(pixels))]
-        return np.concatenate(rows) if rows else np.zeros((0, WIDTH), np.float32)
+        return np.concatenate(rows)
 
 
 def lite0_graph(weights: Mapping[str, np.ndarray]) -> bytes:

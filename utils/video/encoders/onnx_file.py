@@ -73,7 +73,7 @@ class OnnxFileEncoder:
         if any(row.ndim not in (2, 3, 4) or len(row) != 1 for row in rows):
             raise DataError(f"{place(self._path)}gives {shown(rows[0].shape)} for a picture; expected (1, D)")
         means = [row.mean((2, 3)) if row.ndim == 4 else row.mean(1) if row.ndim == 3 else row for row in rows]
-        return np.concatenate(means).astype(np.float32) if means else np.zeros((0, *self.shape), np.float32)
+        return np.concatenate(means).astype(np.float32)
 
 
 def _digest(path: Path) -> str:

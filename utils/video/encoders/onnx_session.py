@@ -8,11 +8,12 @@ from typing import Any
 from utils.errors import DataError, first_line, import_extra, place
 
 
-def open_session(model: bytes, threads: int, path: Path) -> Any:
+def open_session(model: bytes | str, threads: int, path: Path) -> Any:
     """An onnxruntime session on the processor.
 
     Args:
-        model: the serialised graph. It is data: operators are onnxruntime's own, and no library is loaded for others.
+        model: the serialised graph, or its path where weights may lie beside it. It is data: operators are
+            onnxruntime's own, and no library is loaded for others.
         threads: of its computations.
         path: of the file, for messages.
 

@@ -42,7 +42,7 @@ class ImageEncoder(Protocol):
         """Features of pictures.
 
         Args:
-            pixels: (n, height, width, 3) uint8, RGB, of `size`.
+            pixels: (n, height, width, 3) uint8, RGB, of `size`; n is at least 1.
 
         Returns:
             (n, *shape), float32.

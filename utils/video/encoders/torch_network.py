@@ -4,16 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from utils.errors import DataError, MissingFileError, first_line, place, shown
+from utils.errors import ConfigError, DataError, MissingFileError, first_line, import_extra, place, shown
 from utils.video.encoders.protocol import normalized
 
 HUB, RANDOM = "hub", "random"
+
+
+def import_library(name: str) -> ModuleType:
+    """timm or torchvision.
+
+    Raises:
+        MissingExtraError: it isn't installed.
+        ConfigError: it was built for another PyTorch than this one.
+    """
+    try:
+        return import_extra(name, "", f"an encoder of {name}")
+    except (RuntimeError, OSError) as error:
+        raise ConfigError(
+            f"{name} is installed, but can't be imported ({first_line(error)[:200]}); expected the torchvision that "
+            f"was built for this PyTorch, {torch.__version__}"
+        ) from error
 
 
 def encode_one_by_one(
@@ -40,12 +57,13 @@ def encode_one_by_one(
             try:
                 found = network(picture)
             except RuntimeError as error:
-                raise DataError(f"{what} can't encode a picture of {tuple(picture.shape)}: {first_line(error)}") from error
+                shape = tuple(picture.shape)
+                raise DataError(f"{what} can't encode a picture of {shape}: {first_line(error)}") from error
             if not isinstance(found, torch.Tensor) or found.ndim not in (2, 3, 4) or len(found) != 1:
                 raise DataError(f"{what} gives {shown(getattr(found, 'shape', type(found)))}; expected (1, D)")
             found = found.float()
             rows.append(found.mean((2, 3)) if found.ndim == 4 else found.mean(1) if found.ndim == 3 else found)
-    return torch.cat(rows).numpy() if rows else np.zeros((0, 0), np.float32)
+    return torch.cat(rows).numpy()
 
 
 def load_weights(network: nn.Module, file: str) -> None:

@@ -73,14 +73,14 @@ def _refuse_what_reaches_files(path: Path) -> None:
             names = archive.namelist()
             code = [name for name in names if "/code/" in name and name.endswith(".py")]
             if not code or len(set(names)) < len(names) or any(name.endswith("model.json") for name in names):
-                raise DataError(f"{place(path)}is not an archive of today's TorchScript; expected what torch.jit.save writes")
+                raise DataError(f"{place(path)}is not an archive of TorchScript; expected what torch.jit.save writes")
             if sum(archive.getinfo(name).file_size for name in code) > MOST_CODE:
                 raise DataError(f"{place(path)}holds more than {MOST_CODE} bytes of code; expected an image encoder")
             for name in code:
                 if found := REFUSED.search(archive.read(name)):
                     raise DataError(
-                        f"{place(path)}its code ({name}) contains {found[1].decode()!r}, which could reach files or run at "
-                        f"loading; expected a network alone, or export it to ONNX"
+                        f"{place(path)}its code ({name}) contains {found[1].decode()!r}, which could reach files or "
+                        f"run at loading; expected a network alone, or export it to ONNX"
                     )
     except (zipfile.BadZipFile, zipfile.LargeZipFile, OSError, NotImplementedError) as error:
         raise DataError(f"{place(path)}is not an archive of TorchScript ({first_line(error)})") from error

@@ -8,9 +8,9 @@ from typing import ClassVar
 import numpy as np
 from torch import nn
 
-from utils.errors import ConfigError, first_line, import_extra
+from utils.errors import ConfigError, first_line
 from utils.video.encoders.protocol import NORMALIZATIONS, digest_of_weights, full_name, resize_option, size_option
-from utils.video.encoders.torch_network import HUB, RANDOM, encode_one_by_one, load_weights
+from utils.video.encoders.torch_network import HUB, RANDOM, encode_one_by_one, import_library, load_weights
 
 SIDE = 224
 
@@ -29,7 +29,7 @@ class TorchvisionEncoder:
         self._network = make_classifier(argument, options.get("weights", HUB)).eval()
         layers = [name for name, layer in self._network.named_modules() if isinstance(layer, nn.Linear)]
         if not layers:
-            raise ConfigError(f"{argument!r} of torchvision has no linear layer; expected a classifier that ends in one")
+            raise ConfigError(f"{argument!r} of torchvision has no linear layer; expected a classifier with one")
         parent, _, last = layers[-1].rpartition(".")
         setattr(self._network.get_submodule(parent), last, nn.Identity())
         self.size, self.resize = size_option(options, SIDE), resize_option(options)
@@ -53,7 +53,7 @@ def make_classifier(name: str, weights: str) -> nn.Module:
         ConfigError: there is no such network, or its weights can't be had.
         MissingFileError, DataError: see `load_weights`.
     """
-    models = import_extra("torchvision", "", "an encoder of torchvision").models
+    models = import_library("torchvision").models
     try:
         network = models.get_model(name, weights="DEFAULT" if weights == HUB else None)
     except (ValueError, TypeError, RuntimeError, OSError) as error:
