@@ -46,7 +46,8 @@ def _about_rates(imported: Imported, options: ImportOptions) -> str:
     else:
         rate = f"features: {plain(options.frame_rate)} frames/s"
     if imported.features is not None:
-        lengths = f"lengths from the features, {imported.features.layout}"
+        what = "videos" if options.videos else f"features, {imported.features.layout}"
+        lengths = f"lengths from the {what}"
         lengths += "" if imported.features.width is None else f", width {imported.features.width}"
     elif options.length is not None:
         lengths = f"lengths by --length {options.length}"
