@@ -179,6 +179,6 @@ def make_missing_features(config: Mapping[str, Any]) -> None:
         )
     logger.info("extracting the features of %d recordings into %s: %s", len(missing.recordings), missing.folder,
                 missing.kind.words())  # fmt: skip
-    done = extract_all(missing.recordings, missing.folder, missing.extraction, available_processors())
+    done = extract_all(missing.recordings, missing.folder, missing.extraction)
     if done.failures:
         raise DataError(done.failures)

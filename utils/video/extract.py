@@ -54,7 +54,8 @@ def argument_parser() -> argparse.ArgumentParser:
     parser.add_argument("--motion", action="store_true", help="also the difference of each frame's features")
     parser.add_argument("--cameras", nargs="+", default=[], metavar="FOLDER", help="folders in VIDEOS, one a camera")
     parser.add_argument(
-        "--processes", type=_processes, help="of one thread each; by default one for each processor"
+        "--processes", type=_processes,
+        help="of one thread each; by default one for each processor where there is enough to do",
     )
     parser.add_argument("--shard", type=_shard, metavar="NUMBER/COUNT", help="only this part of the recordings")
     parser.add_argument(
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
     options = argument_parser().parse_args(arguments[1:])
 
     # Imported here, so that --help and a wrong option are answered at once: torch alone takes a second.
-    from utils.video.extraction import Extraction, available_processors, extract_all
+    from utils.video.extraction import Extraction, extract_all
     from utils.video.recordings import find_videos, shard_of
 
     problems: list[str] = []
@@ -77,9 +78,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.shard:
         recordings = shard_of(recordings, *options.shard)
     extraction = Extraction(options.encoder, options.frame_rate, options.motion, tuple(options.cameras))
-    done = extract_all(
-        recordings, options.output, extraction, options.processes or available_processors(), options.overwrite
-    )
+    done = extract_all(recordings, options.output, extraction, options.processes, options.overwrite)
     logger.info(
         "%d recordings written to %s, %d were there, %d could not be extracted", len(done.written), options.output,
         len(done.there), len(done.failures) + len(problems),

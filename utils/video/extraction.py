@@ -29,6 +29,7 @@ from utils.video.rows_file import write_rows
 
 logger = logging.getLogger(__name__)
 
+FEW_BYTES = 16 << 20  # of video; to start processes takes some seconds
 LIBRARIES = ("av", "onnxruntime", "torch", "numpy")
 
 
@@ -148,7 +149,7 @@ def extract_all(
     recordings: Sequence[VideoRecording],
     folder: Path,
     extraction: Extraction,
-    processes: int = 1,
+    processes: int | None = None,
     overwrite: bool = False,
 ) -> Extracted:
     """Writes the features of recordings that aren't there yet; one that can't be used leaves the others alone.
@@ -157,7 +158,8 @@ def extract_all(
         recordings: of different names.
         folder: to write <name>.npy and <name>.origin.json to.
         extraction: how.
-        processes: at most that many at once, of one thread each. One process uses a thread for each processor.
+        processes: that many at once, of one thread each; 1: this one, with a thread for each processor. None: one for
+            each processor, where there is enough to do.
         overwrite: also replace features of another encoder, rate or origin.
 
     Raises:
@@ -179,7 +181,8 @@ def extract_all(
     if stems and folder.is_dir():
         remove_stale_temporaries([folder], stems)
     written = []
-    processes = min(processes, len(missing))
+    enough = sum(one.bytes for one in missing) > FEW_BYTES
+    processes = min(processes or (available_processors() if enough else 1), len(missing))
     if processes > 1:
         results = _in_processes(missing, folder, extraction, processes)
     else:
