@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from tests.contracts.image_encoders import pictures_for
 from tests.utils.video.encoders.exported import Channels, channels_of, libraries_of_networks, write_onnx
 from utils.errors import ConfigError, DataError, MissingFileError
 from utils.registry import IMAGE_ENCODERS
-from utils.video.decoding import RESIZES
 from utils.video.encoders import make_encoder
 
 
@@ -30,25 +30,6 @@ def descriptions(tmp_path_factory):
 @pytest.fixture(scope="module")
 def encoders(descriptions):
     return {name: make_encoder(description) for name, description in descriptions.items()}
-
-
-def pictures_for(encoder, count=5):
-    generator = np.random.default_rng(0)
-    return generator.integers(0, 256, (count, encoder.size[1], encoder.size[0], 3), dtype=np.uint8)
-
-
-@pytest.mark.parametrize("name", IMAGE_ENCODERS)
-def test_features_of_the_announced_shape_independent_of_the_batch(encoders, name):
-    encoder = encoders[name]
-    pictures = pictures_for(encoder)
-    features = encoder.encode(pictures)
-    assert features.dtype == np.float32
-    assert features.shape == (5, *encoder.shape)
-    assert np.isfinite(features).all()
-    one_by_one = np.concatenate([encoder.encode(picture[None]) for picture in pictures])
-    assert features.tobytes() == one_by_one.tobytes()
-    assert not np.array_equal(features[0], features[1])
-    assert encoder.resize in RESIZES
 
 
 @pytest.mark.parametrize("name", IMAGE_ENCODERS)
