@@ -153,20 +153,21 @@ class Chain:
 
     def __init__(self, video: Path):
         from utils.prediction.predictor import ProgressPredictor
+        from utils.prediction.progress.candidates import EVIDENCE_AND_FILTER
+        from utils.prediction.progress.cross_validation import NAIVE
         from utils.prediction.progress.model import fit_progress
         from utils.prediction.readouts.recording import LabelledRecording
         from utils.video.encoders import make_encoder
 
         generator = np.random.default_rng(0)
         self._video, self._encoder = video, make_encoder("lite0")
-        recordings = [
-            LabelledRecording(
-                str(number), generator.normal(size=(100, *self._encoder.shape)).cumsum(axis=0).astype(np.float32),
-                np.linspace(0, 1, 100), [("a", 0, 49), ("b", 50, 99)],
-            )
-            for number in range(4)
-        ]  # fmt: skip
-        self._predictor = ProgressPredictor.of_features(fit_progress(recordings, frame_rate=RATE))
+        steps = {"step": ["first", "second"], "start_frame": [0, 50], "end_frame": [49, 99]}
+        walks = generator.normal(size=(6, 100, *self._encoder.shape)).cumsum(axis=1).astype(np.float32)
+        recordings = [LabelledRecording(str(number), walk, steps) for number, walk in enumerate(walks)]
+        # One of the slower read-outs, without comparing all.
+        names, name = (*NAIVE, EVIDENCE_AND_FILTER), EVIDENCE_AND_FILTER
+        model = fit_progress(recordings, frame_rate=RATE, names=names, name=name)
+        self._predictor = ProgressPredictor.of_features(model)
 
     def __call__(self, cores: int) -> int:
         from utils.video.features import feature_rows
