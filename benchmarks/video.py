@@ -26,6 +26,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from utils.command import format_table, run_command
+from utils.errors import import_extra
 
 logger = logging.getLogger("video")
 
@@ -85,7 +86,7 @@ def pictures(count: int) -> Iterator[np.ndarray]:
 
 def write_video(path: Path, frames: int, rate: int = RATE) -> Path:
     """Writes the video of `pictures`."""
-    import av
+    av = import_extra("av", "video", "this benchmark")
 
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=rate, options={"preset": "veryfast", "crf": "23"})
@@ -178,7 +179,7 @@ class Chain:
 
 def looped(source: Path, path: Path, seconds: int, rate: int) -> Path:
     """The packets of a video again and again, so that nothing is encoded a second time."""
-    import av
+    av = import_extra("av", "video", "this benchmark")
 
     with av.open(str(source)) as given, av.open(str(path), "w") as container:
         stream = given.streams.video[0]
@@ -286,7 +287,7 @@ def fuzz(folder: Path, cases: int) -> str:
 
 
 def _write_small(path: Path, frames: Sequence[np.ndarray], codec: str) -> Path:
-    import av
+    av = import_extra("av", "video", "this benchmark")
 
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=25)

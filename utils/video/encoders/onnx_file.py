@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from utils.errors import ConfigError, DataError, MissingFileError, first_line, place, shown
+from utils.files import file_digest
 from utils.video.encoders.onnx_session import open_session
 from utils.video.encoders.protocol import (
     NORMALIZATIONS,
@@ -77,10 +78,6 @@ class OnnxFileEncoder:
 
 
 def _digest(path: Path) -> str:
-    """Of the graph and of the weights beside it, `NAME.data` by custom."""
-    digest = hashlib.sha256(path.read_bytes())
-    beside = path.with_name(f"{path.name}.data")
-    if beside.is_file():
-        with open(beside, "rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:12]
+    """Of the graph, and of the weights that lie beside a large one, by custom as NAME.data."""
+    files = [one for one in (path, path.with_name(f"{path.name}.data")) if one.is_file()]
+    return hashlib.sha256("".join(map(file_digest, files)).encode()).hexdigest()[:12]

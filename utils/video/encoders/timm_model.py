@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from utils.errors import ConfigError, first_line
+from utils.errors import ConfigError, first_line, import_extra
 from utils.video.encoders.protocol import digest_of_weights, full_name, resize_option, size_option
-from utils.video.encoders.torch_network import HUB, RANDOM, encode_one_by_one, import_library, load_weights
+from utils.video.encoders.torch_network import HUB, RANDOM, built_for_this_torch, encode_one_by_one, load_weights
 
 
 class TimmEncoder:
@@ -24,7 +24,8 @@ class TimmEncoder:
     with_motion = False
 
     def __init__(self, argument: str, options: Mapping[str, str], threads: int = 1):
-        timm = import_library("timm")
+        with built_for_this_torch():
+            timm = import_extra("timm", "encoders", "an encoder of timm")
         weights = options.get("weights", HUB)
         try:
             self._network = timm.create_model(argument, pretrained=weights == HUB, num_classes=0).eval()

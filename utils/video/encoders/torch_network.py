@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,19 +17,19 @@ from utils.video.encoders.protocol import normalized
 HUB, RANDOM = "hub", "random"
 
 
-def import_library(name: str) -> ModuleType:
-    """timm or torchvision.
+@contextmanager
+def built_for_this_torch() -> Iterator[None]:
+    """Importing torchvision, or timm, which imports it, fails where it was built for another PyTorch.
 
     Raises:
-        MissingExtraError: it isn't installed.
-        ConfigError: it was built for another PyTorch than this one.
+        ConfigError: that is so.
     """
     try:
-        return import_extra(name, "", f"an encoder of {name}")
+        yield
     except (RuntimeError, OSError) as error:
         raise ConfigError(
-            f"{name} is installed, but can't be imported ({first_line(error)[:200]}); expected the torchvision that "
-            f"was built for this PyTorch, {torch.__version__}"
+            f"torchvision is installed, but can't be imported ({first_line(error)[:200]}); expected the one that was "
+            f"built for this PyTorch, {torch.__version__}"
         ) from error
 
 
@@ -90,7 +90,5 @@ def load_weights(network: nn.Module, file: str) -> None:
 
 def _read(path: Path) -> Mapping[str, Any]:
     if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
+        return import_extra("safetensors.torch", "encoders", f"{path}").load_file(path)
     return torch.load(path, map_location="cpu", weights_only=True)

@@ -7,7 +7,6 @@ PyTorch opens them.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import zipfile
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 
 from utils.errors import DataError, MissingFileError, first_line, place
+from utils.files import file_digest
 from utils.video.encoders.protocol import (
     NORMALIZATIONS,
     full_name,
@@ -54,8 +54,7 @@ class TorchScriptFileEncoder:
         normalization = normalization_option(options)
         self._scale = NORMALIZATIONS[normalization]
         self.shape = self.encode(np.zeros((1, self.size[1], self.size[0], 3), np.uint8)).shape[1:]
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-        self.name = full_name(f"torchscript:{path.name}", self.size, self.resize, normalization, digest)
+        self.name = full_name(f"torchscript:{path.name}", self.size, self.resize, normalization, file_digest(path)[:12])
 
     def encode(self, pixels: np.ndarray) -> np.ndarray:
         """(n, height, width, 3) uint8 to (n, D) float32; see `ImageEncoder`."""

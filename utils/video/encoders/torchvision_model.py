@@ -8,9 +8,9 @@ from typing import ClassVar
 import numpy as np
 from torch import nn
 
-from utils.errors import ConfigError, first_line
+from utils.errors import ConfigError, first_line, import_extra
 from utils.video.encoders.protocol import NORMALIZATIONS, digest_of_weights, full_name, resize_option, size_option
-from utils.video.encoders.torch_network import HUB, RANDOM, encode_one_by_one, import_library, load_weights
+from utils.video.encoders.torch_network import HUB, RANDOM, built_for_this_torch, encode_one_by_one, load_weights
 
 SIDE = 224
 
@@ -53,7 +53,8 @@ def make_classifier(name: str, weights: str) -> nn.Module:
         ConfigError: there is no such network, or its weights can't be had.
         MissingFileError, DataError: see `load_weights`.
     """
-    models = import_library("torchvision").models
+    with built_for_this_torch():
+        models = import_extra("torchvision", "encoders", "an encoder of torchvision").models
     try:
         network = models.get_model(name, weights="DEFAULT" if weights == HUB else None)
     except (ValueError, TypeError, RuntimeError, OSError) as error:
