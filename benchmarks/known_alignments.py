@@ -22,7 +22,9 @@ from utils.loss_functions.gtcc import GTCC_loss
 FRAMES, WIDTH = 200, 32
 EPOCHS = (0, 49)
 DRAWS = 10
-PAPER = {"delta": 0.2, "gamma": 0.95, "reciprocal": "frame", "normalization": "none"}
+PAPER = {
+    "delta": 0.2, "gamma": 0.95, "reciprocal": "frame", "normalization": "none", "alignment_variance": 0.0,
+}  # fmt: skip
 SETTINGS: dict[str, Mapping[str, Any]] = {
     "paper": PAPER,
     "paper, balance at chance": {**PAPER, "reciprocal": "chance"},

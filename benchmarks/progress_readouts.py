@@ -70,7 +70,7 @@ def measure(name: str, folder: Path | None, dataset_path: str, seed: int, stored
     from utils.prediction.progress.cross_validation import cross_validate, scale_of
     from utils.prediction.progress.model import fit_progress
     from utils.prediction.progress_files import recordings_of
-    from utils.prediction.readouts.steps import fit_steps, judge_steps
+    from utils.prediction.readouts.steps import StepFigures, judge_steps
 
     if folder is None:
         config = {**validated_experiment(f"configs/{name}.py").to_dict(), "DATASET_PATH": dataset_path}
@@ -91,7 +91,6 @@ def measure(name: str, folder: Path | None, dataset_path: str, seed: int, stored
         answers = [model.predict(one.frames) for one in tests]
         mean_length = float(np.mean([len(one) for one in fitting]))
         left = [len(one) - 1 - np.arange(len(one)) for one in tests]
-        steps = fit_steps(fitting, model.scale)
 
         def share(gaps: np.ndarray) -> float:
             return float(np.abs(gaps).mean() / mean_length)  # noqa: B023
@@ -112,7 +111,9 @@ def measure(name: str, folder: Path | None, dataset_path: str, seed: int, stored
                 "naive_remaining": [
                     share(np.maximum(mean_length - 1 - np.arange(len(r)), 0) - r) for r in left
                 ],
-                "steps": [judge_steps(steps, model.scale, one) for one in tests],
+                "steps": [
+                    judge_steps(model.steps, model.scale, one) if model.steps else StepFigures() for one in tests
+                ],
                 "out_of_range": [float((a.rows["unlike"] > 0).mean()) for a in answers],
             }
         )  # fmt: skip
@@ -158,11 +159,13 @@ def table(found: dict[str, list[list[dict[str, Any]]]]) -> str:
 def summaries(found: dict[str, list[list[dict[str, Any]]]]) -> list[str]:
     """What the whole answer of the chosen read-out is worth on the test recordings of each data set."""
     from utils.metrics.intervals import mean_interval
+    from utils.prediction.readouts.steps import StepFigures
 
     lines = [
         "| data set | chosen | auto minus best naive guess, test [95 %] | spread over seeds | interval holds, width | "
-        "step found (majority) | inside the step (one half) | remaining time / its naive guess | out of range | fit |",
-        "|---" * 10 + "|",
+        "step found (majority) | inside the step (one half) | inside an action that is told (its clock) | "
+        "remaining time / its naive guess | out of range | fit |",
+        "|---" * 11 + "|",
     ]
     for name, seeds in found.items():
         differences = []
@@ -179,28 +182,29 @@ def summaries(found: dict[str, list[list[dict[str, Any]]]]) -> list[str]:
         def of(key: str) -> np.ndarray:
             return np.concatenate([np.array(task[key], dtype=float) for tasks in seeds for task in tasks])  # noqa: B023
 
-        steps = of("steps").reshape(-1, 4)
+        steps = of("steps").reshape(-1, len(StepFigures._fields))
         lines.append(
             f"| {name} | {', '.join(chosen)} | {interval.mean:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}] | "
             f"{min(errors):.4f} to {max(errors):.4f} | {of('covered').mean():.2f}, {of('width').mean():.2f} | "
             f"{steps[:, 0].mean():.2f} ({steps[:, 1].mean():.2f}) | "
             f"{np.nanmean(steps[:, 2]):.3f} ({np.nanmean(steps[:, 3]):.3f}) | "
+            f"{np.nanmean(steps[:, 4]):.3f} ({np.nanmean(steps[:, 5]):.3f}) | "
             f"{of('remaining').mean() / of('naive_remaining').mean():.2f} | {of('out_of_range').mean():.2f} | "
             f"{np.mean([sum(task['seconds'] for task in tasks) for tasks in seeds]):.0f} s |"
         )
     return lines
 
 
-def write_between(path: Path, text: str) -> None:
-    """Replaces what stands between the marks of a file."""
+def write_between(path: Path, text: str, begin: str = BEGIN, end: str = END) -> None:
+    """Replaces what stands between two marks of a file."""
     from utils.errors import DataError
     from utils.files import write_text
 
     page = path.read_text(encoding="utf-8")
-    if page.count(BEGIN) != 1 or page.count(END) != 1 or page.index(BEGIN) > page.index(END):
-        raise DataError(f"{path} needs one line {BEGIN} and after it one line {END}")
-    head, rest = page.split(BEGIN)
-    write_text(path, f"{head}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")
+    if page.count(begin) != 1 or page.count(end) != 1 or page.index(begin) > page.index(end):
+        raise DataError(f"{path} needs one line {begin} and after it one line {end}")
+    head, rest = page.split(begin)
+    write_text(path, f"{head}{begin}\n{text}\n{end}{rest.split(end)[1]}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The demo: a synthetic procedural data set, GTCC, progress loss; a minute or two.
+"""The demo: a synthetic procedural data set, TCC, progress loss; a minute or two.
 
     python -m utils.data.synthetic data/synthetic --videos 32
     python multitask_train.py --config configs/demo.py
@@ -12,6 +12,7 @@ def get_config():
     CONFIG = get_generic_config()
     CONFIG.EXPERIMENTNAME = 'demo'
     CONFIG.DATASET_NAME = 'synthetic'
+    CONFIG.BATCH_SIZE = 4
     CONFIG.NUM_EPOCHS = 20
     CONFIG.LEARNING_RATE = 1e-3
     CONFIG.OUTPUT_DIMENSIONALITY = 32
@@ -24,6 +25,7 @@ def get_config():
         'attn_layers': (64, 64, 64),
         'drop_layers': (64, 64, 64),
     }
+    CONFIG.LOSS_TYPE = {'GTCC': False, 'tcc': True}
     # GTCC's loss is a mean of squared positions, .08 by chance: a smaller weight hardly counts (docs/alignment.md).
     CONFIG.PROGRESS_LOSS = {'enabled': True, 'frames': 'all', 'lambda_fixed': 5.0}
     return CONFIG

@@ -26,5 +26,6 @@ def get_config():
     CONFIG.SKIP_RATE = 10
     CONFIG.NUM_EPOCHS = 50
     CONFIG.LEARNING_RATE = 1e-4
+    CONFIG.LOSS_TYPE = {'GTCC': False, 'tcc': True}
     CONFIG.PROGRESS_LOSS = {'enabled': True, 'frames': 'all'}
     return CONFIG

@@ -86,6 +86,7 @@ CONFIG.BASEARCH = {
 CONFIG.ARCHITECTURE = {
     'skip': True,                          # the embedding is that of the features plus what the network adds; False:
                                            # the network's output alone, as in the original code
+    'skip_means': (4, 16, 64),             # the skip also takes the means of so many last frames, at first none of it
     'MCN': True,                           # the crosstask network over the encoder; False: the encoder alone
     'num_heads': 0,                        # 0: as many heads as training tasks
     'head_layers': (512, 128, 256),
@@ -121,7 +122,7 @@ CONFIG.GTCC_PARAMS = {
     'gamma': 1.0,                          # the lowest keep probability is gamma^(epoch + 1), the paper's 0.95; 1: no
                                            # frame is dropped
     'reciprocal': 'frame',                 # balance of the drop term: one 'frame', the paper's, or 'chance'
-    'alignment_variance': 0.0,
+    'alignment_variance': 0.001,           # as in TCC_ORIGINAL_PARAMS; the paper's: 0, better where gamma < 1
     'anchors_per_video': 20,
     'soft_neighbours': 'responsibilities', # or 'components', the paper's: see `GTCC_loss`
     'similarity': 'squared_per_dimension',

@@ -11,6 +11,7 @@ def get_config():
     CONFIG = get_generic_config()
     CONFIG.EXPERIMENTNAME = 'openpack'
     CONFIG.DATASET_NAME = 'openpack'
+    CONFIG.BATCH_SIZE = 4
     CONFIG.NUM_EPOCHS = 15
     CONFIG.LEARNING_RATE = 1e-3
     CONFIG.TRAIN_SPLIT = (0.55, 0.22)  # of 20 boxes in order: 11 train, 2 validate, the last 7 test
@@ -19,5 +20,6 @@ def get_config():
     # Narrow: 40 values a frame, and 11 training boxes.
     CONFIG.BASEARCH = {'TEMPORAL_STACKING_ARCH': {'conv_num_channels': 128}}
     CONFIG.ARCHITECTURE = {'MCN': False}
+    CONFIG.LOSS_TYPE = {'GTCC': False, 'tcc': True}
     CONFIG.PROGRESS_LOSS = {'enabled': True, 'frames': 'all', 'lambda_fixed': 1.0}
     return CONFIG

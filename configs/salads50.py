@@ -13,10 +13,12 @@ def get_config():
     CONFIG = get_generic_config()
     CONFIG.EXPERIMENTNAME = 'salads50'
     CONFIG.DATASET_NAME = 'salads50'
+    CONFIG.BATCH_SIZE = 4
     CONFIG.NUM_EPOCHS = 15
     CONFIG.LEARNING_RATE = 1e-3
     CONFIG.STANDARDIZE = True
     CONFIG.CAUSAL = True
     CONFIG.ARCHITECTURE = {'MCN': False}
+    CONFIG.LOSS_TYPE = {'GTCC': False, 'tcc': True}
     CONFIG.PROGRESS_LOSS = {'enabled': True, 'frames': 'all', 'lambda_fixed': 1.0}
     return CONFIG

@@ -11,6 +11,7 @@ def get_config():
     CONFIG = get_generic_config()
     CONFIG.EXPERIMENTNAME = 'salads50_accel'
     CONFIG.DATASET_NAME = 'salads50_accel'
+    CONFIG.BATCH_SIZE = 4
     CONFIG.NUM_EPOCHS = 15
     CONFIG.LEARNING_RATE = 1e-3
     CONFIG.STANDARDIZE = True
@@ -18,5 +19,6 @@ def get_config():
     # With 30 values a frame, as good on the validation videos as 512 channels, and several times faster.
     CONFIG.BASEARCH = {'TEMPORAL_STACKING_ARCH': {'conv_num_channels': 128}}
     CONFIG.ARCHITECTURE = {'MCN': False}
-    CONFIG.PROGRESS_LOSS = {'enabled': True, 'frames': 'all', 'lambda_fixed': 5.0}
+    CONFIG.LOSS_TYPE = {'GTCC': False, 'tcc': True}
+    CONFIG.PROGRESS_LOSS = {'enabled': True, 'frames': 'all', 'lambda_fixed': 1.0}
     return CONFIG

@@ -220,6 +220,7 @@ NETWORK_AND_DATA: dict[str, Rule] = {
     "BASEARCH.TEMPORAL_STACKING_ARCH.num_layers": DEPTH,
     "BASEARCH.TEMPORAL_STACKING_ARCH.hidden_channels": SIZES,
     "BASEARCH.NAIVE_ARCH.layers": SIZES,
+    "ARCHITECTURE.skip_means": SIZES,
     "ARCHITECTURE.num_heads": _at_least(0, LARGEST_SIZE),
     "ARCHITECTURE.head_layers": SIZES,
     "ARCHITECTURE.attn_layers": SIZES,

@@ -46,7 +46,9 @@ def build_model(config: Mapping[str, Any], feature_width: int, number_of_tasks: 
     drop_network = None
     if settings.switch("ARCHITECTURE.dropping"):
         drop_network = DropNetwork(width, settings.sizes("ARCHITECTURE.drop_layers"))
-    skip = SkipProjection(feature_width, width) if settings.switch("ARCHITECTURE.skip") else None
+    skip = None
+    if settings.switch("ARCHITECTURE.skip"):
+        skip = SkipProjection(feature_width, width, settings.sizes("ARCHITECTURE.skip_means", default=()))
     if not settings.switch("ARCHITECTURE.MCN"):
         return SingleprongModel(encoder, drop_network, skip)
 

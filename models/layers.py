@@ -161,23 +161,28 @@ def split_context(frames: int, causal: bool) -> tuple[int, int]:
 
 
 class SkipProjection(nn.Module):
-    """Carries the features past a network: z_t = P x_t + LEARNED_SHARE f(x)_t.
+    """Carries the features past a network: z_t = P x_t + sum_k M_k mean_k(x)_t + LEARNED_SHARE f(x)_t.
 
     An embedding then begins as good as its features, and training changes it from there. P begins as the identity, the
     surplus columns zero; if the features are wider than the embedding, with columns that are orthogonal and drawn at
     random, which keep distances to about sqrt(2 / D) (Johnson and Lindenstrauss, 1984). It is trained too. Of a map,
-    x_t is the mean over its places. No other frame is read.
+    x_t is the mean over its places. mean_k is the mean of the last k frames (`mean_of_last`), and the projections M_k
+    begin at zero: how much is smoothed, over how many frames, and which features, is learned. No later frame is read.
 
     Args:
         feature_width: width of the features, or channels of the maps.
         width: D, the width of the embeddings.
+        means: the numbers of frames k, each at least 2.
+
+    Attributes:
+        frames_behind: how many earlier frames an embedding depends on.
     """
 
     # The network's share of the embedding. Small, so that an untrained network hardly moves the features; with zero,
     # nothing but its last layer would get a gradient in the first step.
     LEARNED_SHARE = 0.1
 
-    def __init__(self, feature_width: int, width: int):
+    def __init__(self, feature_width: int, width: int, means: Sequence[int] = ()):
         super().__init__()
         weight = torch.zeros(feature_width, width)
         if feature_width > width:
@@ -185,14 +190,39 @@ class SkipProjection(nn.Module):
         else:
             weight.fill_diagonal_(1)
         self.weight = nn.Parameter(weight)
+        self.means = tuple(means)
+        self.mean_weights = nn.ParameterList(torch.zeros(feature_width, width) for _ in self.means)
+        self.frames_behind = max(self.means, default=1) - 1
 
     def forward(self, sequences: Sequence[torch.Tensor], learned: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """From features, a list of (T_i, feature_width) or of maps, and the network's outputs, a list of (T_i, D)."""
-        features = [video if video.dim() == 2 else video.mean(dim=(2, 3)) for video in sequences]
-        return [
-            torch.addmm(output, video, self.weight, beta=self.LEARNED_SHARE)
-            for video, output in zip(features, learned, strict=True)
-        ]
+        embeddings = []
+        for video, output in zip(sequences, learned, strict=True):
+            features = video if video.dim() == 2 else video.mean(dim=(2, 3))
+            embedding = torch.addmm(output, features, self.weight, beta=self.LEARNED_SHARE)
+            for frames, weight in zip(self.means, self.mean_weights, strict=True):
+                embedding = torch.addmm(embedding, mean_of_last(features, frames), weight)
+            embeddings.append(embedding)
+        return embeddings
+
+
+def mean_of_last(video: torch.Tensor, frames: int) -> torch.Tensor:
+    """The mean of the last `frames` frames at each frame of a video (T, D), at its start of all frames so far.
+
+    Sums of 1, 2, 4, ... frames are doubled, which takes log2(frames) additions. Unlike the difference of two running
+    sums, the result of a frame is the same to the last bit wherever the video begins before these frames.
+    """
+    number = len(video)
+    sums, total, size, first = functional.pad(video, (0, 0, frames - 1, 0)), 0, 1, 0
+    while size <= frames:
+        if frames & size:
+            total = total + sums[first : first + number]
+            first += size
+        if 2 * size <= frames:
+            sums = sums[:-size] + sums[size:]
+        size *= 2
+    seen = torch.arange(1, number + 1, device=video.device, dtype=video.dtype).clamp_(max=frames)
+    return total / seen.unsqueeze(1)
 
 
 class DropNetwork(nn.Module):

@@ -69,7 +69,9 @@ class MultiprongModel(nn.Module):
     @property
     def frames_behind(self) -> int | float:
         """How many earlier frames an output depends on; infinite for interleaved attention."""
-        return self.encoder.frames_behind if self.attention_layout == "per_frame" else math.inf
+        if self.attention_layout != "per_frame":
+            return math.inf
+        return max(self.encoder.frames_behind, 0 if self.skip is None else self.skip.frames_behind)
 
     def forward(self, sequences: Sequence[torch.Tensor]) -> dict[str, list[torch.Tensor]]:
         """Embed the videos of a batch, each independently of the others.

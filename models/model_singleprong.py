@@ -247,7 +247,7 @@ class SingleprongModel(nn.Module):
     @property
     def frames_behind(self) -> int:
         """How many earlier frames an output depends on."""
-        return self.encoder.frames_behind
+        return max(self.encoder.frames_behind, 0 if self.skip is None else self.skip.frames_behind)
 
     def forward(self, sequences: Sequence[torch.Tensor]) -> dict[str, list[torch.Tensor]]:
         """Embed the videos of a batch, each independently of the others.

@@ -28,7 +28,10 @@ MOST_CHANNELS = 8  # of `coarse`
 @contextmanager
 def coarse() -> Iterator[None]:
     """Fewer chunks, channels, virtual recordings, trees and steps of training: what is fitted to small recordings takes
-    no time, and a chunk of them is longer than a frame. One thread, whatever else the machine does."""
+    no time, and a chunk of them is longer than a frame. One thread, whatever else the machine does: further processes
+    would not know of these changes."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch, threadpool_limits(limits=1, user_api="blas"):
         patch.setattr(chunks, "CHUNKS", 20)
         patch.setattr(chunks, "MOST_CHANNELS", MOST_CHANNELS)
@@ -39,6 +42,7 @@ def coarse() -> Iterator[None]:
         )  # fmt: skip
         patch.setattr(candidates, "fit_recurrent", partial(fit_recurrent, networks=1, steps=10))
         yield
+    torch.set_num_threads(threads)
 
 
 @contextmanager

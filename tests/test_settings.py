@@ -238,6 +238,7 @@ CHANGES: dict[str, Change] = {
     f"{ENCODER}.hidden_channels": Change((7, 6)),
     "BASEARCH.NAIVE_ARCH.layers": Change((7,), under={"BASEARCH.ARCHITECTURE": "naive"}),
     "ARCHITECTURE.skip": Change(False),
+    "ARCHITECTURE.skip_means": Change((2,)),
     "ARCHITECTURE.MCN": Change(False),
     "ARCHITECTURE.num_heads": Change(3),
     "ARCHITECTURE.head_layers": Change((6, 6)),
@@ -354,6 +355,7 @@ TURNED_OFF = {
         all_of(*(f"ARCHITECTURE.{name}" for name in ("num_heads", "head_layers", "attn_layers", "attention_layout"))),
     ),
     "the balance, where no frame is dropped": (only("GTCC"), all_of("GTCC_PARAMS.reciprocal")),
+    "the means of the skip projection": ({"ARCHITECTURE.skip": False}, all_of("ARCHITECTURE.skip_means")),
     "the drop network": ({"ARCHITECTURE.dropping": False}, all_of("ARCHITECTURE.drop_layers")),
     "the progress term": (
         {}, {key: value for key, value in all_of("PROGRESS_LOSS.").items() if key != "PROGRESS_LOSS.enabled"},

@@ -174,7 +174,7 @@ class TestWriting:
 def test_a_configuration_from_before_a_setting_means_what_was_done_then(tmp_path):
     """It was written before the skip projection and GTCC's normalization, balance and responsibilities."""
     config = small_config()
-    del config["ARCHITECTURE"]["skip"]
+    del config["ARCHITECTURE"]["skip"], config["ARCHITECTURE"]["skip_means"]
     for key in ("normalization", "reciprocal", "soft_neighbours"):
         del config["GTCC_PARAMS"][key]
     del config["TCC_ORIGINAL_PARAMS"]["normalization"]
@@ -183,6 +183,7 @@ def test_a_configuration_from_before_a_setting_means_what_was_done_then(tmp_path
     ckpt_save(model, None, 3, 0.5, str(path), config=config, feature_width=3, tasks=["a", "b"], standardization=None)
     checkpoint = load_checkpoint(path)
     assert checkpoint["config"]["ARCHITECTURE"]["skip"] is False
+    assert checkpoint["config"]["ARCHITECTURE"]["skip_means"] == ()
     before = {"normalization": "none", "reciprocal": "chance", "soft_neighbours": "components"}
     assert before.items() <= checkpoint["config"]["GTCC_PARAMS"].items()
     assert checkpoint["config"]["TCC_ORIGINAL_PARAMS"]["normalization"] == "none"

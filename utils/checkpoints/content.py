@@ -20,7 +20,7 @@ from utils.errors import CheckpointError, ConfigError, DataError, shown
 
 # Values for settings that an older configuration lacks, where the old behaviour isn't today's default.
 MEANT_BEFORE = {
-    "ARCHITECTURE": {"skip": False},
+    "ARCHITECTURE": {"skip": False, "skip_means": ()},
     "SEGMENT_ENDS": "majority",
     "INTEGER_LABELS": "take",
     "TCC_ORIGINAL_PARAMS": {"normalization": "none"},

@@ -282,6 +282,7 @@ def _translate_config(values: _Values, network: _Network) -> dict[str, Any]:
     config.BASEARCH = {"ARCHITECTURE": network.architecture, group: network.encoder}
     config.ARCHITECTURE = {
         "skip": False,
+        "skip_means": (),
         "MCN": network.crosstask,
         "dropping": network.dropping,
         "drop_layers": network.drop_layers,
@@ -308,7 +309,7 @@ def _translate_config(values: _Values, network: _Network) -> dict[str, Any]:
     config.TCC_ORIGINAL_PARAMS.normalization = "none"
     config.GTCC_PARAMS = {
         "n_components": 15, "delta": 0.2, "gamma": 0.95, "soft_neighbours": "components", "normalization": "none",
-        "reciprocal": "frame",
+        "reciprocal": "frame", "alignment_variance": 0.0,
     }  # fmt: skip
     for name, loss in LOSSES.items():
         on = values.get(f"config.LOSS_TYPE.{name}", bool, default=False)

@@ -176,8 +176,8 @@ def evaluate_checkpoint(
     seen = networks[TRAINED].frames_ahead
     # In frames of the recording, of which the network sees every SKIP_RATE-th.
     frames_ahead = seen * int(config.get("SKIP_RATE") or 1) if seen else 0
-    # In frames that the network sees. Of one that sees the whole video every frame would be left out.
-    padded = tuple(n if np.isfinite(n) else 0 for n in (networks[TRAINED].frames_behind, seen))
+    # Frames that the network sees and whose context the encoder pads with zeros.
+    padded = tuple(getattr(networks[TRAINED].encoder, side) for side in ("frames_behind", "frames_ahead"))
 
     def embed(task: str) -> list[list[EmbeddedVideo]]:
         parts = [

@@ -45,7 +45,8 @@ def measure_progress(
     """The metrics of progress over the video and inside each action, online and offline, of every estimator.
 
     The rows of networks and raw features read their progress from the path; `readouts` of one, by its name and
-    theirs, add a row each, and so does the `chosen` read-out. Inside actions, and offline, there is the path alone.
+    theirs, add a row each, and so does the `chosen` read-out. Inside actions there are the path and what belongs to the
+    chosen read-out, offline the path alone.
 
     Returns:
         What was measured, and the predicted online progress of each video by the estimators that `kept` names; none
@@ -54,7 +55,7 @@ def measure_progress(
     readouts = readouts or {}
     estimates = {
         Needs.VIDEO_ONLINE: online_video_estimates(task, test, statistics, readouts, chosen),
-        Needs.ACTION_ONLINE: (online_action_progress(video, statistics) for video in test),
+        Needs.ACTION_ONLINE: online_action_estimates(test, statistics, chosen),
         Needs.VIDEO_OFFLINE: map(offline_video_progress, test),
         Needs.ACTION_OFFLINE: map(offline_action_progress, test),
     }
@@ -67,7 +68,7 @@ def measure_progress(
     not_causal = Note(NoteKind.NOT_CAUSAL, said)
     measured, curves = [], [Curves() for _ in test if kept]
     for needs, of_videos in estimates.items():
-        chosen = metrics_that_need(needs, metrics)
+        wanted = metrics_that_need(needs, metrics)
         figures: dict[tuple[str, str], list[float]] = {}
         frames = []
         for number, (video, estimate) in enumerate(zip(test, of_videos, strict=True)):
@@ -78,7 +79,7 @@ def measure_progress(
             # A video without any action has no true progress at either level.
             counted = inside if needs.is_inside_actions or not inside.any() else None
             frames.append(len(truth) if counted is None else np.count_nonzero(counted))
-            for metric, (variant, progress) in product(chosen, estimate.items()):
+            for metric, (variant, progress) in product(wanted, estimate.items()):
                 figures.setdefault((metric.name, variant), []).append(metric.measure(progress, truth, counted))
         for (metric, variant), values in figures.items():
             notes: tuple[Note, ...] = ()
@@ -121,6 +122,16 @@ def online_video_estimates(
                 for readout in readouts.get(network, {}):
                     estimates[row_name(network, readout)] = next(found)
             yield estimates | path_and_naive
+
+
+def online_action_estimates(
+    test: Sequence[EmbeddedVideo], statistics: TaskStatistics, chosen: ProgressModel | None = None
+) -> Iterator[dict[str, np.ndarray]]:
+    """`online_action_progress` of each video, and before it what a progress model says of actions that it is told."""
+    for video in test:
+        read = None if chosen is None else video.embeddings.get(RAW if chosen.input == FEATURES else TRAINED)
+        told = None if read is None else chosen.inside_told_actions(read.numpy(), video.time_dict)
+        yield ({} if told is None else {AUTO: told}) | online_action_progress(video, statistics)
 
 
 def training_readouts(train: Sequence[EmbeddedVideo]) -> dict[str, dict[str, Readout]]:

@@ -32,7 +32,7 @@ class ProgressStream:
 
     Made by `ProgressPredictor.stream`. All results one after the other are what `predict` gives for the
     whole recording, to rounding. Memory holds the frames that an embedding depends on
-    (`frames_behind + frames_ahead`, some dozen) and the read-out's state; time per frame doesn't depend on
+    (`frames_behind + frames_ahead`, 63 by default) and the read-out's state; time per frame doesn't depend on
     how many came before.
 
     Attributes:

@@ -211,6 +211,7 @@ def test_translated_checkpoint(write):
     assert (checkpoint["standardization"], checkpoint["progress_normalizers"]) == (None, {})
     assert config["ARCHITECTURE"] == {
         "skip": False,
+        "skip_means": (),
         "MCN": True,
         "num_heads": HEADS,
         "head_layers": (512, 128, 256),

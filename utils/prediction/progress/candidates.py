@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from utils.prediction.progress.workers import run_all
 from utils.prediction.readouts import PathReadout, Readout, TrainingReference
 from utils.prediction.readouts.alignment import AlignmentReadout
 from utils.prediction.readouts.chunked import LOWER, MEDIAN, UPPER, ChunkedReadout, Head
 from utils.prediction.readouts.chunks import ChunkScale
-from utils.prediction.readouts.distribution import quantiles
+from utils.prediction.readouts.distribution import GRID, quantiles
 from utils.prediction.readouts.evidence import fit_evidence, fit_filter
 from utils.prediction.readouts.naive import fit_clock, fit_index
 from utils.prediction.readouts.neighbours import NeighboursReadout
+from utils.prediction.readouts.quantile_forest import forest_can_be_grown
 from utils.prediction.readouts.recording import LabelledRecording
 from utils.prediction.readouts.recurrent import fit_recurrent
 from utils.tensorops import mean_total_path, path_length
@@ -31,6 +32,9 @@ MEANS = {
     "mean of evidence and recurrent": (EVIDENCE, EVIDENCE_AND_FILTER, RECURRENT),
     "mean of all": (FILTER, EVIDENCE, EVIDENCE_AND_FILTER, RECURRENT),
 }
+# What is fitted at the same time.
+PARTS = (frozenset({RECURRENT}), frozenset({EVIDENCE}), frozenset({*BY_FRAME, FILTER, EVIDENCE_AND_FILTER}))
+KINDS = ("by_frame", "heads")
 FEWEST_FOR_EVIDENCE = 3  # recordings: some of them must judge what was fitted to others
 
 
@@ -55,14 +59,13 @@ class Fitted(NamedTuple):
 
     def names(self) -> list[str]:
         """All of them, and the means that can be made."""
-        means = [name for name, parts in MEANS.items() if all(part in self.heads for part in parts)]
-        return [*self.by_frame, *self.heads, *means]
+        return [*self.by_frame, *self.heads, *means_of(self.heads)]
 
 
 def fit_candidates(
     recordings: Sequence[LabelledRecording], scale: ChunkScale, seed: int, names: Sequence[str] | None = None
 ) -> Fitted:
-    """Fits read-outs.
+    """Fits read-outs, several at the same time.
 
     Args:
         recordings: at least one.
@@ -73,13 +76,37 @@ def fit_candidates(
     Raises:
         ValueError: there is no read-out of such a name.
     """
+    work = [(recordings, scale, seed, part) for part in divided(names)]
+    fitted = run_all(fit_part, work, "fitting")
+    by_frame, heads = ({name: one for own in fitted for name, one in getattr(own, kind).items()} for kind in KINDS)
+    return Fitted(scale, by_frame, {name: heads[name] for name in HEADS if name in heads})
+
+
+def divided(names: Sequence[str] | None) -> list[frozenset[str]]:
+    """Read-outs, and what means are made of, in parts that take about equally long to fit; the longest first.
+
+    Args:
+        names: those that are wanted; all if it is None.
+
+    Raises:
+        ValueError: there is no read-out of such a name.
+    """
     for name in names or ():
         if name not in (*BY_FRAME, *HEADS, *MEANS):
             raise ValueError(f"no read-out {name!r}; expected of {', '.join((*BY_FRAME, *HEADS, *MEANS))}")
-    wanted = None if names is None else {part for name in names for part in MEANS.get(name, (name,))}
+    if names is None:
+        return list(PARTS)
+    wanted = {single for name in names for single in MEANS.get(name, (name,))}
+    return [part & wanted for part in PARTS if part & wanted]
+
+
+def fit_part(
+    recordings: Sequence[LabelledRecording], scale: ChunkScale, seed: int, wanted: Collection[str]
+) -> Fitted:
+    """Fits the wanted read-outs, of `BY_FRAME` and `HEADS`, for which the recordings are enough."""
 
     def is_wanted(name: str) -> bool:
-        return wanted is None or name in wanted
+        return name in wanted
 
     frames = [recording.frames for recording in recordings]
     progress = [recording.progress for recording in recordings]
@@ -106,12 +133,7 @@ def fit_candidates(
             heads[EVIDENCE_AND_FILTER] = fit_evidence(recordings, scale, with_position=True, seed=seed)
         if is_wanted(RECURRENT):
             heads[RECURRENT] = fit_recurrent(recordings, scale, seed)
-    return Fitted(scale, by_frame, {name: head for name, head in heads.items() if is_wanted(name)})
-
-
-def forest_can_be_grown() -> bool:
-    """Whether the library that grows forests is installed."""
-    return importlib.util.find_spec("sklearn") is not None
+    return Fitted(scale, by_frame, heads)
 
 
 class ScaledReadout(NamedTuple):
@@ -132,19 +154,54 @@ class _ScaledState:
         return self._state.update(self._scale.scaled(embedding))
 
 
+class Read(NamedTuple):
+    """What read-outs say of a recording, before means are taken.
+
+    Attributes:
+        by_frame: progress at every frame, (T,) each.
+        masses: by head, the distribution of progress after each chunk, (n, 101) each.
+    """
+
+    by_frame: dict[str, np.ndarray]
+    masses: dict[str, np.ndarray]
+
+    def __or__(self, other: Read) -> Read:
+        return Read({**self.by_frame, **other.by_frame}, {**self.masses, **other.masses})
+
+
+def read_parts(fitted: Fitted, frames: np.ndarray) -> Read:
+    """Runs every read-out once over the (T, D) frames of a recording."""
+    chunks = fitted.scale.start().update(frames)
+    return Read(
+        {name: readout.start().update(frames) for name, readout in fitted.by_frame.items()},
+        {name: head.start().update(chunks) for name, head in fitted.heads.items()},
+    )
+
+
+def curves_of(read: Read, scale: ChunkScale, length: int) -> dict[str, np.ndarray]:
+    """Quantiles .1, .5 and .9 of progress at every frame by every read-out and mean of heads, (T, 3) each.
+
+    Args:
+        read: of a recording.
+        scale: how its frames became chunks.
+        length: T.
+    """
+    found = {name: np.repeat(curve[:, None], 3, axis=1) for name, curve in read.by_frame.items()}
+    for name in [*(name for name in HEADS if name in read.masses), *means_of(read.masses)]:
+        mass = sum((read.masses[part] for part in MEANS.get(name, (name,))), np.zeros((1, len(GRID))))
+        answers = quantiles(mass, (LOWER, MEDIAN, UPPER)) if len(mass) else np.zeros((0, 3))
+        found[name] = ChunkedReadout(scale, ()).start().hold(answers, length)
+    return found
+
+
 def read_all(fitted: Fitted, frames: np.ndarray) -> dict[str, np.ndarray]:
     """Quantiles .1, .5 and .9 of progress at every frame of a recording by every read-out, (T, 3) each.
 
     A head is run once, also where a mean needs it.
     """
-    found = {}
-    for name, readout in fitted.by_frame.items():
-        found[name] = np.repeat(readout.start().update(frames)[:, None], 3, axis=1)
-    chunks = fitted.scale.start().update(frames)
-    masses = {name: head.start().update(chunks) for name, head in fitted.heads.items()}
-    for name in fitted.names()[len(fitted.by_frame) :]:
-        state = ChunkedReadout(fitted.scale, ()).start()
-        mass = sum(masses[part] for part in MEANS.get(name, (name,)))
-        answers = quantiles(mass, (LOWER, MEDIAN, UPPER)) if len(chunks) else np.zeros((0, 3))
-        found[name] = state.hold(answers, len(frames))
-    return found
+    return curves_of(read_parts(fitted, frames), fitted.scale, len(frames))
+
+
+def means_of(heads: Collection[str]) -> list[str]:
+    """The means that can be made of these heads."""
+    return [name for name, parts in MEANS.items() if all(part in heads for part in parts)]

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from typing import NamedTuple
 
 import numpy as np
-import torch
-from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from utils.errors import DataError
-from utils.prediction.progress.candidates import CLOCK, INDEX, PATH, fit_candidates, forest_can_be_grown, read_all
+from utils.prediction.progress.candidates import (
+    CLOCK,
+    INDEX,
+    PATH,
+    Read,
+    curves_of,
+    divided,
+    fit_part,
+    read_parts,
+)
 from utils.prediction.progress.interval import fit_interval
 from utils.prediction.progress.remaining import fit_remaining
+from utils.prediction.progress.workers import run_all
 from utils.prediction.readouts.chunks import ChunkScale, chunk_scale
 from utils.prediction.readouts.folds import folds_of
+from utils.prediction.readouts.quantile_forest import forest_can_be_grown
 from utils.prediction.readouts.recording import LabelledRecording
 from utils.prediction.readouts.steps import StepFigures, fit_steps, judge_steps
 
@@ -117,32 +127,49 @@ def cross_validate(
     numbers = sorted(set(fold_of.tolist()))
     if len(numbers) < 2:
         raise DataError("all recordings are of one group; expected at least two, so that one can judge the other")
+    by_fold = [[fold_of != number, fold_of == number] for number in numbers]
+    work = [
+        ([recordings[i] for i in np.flatnonzero(fitting)], [recordings[i] for i in np.flatnonzero(read)], seed, part)
+        for part in divided(names)
+        for fitting, read in by_fold
+    ]
+    done = run_all(_read_others, work, "cross-validation")
     quantiles: dict[int, dict[str, np.ndarray]] = {}
-    read: dict[int, StepFigures] = {}
-
-    def one_fold(number: int) -> None:
-        training = [recording for recording, fold in zip(recordings, fold_of, strict=True) if fold != number]
-        scale = scale_of(training)
-        fitted = fit_candidates(training, scale, seed, names)
-        steps = fit_steps(training, scale) if any(len(one) >= scale.length for one in training) else None
-        for index in np.flatnonzero(fold_of == number).tolist():
-            recording = recordings[index]
-            quantiles[index] = read_all(fitted, recording.frames)
-            read[index] = StepFigures() if steps is None else judge_steps(steps, scale, recording)
-
-    threads = torch.get_num_threads()
-    with ThreadPoolExecutor(max(1, threads)) as pool, threadpool_limits(limits=1, user_api="blas"):
-        done = pool.map(one_fold, numbers)
-        shown = {"desc": "cross-validation", "unit": "fold", "disable": None, "delay": 3, "leave": False}
-        for _ in tqdm(done, total=len(numbers), **shown):
-            pass
-    torch.set_num_threads(threads)  # folds that end at the same time may have left another number
+    steps: dict[int, StepFigures] = {}
+    for place, (_, judged) in enumerate(by_fold):
+        parts = done[place :: len(numbers)]
+        for own, index in enumerate(np.flatnonzero(judged).tolist()):
+            read = reduce(or_, (part.read[own] for part in parts))
+            quantiles[index] = curves_of(read, parts[0].scale, len(recordings[index]))
+            steps[index] = next(part.steps[own] for part in parts if part.steps)
     common = set.intersection(*(set(found) for found in quantiles.values()))
     order = [name for name in quantiles[0] if name in common]
     return OutOfFold(
         tuple(recordings), {name: [quantiles[index][name] for index in range(len(recordings))] for name in order},
-        fold_of, tuple(read[index] for index in range(len(recordings))),
+        fold_of, tuple(steps[index] for index in range(len(recordings))),
     )  # fmt: skip
+
+
+class _ReadOthers(NamedTuple):
+    """What some read-outs, fitted to some recordings, say of others."""
+
+    scale: ChunkScale
+    read: list[Read]
+    steps: list[StepFigures]  # empty for all parts but that of the clock
+
+
+def _read_others(
+    training: Sequence[LabelledRecording], others: Sequence[LabelledRecording], seed: int, part: Collection[str]
+) -> _ReadOthers:
+    scale = scale_of(training)
+    fitted = fit_part(training, scale, seed, part)
+    read = [read_parts(fitted, recording.frames) for recording in others]
+    if CLOCK not in part:
+        return _ReadOthers(scale, read, [])
+    if not any(len(one) >= scale.length for one in training):
+        return _ReadOthers(scale, read, [StepFigures()] * len(others))
+    steps = fit_steps(training, scale, seed)
+    return _ReadOthers(scale, read, [judge_steps(steps, scale, recording) for recording in others])
 
 
 @dataclass(frozen=True)

@@ -29,23 +29,26 @@ from utils.prediction.readouts.chunks import ChunkScale
 from utils.prediction.readouts.discriminant import LinearDiscriminant
 from utils.prediction.readouts.distribution import GRID
 from utils.prediction.readouts.evidence import EvidenceReadout, number_of_inputs
+from utils.prediction.readouts.inside_action import InsideAction, InsideScale
+from utils.prediction.readouts.inside_action import number_of_inputs as inputs_inside
 from utils.prediction.readouts.label_filter import LabelFilter
 from utils.prediction.readouts.naive import CountReadout
 from utils.prediction.readouts.position_filter import PositionFilter
+from utils.prediction.readouts.principal_components import PrincipalComponents
 from utils.prediction.readouts.quantile_forest import QuantileForest
-from utils.prediction.readouts.recurrent import PrincipalComponents, RecurrentReadout
+from utils.prediction.readouts.recurrent import RecurrentReadout
 from utils.prediction.readouts.recurrent_networks import RecurrentNetworks
 from utils.prediction.readouts.steps import StepReader
 
 CONTENT = "progress_models"
-VERSION = 1
+VERSION = 2  # 2: steps read the share done by a forest
 DEEPEST_TREE = 200
 
 # Classes whose fields are all that they hold.
 PLAIN = (
-    ChunkedReadout, ChunkScale, CountReadout, EvidenceReadout, Interval, LabelFilter, LinearDiscriminant,
-    PositionFilter, PrincipalComponents, ProgressModel, QuantileForest, RecurrentNetworks, RecurrentReadout,
-    RemainingTime, StepReader, TrainingRange,
+    ChunkedReadout, ChunkScale, CountReadout, EvidenceReadout, InsideAction, InsideScale, Interval, LabelFilter,
+    LinearDiscriminant, PositionFilter, PrincipalComponents, ProgressModel, QuantileForest, RecurrentNetworks,
+    RecurrentReadout, RemainingTime, StepReader, TrainingRange,
 )  # fmt: skip
 # Others: the names of their attributes, and how one is made of these.
 OTHERS: dict[type, tuple[tuple[str, ...], Callable[..., Any]]] = {
@@ -91,7 +94,7 @@ def _are_distributions(mass: np.ndarray) -> bool:
 def _is_forest(feature, threshold, left, right, roots, leaf, mass, depth) -> bool:
     nodes = len(feature)
     return (
-        isinstance(depth, int) and 0 <= depth <= DEEPEST_TREE
+        isinstance(depth, int) and 0 <= depth <= DEEPEST_TREE and roots.ndim == 1
         and threshold.shape == left.shape == right.shape == leaf.shape == (nodes,) and feature.dtype.kind == "i"
         and all(_are_numbers_of(values, nodes) for values in (left, right, roots))
         and _are_numbers_of(leaf, len(mass)) and _are_distributions(mass)
@@ -126,6 +129,13 @@ POSSIBLE: dict[str, Callable[..., bool]] = {
         _are_labels(labels, is_action, label_filter, mean_time)
         and forest.feature.max() < number_of_inputs(len(labels), position is not None)
     ),
+    "InsideAction": lambda scale, forest: (
+        forest.feature.max() < inputs_inside(len(scale.mean_time), scale.components.directions.shape[1])
+    ),
+    "InsideScale": lambda mean_time, mean_path, components: (
+        mean_time.ndim == 1 and mean_time.shape == mean_path.shape and min(mean_time.min(), mean_path.min()) > 0
+        and components.directions.ndim == 2
+    ),
     "LabelFilter": lambda first, transitions, prior: min(first.min(), transitions.min(), prior.min()) > 0,
     "LinearDiscriminant": lambda mean, deviation, projection, class_means, prior: (
         deviation.min() > 0 and prior.min() > 0
@@ -135,8 +145,9 @@ POSSIBLE: dict[str, Callable[..., bool]] = {
     "RecurrentNetworks": lambda enter, first, second, leave: len(enter) > 0 and leave.shape[2:] == GRID.shape,
     "RecurrentReadout": lambda components, recogniser, mean_time, networks: mean_time.min() > 0,
     "RemainingTime": lambda frames: frames.min() >= 0,
-    "StepReader": lambda labels, is_action, recogniser, label_filter, inside: (
+    "StepReader": lambda labels, is_action, recogniser, label_filter, inside, within: (
         _are_labels(labels, is_action, label_filter, inside) and inside.ndim == 2 and inside.max() <= 1
+        and (within is None or len(within.scale.mean_time) == len(labels))
     ),
     "TrainingReference": lambda frames, progress, lengths, step, mean_length: (
         _are_shares(progress) and step >= 1 and mean_length > 0

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from utils.prediction.progress.candidates import COUNTING, fit_candidates
@@ -27,7 +26,7 @@ from utils.prediction.readouts.chunked import ChunkedReadout, ChunkedState, firs
 from utils.prediction.readouts.chunks import Chunks, ChunkScale
 from utils.prediction.readouts.protocol import as_double
 from utils.prediction.readouts.recording import LabelledRecording
-from utils.prediction.readouts.steps import StepFigures, StepReader, fit_steps
+from utils.prediction.readouts.steps import StepFigures, StepReader, fit_steps, progress_in_told_actions
 
 logger = logging.getLogger(__name__)
 
@@ -165,6 +164,17 @@ class ProgressModel:
         """
         return self.answers(self.start().update(frames))
 
+    def inside_told_actions(self, frames: np.ndarray, time_dict: Mapping[str, Any]) -> np.ndarray | None:
+        """Progress inside each action of a recording, (T,) in [0, 1], 0 in background; None if that isn't fitted.
+
+        Args:
+            frames: (T, D).
+            time_dict: its segments. At a frame only the label and the start of the present one are used.
+        """
+        if self.steps is None or self.steps.within is None:
+            return None
+        return progress_in_told_actions(self.steps, self.scale, LabelledRecording("", frames, time_dict))
+
     def answers(self, rows: np.ndarray) -> ProgressAnswers:
         """Rows of `ProgressState.update` with their names."""
         return ProgressAnswers(rows, self.labels, self.frame_rate, self.interval.coverage)
@@ -277,8 +287,7 @@ def fit_progress(
     curves, truth = found.quantiles[name], [recording.progress for recording in recordings]
     chunks = [scale.start().update(recording.frames) for recording in recordings]
     long_enough = [own for own in chunks if len(own)]
-    with threadpool_limits(limits=1, user_api="blas"):  # the products are small, and threads wait for each other
-        readout = fit_candidates(recordings, scale, seed, [name]).readout(name)
+    readout = fit_candidates(recordings, scale, seed, [name]).readout(name)
     plateau = max(longest_plateau(curve[:: scale.length, 1]) for curve in curves)
     return ProgressModel(
         name=name,
@@ -287,7 +296,7 @@ def fit_progress(
         scale=scale,
         interval=fit_interval([c[:, 1] for c in curves], [c[:, 0] for c in curves], [c[:, 2] for c in curves], truth),
         remaining=fit_remaining([curve[:, 1] for curve in curves]),
-        steps=fit_steps(recordings, scale) if long_enough else None,
+        steps=fit_steps(recordings, scale, seed) if long_enough else None,
         training_range=fit_training_range(
             [newest_measures(own) for own in long_enough], [own.path for own in long_enough]
         ) if long_enough else None,

@@ -85,6 +85,11 @@ def sentences(model: ProgressModel) -> list[str]:
             f"Progress inside the step, its start and label not told: mean error {steps['inside_error']:.3f}; "
             f"always one half {steps['inside_half']:.3f}."
         )
+    if steps["told_error"] is not None:
+        said.append(
+            f"Progress inside the action, its start and label told: mean error {steps['told_error']:.3f}; "
+            f"its own clock {steps['told_clock']:.3f}."
+        )
     return said
 
 

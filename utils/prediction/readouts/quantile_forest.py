@@ -6,6 +6,7 @@ for one row.
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,3 +104,8 @@ def fit_quantile_forest(
     kinds = {"threshold": np.float64, "mass": np.float16}
     arrays = {name: values.astype(kinds.get(name, np.int32)) for name, values in joined.items()}
     return QuantileForest(**arrays, roots=np.array(roots, dtype=np.int32), depth=depth)
+
+
+def forest_can_be_grown() -> bool:
+    """Whether the library that grows forests is installed."""
+    return importlib.util.find_spec("sklearn") is not None

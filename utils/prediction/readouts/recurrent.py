@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from utils.prediction.readouts.chunks import WINDOWS, Chunks, ChunkScale
+from utils.prediction.readouts.chunks import Chunks, ChunkScale
 from utils.prediction.readouts.discriminant import LinearDiscriminant, fit_discriminant
 from utils.prediction.readouts.distribution import GRID
 from utils.prediction.readouts.evidence import Prepared, cross_fitted, mean_times, prepare
+from utils.prediction.readouts.principal_components import PrincipalComponents, principal_components
 from utils.prediction.readouts.recording import LabelledRecording, action_labels, labels_of
 from utils.prediction.readouts.recurrent_networks import RecurrentNetworks, SequenceBatch, train_networks
 from utils.prediction.readouts.virtual_recordings import VirtualRecordings
@@ -28,41 +29,8 @@ LONG = 150  # chunks of a mean sequence; where it is longer, the steps are fewer
 SEQUENCES = 4  # in a step, for each network
 REUSED = 4  # steps in which a drawn sequence is used, with new noise
 VIRTUAL = 0.75  # share of the sequences
-WIDTH = 32  # principal components
-SHORT_WINDOWS = 2  # of those of `chunks.WINDOWS`; what was longer ago the network remembers
 NOISE = 0.2  # deviation of what is added to the components, for each chunk and for each recording
-LARGEST = 6.0  # component, in deviations
 LONGEST = 4.0  # times a mean recording that clock, path and sums are followed
-
-
-@dataclass(frozen=True)
-class PrincipalComponents:
-    """What varies most in the measures of the short windows.
-
-    Attributes:
-        centre: (M,) mean of these measures.
-        directions: (M, K), to components of about unit variance; those that vary little are left smaller.
-    """
-
-    centre: np.ndarray
-    directions: np.ndarray
-
-    def of(self, measures: np.ndarray) -> np.ndarray:
-        """(n, F) measures of chunks to (n, K) bounded components."""
-        short = measures[:, : len(self.centre)]
-        return np.clip((short - self.centre) @ self.directions, -LARGEST, LARGEST)
-
-
-def principal_components(measures: np.ndarray) -> PrincipalComponents:
-    """Of (n, F) measures; none where nothing varies."""
-    short = measures[:, : measures.shape[1] // len(WINDOWS) * SHORT_WINDOWS]
-    centre, deviation = short.mean(axis=0), short.std(axis=0) + 1e-6
-    scaled = (short - centre) / deviation
-    variance, directions = np.linalg.eigh(scaled.T @ scaled / len(scaled))
-    variance, directions = variance[::-1][:WIDTH], directions[:, ::-1][:, :WIDTH]
-    some = variance > 1e-6 * len(deviation)
-    unit = np.sqrt(variance[some] + 0.05 * variance[0])
-    return PrincipalComponents(centre, directions[:, some] / unit / deviation[:, None])
 
 
 @dataclass(frozen=True)

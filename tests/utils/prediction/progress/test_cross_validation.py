@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from tests.labelled_recordings import (
     BACKGROUND,
@@ -94,15 +93,10 @@ def test_errors_by_a_loop(recordings, found):
     assert found.mean_errors()[found.best()] < 0.7 * found.mean_errors()[found.best_naive()]
 
 
-def test_a_seed_gives_the_same_whatever_the_number_of_threads(recordings, found):
-    threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1 if threads > 1 else 2)
-        with random_state_untouched():
-            again = cross_validate(recordings, folds=4)
-        assert torch.get_num_threads() == (1 if threads > 1 else 2)
-    finally:
-        torch.set_num_threads(threads)
+def test_a_seed_gives_the_same(recordings, found):
+    """Whatever the number of processes: see test_workers.py."""
+    with random_state_untouched():
+        again = cross_validate(recordings, folds=4)
     for index in range(len(recordings)):
         assert same(curves_of(again, index), curves_of(found, index))
 

@@ -13,7 +13,15 @@ from tests.labelled_recordings import WIDTH, recordings_of
 from tests.utils.prediction.progress.test_candidates import NAMES
 from tests.utils.prediction.progress.test_model import assert_possible
 from utils.errors import CheckpointError, MissingFileError
-from utils.prediction.progress.files import CONTENT, DEEPEST_TREE, holds_models, load_models, models_of, save_models
+from utils.prediction.progress.files import (
+    CONTENT,
+    DEEPEST_TREE,
+    VERSION,
+    holds_models,
+    load_models,
+    models_of,
+    save_models,
+)
 from utils.prediction.progress.model import fit_progress
 
 
@@ -128,7 +136,7 @@ class TestForeignFiles:
             def __reduce__(self):
                 return (mark.touch, ())
 
-        for content in ({CONTENT: Evil(), "version": 1}, {CONTENT: {"a": {"kind": Evil()}}, "version": 1}):
+        for content in ({CONTENT: Evil(), "version": VERSION}, {CONTENT: {"a": {"kind": Evil()}}, "version": VERSION}):
             path = tmp_path / "evil.pt"
             torch.save(content, path)
             with pytest.raises(CheckpointError, match=re.escape(str(path))):
@@ -136,8 +144,8 @@ class TestForeignFiles:
         assert not mark.exists()
 
     @pytest.mark.parametrize("content", [
-        None, 3, [], {}, {"config": {}}, {CONTENT: None, "version": 1}, {CONTENT: {}, "version": 1},
-        {CONTENT: [1], "version": 1}, torch.zeros(3),
+        None, 3, [], {}, {"config": {}}, {CONTENT: None, "version": VERSION}, {CONTENT: {}, "version": VERSION},
+        {CONTENT: [1], "version": VERSION}, torch.zeros(3),
     ])  # fmt: skip
     def test_no_progress_models(self, content):
         assert "holds no progress models" in refused(content)
@@ -207,7 +215,7 @@ def removed(*way):
 
 
 TAMPERED = {
-    "another version": lambda content: content.update(version=2),
+    "another version": lambda content: content.update(version=VERSION + 1),
     "no version": lambda content: content.pop("version"),
     "no model": lambda content: content[CONTENT].update(task=None),
     "a number": lambda content: content[CONTENT].update(task=3),
