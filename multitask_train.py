@@ -35,6 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     from utils.training.reproducibility import choose_device, seed_everything
     from utils.training.run_folder import open_run
     from utils.training.tensorboard import require_tensorboard
+    from utils.video.data_set import make_missing_features, missing_features
 
     command = read_command_line(arguments)
     config = command.config
@@ -42,11 +43,17 @@ def main(arguments: Sequence[str]) -> int:
     if config.TENSORBOARD:
         require_tensorboard()
 
+    if command.check and (missing := missing_features(config.to_dict())) and missing.recordings:
+        print(missing.words())
+        return 0
+    make_missing_features(config.to_dict())
     data = load_data(config.to_dict(), with_warnings=True, log=not command.check)
     require_labels(config, data.unlabelled_tasks)
     if command.check:
         print(data.summary())
         return 0
+    if data.feature_kind is not None:
+        config.FRAME_RATE = data.feature_kind.frame_rate
 
     seed_everything(config.SEED)
     device = choose_device(config.DEVICE, local_rank())

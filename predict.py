@@ -1,14 +1,16 @@
-"""Predicts the progress of recordings from their features, whole files or frames as they come.
+"""Predicts the progress of recordings from their features or videos, whole files or frames as they come.
 
     python predict.py --checkpoint best_model_combined.pt recording.npy another.npy
     python predict.py --checkpoint best_model_combined.pt folder --task assembly --output predictions --embeddings
     camera-features | python predict.py --checkpoint output/demo/run-001/ckpt/best_model_combined.pt -
 
     python predict.py --checkpoint tea.progress.pt recording.npy
+    python predict.py --checkpoint tea.progress.pt recording.mp4
 
-Reads .npy, .npz, .pt, .csv, Parquet and HDF5. Writes <name>.csv and <name>.png for each file, with --embeddings
-<name>.npy too; with '-' it reads a frame a line and prints progress at once. A bad file in a folder leaves the others
-alone; the exit code is then 1. A checkpoint is a network, or what utils.prediction.fit_progress wrote of features.
+Reads .npy, .npz, .pt, .csv, Parquet and HDF5, and videos where those of the training were videos. Writes <name>.csv and
+<name>.png for each file, with --embeddings <name>.npy too; with '-' it reads a frame a line and prints progress at
+once. A bad file in a folder leaves the others alone; the exit code is then 1. A checkpoint is a network, or what
+utils.prediction.fit_progress wrote of features.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from utils.prediction.finding import Found
     from utils.prediction.predictor import ProgressPredictor
     from utils.prediction.unlike_training import TrainingScale
+    from utils.prediction.video_features import VideoFeatures
 
 logger = logging.getLogger("predict")
 
@@ -42,7 +45,8 @@ def argument_parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "features", nargs="+", help="files of features, folders of them, or '-' for frames on standard input"
+        "features", nargs="+", metavar="recording",
+        help="files of features, videos, folders of either, or '-' for frames of features on standard input",
     )
     parser.add_argument("-r", "--recursive", action="store_true", help="also folders inside folders")
     parser.add_argument(
@@ -81,6 +85,9 @@ def argument_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--features-key", default="", help="the array of the recordings' files, if not FEATURES_KEY of the training"
     )
+    parser.add_argument(
+        "--encoder", default="", help="the encoder of videos, if its file is elsewhere than at the training"
+    )
     parser.add_argument("--device", default="auto")
     return parser
 
@@ -107,6 +114,7 @@ def main(arguments: Sequence[str]) -> int:
     from utils.prediction.progress_files import chosen_model
     from utils.prediction.training_embeddings import current_training_videos
     from utils.prediction.unlike_training import TrainingScale
+    from utils.prediction.video_features import VideoFeatures
     from utils.training.reproducibility import choose_device
 
     try:
@@ -122,7 +130,8 @@ def main(arguments: Sequence[str]) -> int:
             chosen_model(models, options.task, path), int(further.get("skip_rate", 1))
         )
         features_first = further.get("layout") == "features_first"
-        return _predict(predictor, recordings, options, features_first, "", TrainingScale(None), path)
+        videos = VideoFeatures.of(further, path, options.encoder)
+        return _predict(predictor, recordings, options, features_first, "", TrainingScale(None), path, videos)
     checkpoint = load_checkpoint(path, archive)
     places = {"DATASET_PATH": options.dataset_path, "FEATURES_FOLDER": options.features_folder}
     training_videos = None
@@ -133,7 +142,8 @@ def main(arguments: Sequence[str]) -> int:
     )
     config = checkpoint["config"]
     features_first, key = config.get("FEATURE_LAYOUT") == "features_first", config.get("FEATURES_KEY", "")
-    return _predict(predictor, recordings, options, features_first, key, TrainingScale.of(checkpoint), path)
+    videos = VideoFeatures.of(checkpoint, path, options.encoder)
+    return _predict(predictor, recordings, options, features_first, key, TrainingScale.of(checkpoint), path, videos)
 
 
 def _predict(
@@ -144,6 +154,7 @@ def _predict(
     key: str,
     scale: TrainingScale,
     path: Path,
+    videos: VideoFeatures,
 ) -> int:
     """Predicts files, or standard input if there is none."""
     from utils.prediction.answers import line_of
@@ -159,7 +170,7 @@ def _predict(
     # Nothing is written before every file has been read.
     embeddings = output if options.embeddings else None
     predictions, failures = predict_files(
-        predictor, recordings, features_first, embeddings, options.features_key or key, scale
+        predictor, recordings, features_first, embeddings, options.features_key or key, scale, videos
     )
     for name, found in predictions.items():
         if isinstance(found, ProgressAnswers):
@@ -167,7 +178,7 @@ def _predict(
         else:
             frames = f"{len(found)} frame{'s' * (len(found) != 1)}"
             logger.info("%s: %.1f %% after %s", name, 100 * found[-1], frames)
-    write_predictions(output, predictions)
+    write_predictions(output, predictions, videos.frame_rate)
     logger.info("written to %s", options.output)
     for failure in failures:
         logger.error("not predicted: %s", failure)

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from configs.generic_config import get_generic_config
+from utils.command import format_table
 from utils.loss_functions.gtcc import GTCC_loss
-from utils.text_table import format_table
 
 FRAMES, WIDTH = 200, 32
 EPOCHS = (0, 49)

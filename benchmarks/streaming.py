@@ -23,6 +23,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from configs.generic_config import get_generic_config
+from utils.command import format_table
 from utils.data.dataset import load_data
 from utils.prediction.predictor import ProgressPredictor
 from utils.prediction.progress.candidates import BY_FRAME, HEADS, MEANS
@@ -30,7 +31,6 @@ from utils.prediction.progress.cross_validation import cross_validate
 from utils.prediction.progress.model import fit_progress
 from utils.prediction.progress_files import recordings_of
 from utils.registry import AUTO
-from utils.text_table import format_table
 
 
 def resident_megabytes() -> float:

@@ -37,7 +37,7 @@ CONFIG.SEGMENT_ENDS = 'auto'           # 'exclusive': the next segment starts at
                                        # 'auto': what all boundaries of the file show, else an error
 CONFIG.UNLABELLED_TAIL = 'refuse'      # frames after the last segment: 'refuse' (but 2 or 1 %), or 'background'
 CONFIG.ANNOTATION_SCALING = 'none'     # 'proportional' stretches the annotation to the length of the features
-CONFIG.FRAME_RATE = 0.0                # of the features, frames per second; 0: not known
+CONFIG.FRAME_RATE = 0.0                # of the features, frames per second; 0: that of features of videos, else unknown
 CONFIG.SKIP_RATE = 1                   # keep every SKIP_RATE-th frame
 CONFIG.MAX_FRAMES = 0                  # longer videos: train on this many frames, drawn each epoch; 0: on all
 CONFIG.STANDARDIZE = False             # features to zero mean and unit variance over the training split
@@ -47,6 +47,10 @@ CONFIG.LAZY_LOAD = True                # read features when they are needed; Fal
 CONFIG.FEATURE_LAYOUT = 'frames_first' # feature files are (T, D); 'features_first': (D, T), as in MS-TCN
 CONFIG.FEATURES_KEY = ''               # array of a .npz, .pt, HDF5 or Parquet file; '': the only one, or 'features'
 CONFIG.FEATURES_FOLDER = 'features'    # folder of the feature files: relative to the data set's folder, or absolute
+CONFIG.VIDEOS_FOLDER = 'videos'        # likewise of videos; features that are missing are made of them (docs/video.md)
+CONFIG.ENCODER = ''                    # how: see docs/video.md; '': as those that are there, else 'lite0'
+CONFIG.MOTION = False                  # with the difference of successive features, where ENCODER is set
+CONFIG.CAMERAS = ()                    # folders in VIDEOS_FOLDER, one a camera, where ENCODER is set
 
 CONFIG.NUM_WORKERS = 0                 # processes that read features ahead of the step
 

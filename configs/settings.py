@@ -14,6 +14,7 @@ from utils.errors import ConfigError, shown, unknown_key_message
 SAFE_TO_CHANGE = (
     "NUM_EPOCHS", "DATASET_PATH", "FEATURES_FOLDER", "OUTPUT_FOLDER", "DEVICE", "NUM_WORKERS", "LAZY_LOAD",
     "CKPT_EVERY", "MAX_BAD_STEPS", "TENSORBOARD", "FIT_PROGRESS", "FRAME_RATE",
+    "VIDEOS_FOLDER", "ENCODER", "MOTION", "CAMERAS",  # what is read are the features, and these are compared
 )
 LARGEST_WHOLE_NUMBER = 2**53 - 1  # up to here, JSON and double precision keep a whole number exactly
 

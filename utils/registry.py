@@ -57,6 +57,18 @@ class Encoder(NamedTuple):
     reads_maps: bool = False
 
 
+class ImageEncoder(NamedTuple):
+    """An encoder of pictures: a class of `utils.video.encoders.protocol.ImageEncoder`.
+
+    Attributes:
+        code: as in `Loss`.
+        argument: what follows the name and a colon, such as 'FILE'; '' if nothing does.
+    """
+
+    code: str
+    argument: str = ""
+
+
 class Readout(NamedTuple):
     """A way to read progress from an embedding: a class, see `utils.prediction.readouts`.
 
@@ -91,6 +103,17 @@ ENCODERS: dict[str, Encoder] = {
     "naive": Encoder("models.model_singleprong:FramewiseEncoder", "BASEARCH.NAIVE_ARCH"),
 }
 
+# ENCODER, --encoder
+IMAGE_ENCODERS: dict[str, ImageEncoder] = {
+    "lite0": ImageEncoder("utils.video.encoders.lite0:Lite0Encoder"),
+    "onnx": ImageEncoder("utils.video.encoders.onnx_file:OnnxFileEncoder", "FILE"),
+    "torchscript": ImageEncoder("utils.video.encoders.torchscript_file:TorchScriptFileEncoder", "FILE"),
+    "timm": ImageEncoder("utils.video.encoders.timm_model:TimmEncoder", "NAME"),
+    "torchvision": ImageEncoder("utils.video.encoders.torchvision_model:TorchvisionEncoder", "NAME"),
+    "conv4c": ImageEncoder("utils.video.encoders.conv4c:Conv4cEncoder"),
+    "pixels": ImageEncoder("utils.video.encoders.pixels:PixelsEncoder"),
+}
+
 AUTO = "auto"  # the read-out that cross-validation chose, see utils.prediction.progress
 # --readout, besides AUTO: ways to read progress from an embedding alone
 READOUTS: dict[str, Readout] = {
@@ -116,10 +139,10 @@ LAYOUTS = ("frames_first", "features_first")
 SEGMENTATIONS = ("transport", "kmeans")
 PUBLISHED_KEY_STEPS = 7  # in the programs of EgoProceL, OPEL and HiERO, for all tasks
 
-Entry = TypeVar("Entry", Loss, Encoder, Readout)
+Entry = TypeVar("Entry", Loss, Encoder, ImageEncoder, Readout)
 
 
-def code_of(choice: Loss | Encoder | Readout, key: str = "") -> Any:
+def code_of(choice: Loss | Encoder | ImageEncoder | Readout, key: str = "") -> Any:
     """Imports and returns the class or function of a choice.
 
     Args:

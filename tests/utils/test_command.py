@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from utils.command import run_command
+from utils.command import format_table, run_command
 from utils.errors import BAD_INPUT, FAILED, DataError
 
 
@@ -82,3 +82,12 @@ def test_an_error_of_the_project_keeps_its_message(ended):
         raise DataError("a.json: is empty")
 
     assert ended(refuse) == (BAD_INPUT, "error: a.json: is empty")
+
+
+def test_columns_line_up():
+    lines = format_table(["name", "x"], [["long name", "1.0"], ["b", "10.0"]]).splitlines()
+    assert lines == ["name          x", "---------------", "long name   1.0", "b          10.0"]
+
+
+def test_without_a_line_below_the_header_and_without_rows():
+    assert format_table(["name", "x"], [], rule="") == "name  x"

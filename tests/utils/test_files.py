@@ -1,9 +1,10 @@
 import errno
+import hashlib
 import json
 
 import pytest
 
-from utils.files import atomic_write, remove_stale_temporaries, write_csv, write_json, write_text
+from utils.files import atomic_write, file_digest, remove_stale_temporaries, write_csv, write_json, write_text
 
 
 def test_a_failed_write_leaves_the_old_content_and_nothing_else(tmp_path):
@@ -81,3 +82,9 @@ def test_a_name_may_be_as_long_as_a_name_can_be(tmp_path):
     with atomic_write(path) as temporary:
         temporary.write_text("whole")
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_the_digest_of_a_file(tmp_path):
+    content = bytes(range(256)) * 9000  # more than a block
+    (tmp_path / "a").write_bytes(content)
+    assert file_digest(tmp_path / "a") == hashlib.sha256(content).hexdigest()

@@ -109,6 +109,10 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--features", type=Path, metavar="FOLDER", help="folder of <recording>.npy; their headers give the lengths"
     )
+    group.add_argument(
+        "--videos", type=Path, metavar="FOLDER",
+        help="folder of <recording>.mp4, of which features are to be made; 10 a second, or --frame-rate",
+    )
     group.add_argument("--feature-layout", choices=("frames_first", "features_first"), help="by default detected")
     group.add_argument("--length", metavar="last|VALUE|FILE", help="last: recordings end with their last segment")
     group.add_argument("--only-with-features", action="store_true", help="leave out recordings without a feature file")
@@ -152,6 +156,7 @@ def main(arguments: Sequence[str]) -> int:
         ),
         frame_rate=given.frame_rate, annotation_rate=given.annotation_rate, ends=given.ends,
         first_frame=given.first_frame, offset=given.offset, features=given.features,
+        videos=given.videos,
         feature_layout=given.feature_layout, length=given.length,
         name_pattern=given.name_pattern or "", splits=given.splits,
         only_with_features=given.only_with_features,
@@ -161,6 +166,8 @@ def main(arguments: Sequence[str]) -> int:
             given.overlap, given.unlabelled, given.outside, given.without_end, given.minimum_length, given.tolerance
         ),
     )  # fmt: skip
+    if given.videos is not None and given.features is not None:
+        raise ConfigError("--features and --videos both give the lengths; expected one of them")
     if given.lerobot_features is not None:
         if given.format != "lerobot" or given.features is not None:
             raise ConfigError("--lerobot-features writes the features of --format lerobot; expected no --features")
@@ -170,6 +177,8 @@ def main(arguments: Sequence[str]) -> int:
         options = replace(options, features=given.output / "features")
         write_features(given.source, options.features, given.lerobot_features)
     imported = import_annotation(given.source, given.format, name, options)
+    if imported.features is not None:
+        options = replace(options, frame_rate=options.frame_rate or imported.features.frame_rate)
     config = given.config or given.output / f"{name}.py"
     written = write_import(imported, given.source, given.output, config, options)
     sys.stdout.write("\n".join([describe(imported, given.format, options), "", *written]) + "\n")

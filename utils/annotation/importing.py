@@ -23,6 +23,7 @@ from utils.annotation.lengths import (
     parse_value,
     read_feature_lengths,
     read_values,
+    read_video_lengths,
 )
 from utils.annotation.readers import ReadOptions, reader_of
 from utils.annotation.readers.names import media_name
@@ -34,6 +35,8 @@ from utils.annotation.troubles import explain_troubles, suspicions
 from utils.data.annotation import handle_problem
 from utils.errors import DataError, place
 
+VIDEO_RATE = 10  # frames/s of features that are to be made of videos, as python -m utils.video.extract has it
+
 
 @dataclass(frozen=True)
 class ImportOptions:
@@ -41,11 +44,13 @@ class ImportOptions:
 
     Attributes:
         read: options of the reader.
-        frame_rate: frames/s of the features; None: the annotation's frame numbers are rows of the features.
+        frame_rate: frames/s of the features; None: as their origin says, else the annotation's frame numbers are rows
+            of the features.
         annotation_rate: frames/s of the annotation's frame numbers, if the format doesn't say.
         ends, first_frame: replace the format's convention; None keeps it.
         offset: number or time of the features' first frame in the annotation, or a file with one for each recording.
         features: folder of `<recording>.npy`, whose headers give the lengths.
+        videos: folder of `<recording>.mp4`, whose lengths at the frame rate are those of features to be made of them.
         feature_layout: 'frames_first', 'features_first', or None to detect it.
         length: LAST, one length, or a file with one for each recording, if neither features nor source give it.
         only_with_features: leave out recordings without a feature file; otherwise they are problems.
@@ -68,6 +73,7 @@ class ImportOptions:
     first_frame: int | None = None
     offset: str | None = None
     features: Path | None = None
+    videos: Path | None = None
     feature_layout: str | None = None
     length: str | None = None
     only_with_features: bool = False
@@ -145,14 +151,24 @@ def import_annotation(source: Path, format_name: str, default_task: str, options
     problems += _name_problems(source, recordings)
     features = None
     left_out: list[str] = []
-    if options.features is not None:
-        features = read_feature_lengths(options.features, options.feature_layout, problems)
+    folder = options.features or options.videos
+    if folder is not None:
+        if options.features is not None:
+            features = read_feature_lengths(options.features, options.feature_layout, problems)
+        else:
+            features = read_video_lengths(options.videos, options.frame_rate or Fraction(VIDEO_RATE), problems)
+        if features.frame_rate is not None and options.frame_rate not in (None, features.frame_rate):
+            problems.append(
+                f"--frame-rate is {float(options.frame_rate):g}, but {place(folder)}the features were made at "
+                f"{float(features.frame_rate):g} frames/s"
+            )
+        options = replace(options, frame_rate=options.frame_rate or features.frame_rate)
         if options.only_with_features:
             left_out = [recording.name for recording in recordings if recording.name not in features.frames]
             recordings = [recording for recording in recordings if recording.name in features.frames]
         else:
             problems += missing_features(
-                (recording.name for recording in recordings), features.frames, options.features
+                (recording.name for recording in recordings), features.frames, folder, options.features is None
             )
     if not recordings and not problems:
         problems.append(f"{place(source)}no recording with a segment is left")
@@ -301,7 +317,7 @@ def _timelines(
         named = ", ".join(unknown[:3]) + (", ..." if unknown[3:] else "")
         problems.append(
             f"the length of {len(unknown)} recordings is not known ({named}), so neither is what follows their last "
-            f"segment; expected --features FOLDER, --length FILE, or "
+            f"segment; expected --features FOLDER, --videos FOLDER, --length FILE, or "
             f"--length last, which says that they end with it"
         )
     return timelines

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from utils.annotation.importing import Imported, ImportOptions
 from utils.annotation.recording import FRAMES, plain
+from utils.command import format_table
 from utils.data.segments import ALWAYS_BACKGROUND
-from utils.text_table import format_table
 
 LINES_SHOWN = 20
 LABELS_SHOWN = 100
@@ -46,7 +46,8 @@ def _about_rates(imported: Imported, options: ImportOptions) -> str:
     else:
         rate = f"features: {plain(options.frame_rate)} frames/s"
     if imported.features is not None:
-        lengths = f"lengths from the features, {imported.features.layout}"
+        what = "videos" if options.videos else f"features, {imported.features.layout}"
+        lengths = f"lengths from the {what}"
         lengths += "" if imported.features.width is None else f", width {imported.features.width}"
     elif options.length is not None:
         lengths = f"lengths by --length {options.length}"

@@ -77,6 +77,11 @@ def settings_of(imported: Imported, output: Path, options: ImportOptions) -> dic
         folder = os.path.relpath(options.features.resolve(), output.resolve())
         if folder != "features":
             settings["FEATURES_FOLDER"] = folder
+    if imported.features is not None and options.videos is not None:
+        settings["FRAME_RATE"] = float(imported.features.frame_rate)
+        folder = os.path.relpath(options.videos.resolve(), output.resolve())
+        if folder != "videos":
+            settings["VIDEOS_FOLDER"] = folder
     return settings
 
 

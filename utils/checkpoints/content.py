@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from configs.validation import LARGEST_SIZE, complete_config, validate_network_and_data
+from utils.data.feature_origin import FeatureKind
 from utils.data.standardization import checked_standardization
 from utils.data.values import is_number, is_whole
 from utils.errors import CheckpointError, ConfigError, DataError, shown
@@ -72,6 +73,11 @@ def checked_content(path: str | Path, content: Any, of_original_code: bool = Fal
         noted is None or (isinstance(noted, dict) and all(isinstance(digest, str) for digest in noted.values())),
         "data_fingerprint", "digests of the data, by their names",
     )
+    if (kind := content.get("feature_kind")) is not None:
+        try:
+            FeatureKind.of(kind)
+        except DataError as error:
+            raise CheckpointError(f"{path}: feature_kind {error}") from error
     checked = {**content, "config": _checked_config(path, content["config"]), "tasks": list(tasks)}
     for key in ("standardization", "feature_statistics"):
         given = content.get(key)

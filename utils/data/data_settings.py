@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,8 +19,7 @@ MAPS_FOLDER = "frames"
 # What a configuration means that was stored before these settings existed.
 DEFAULTS = {
     "FEATURE_LAYOUT": "frames_first", "FEATURES_FOLDER": "features", "MAX_FRAMES": 0, "SEGMENT_ENDS": "majority",
-    "UNLABELLED_TAIL": "refuse", "INTEGER_LABELS": "take", "FEATURES_KEY": "",
-    "LABELS": True,
+    "UNLABELLED_TAIL": "refuse", "INTEGER_LABELS": "take", "FEATURES_KEY": "", "FRAME_RATE": 0.0, "LABELS": True,
 }  # fmt: skip
 
 
@@ -33,6 +33,7 @@ class DataSettings:
         features_folder: the folder of the feature files (of the maps, for an encoder that reads maps).
         file_format: layout of these files, and SKIP_RATE.
         max_frames: frames of a training video in an epoch, 0 for all.
+        frame_rate: of the features, frames/s; 0 where the configuration doesn't say.
         reading: how the annotation is read.
         tasks, scaling, tail, standardize, train_split, validation_fraction, lazy, seed: TASKS, ANNOTATION_SCALING,
             UNLABELLED_TAIL, STANDARDIZE, TRAIN_SPLIT, VALIDATION_FRACTION, LAZY_LOAD and SEED.
@@ -43,6 +44,7 @@ class DataSettings:
     features_folder: Path
     file_format: FeatureFormat
     max_frames: int
+    frame_rate: float
     tasks: tuple[str, ...]
     reading: AnnotationReading
     scaling: str
@@ -83,6 +85,7 @@ def read_data_settings(config: Mapping[str, Any]) -> DataSettings:
     max_frames = setting(
         "MAX_FRAMES", lambda value: is_whole(value) and value != 1, "0 (all) or 2 or more"
     )
+    frame_rate = setting("FRAME_RATE", lambda value: 0 <= value < math.inf, "0 (not known) or more")
     seed = setting("SEED", is_whole, "a whole number >= 0")
     scaling = setting("ANNOTATION_SCALING", lambda value: value in SCALINGS, _one_of(SCALINGS))
     tail = setting("UNLABELLED_TAIL", lambda value: value in UNLABELLED_TAILS, _one_of(UNLABELLED_TAILS))
@@ -116,6 +119,7 @@ def read_data_settings(config: Mapping[str, Any]) -> DataSettings:
             key=key,
         ),
         max_frames=max_frames,
+        frame_rate=float(frame_rate),
         tasks=_names(config["TASKS"]),
         reading=AnnotationReading(
             frozenset(_names(config["BACKGROUND_LABELS"])), segment_ends, integer_labels, labels

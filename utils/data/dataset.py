@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from utils.data.data_settings import read_data_settings
+from utils.data.feature_origin import FeatureKind
 from utils.data.features import FeatureFormat, read_features
 from utils.data.labels import LabelCount
 from utils.data.preparation import Video, prepare_videos
@@ -173,6 +174,7 @@ class VideoData:
         warnings: one sentence for everything that is probably a mistake; empty without `with_warnings`.
         feature_statistics: `{'mean', 'std'}` of the training features as they are in the files, or None if they
             weren't measured.
+        feature_kind: how the features were made of videos, or None if that isn't known.
     """
 
     train: VideoDataset
@@ -186,6 +188,7 @@ class VideoData:
     segment_ends: str = ""
     warnings: tuple[str, ...] = ()
     feature_statistics: dict[str, Tensor] | None = None
+    feature_kind: FeatureKind | None = None
 
     @property
     def unlabelled_tasks(self) -> tuple[str, ...]:
@@ -212,7 +215,8 @@ class VideoData:
         """
         splits = {split: getattr(self, split).videos for split in SPLITS}
         return summarize(
-            splits, self.feature_width, self.skipped_tasks, self.notes, self.labels, self.segment_ends, self.warnings
+            splits, self.feature_width, self.skipped_tasks, self.notes, self.labels, self.segment_ends, self.warnings,
+            self.feature_kind.words() if self.feature_kind else "",
         )
 
 
@@ -284,4 +288,5 @@ def load_data(
         segment_ends=prepared.ends,
         warnings=tuple(prepared.warnings),
         feature_statistics=statistics,
+        feature_kind=prepared.feature_kind,
     )

@@ -6,9 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from utils.command import format_table
 from utils.data.annotation import AnnotatedVideo
 from utils.data.segments import is_background
-from utils.text_table import format_table
 
 LABELS_SHOWN = 100
 NO_LABEL = "(no label)"

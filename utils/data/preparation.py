@@ -17,6 +17,7 @@ from tqdm import tqdm
 from utils.data.annotation import AnnotatedVideo, Annotation, collect_annotation
 from utils.data.check_warnings import Measured, feature_warnings, label_warnings, split_warnings
 from utils.data.data_settings import DataSettings, read_data_settings
+from utils.data.feature_origin import FeatureKind, common_kind
 from utils.data.features import FEATURE_RANK, FeatureScan, feature_handles, feature_path, scan_features
 from utils.data.labels import LabelCount, count_labels
 from utils.data.length_hints import Lengths, length_hints
@@ -71,6 +72,7 @@ class PreparedVideos:
         tails: frames after the last segment that became background, by handle.
         ends: how the ends of segments were read, in words.
         warnings: one sentence for everything that is probably a mistake; none if the features weren't measured.
+        feature_kind: how the features were made of videos; None if that isn't known.
     """
 
     by_split: dict[str, list[Video]] = field(default_factory=lambda: {split: [] for split in SPLITS})
@@ -81,6 +83,7 @@ class PreparedVideos:
     tails: dict[str, int] = field(default_factory=dict)
     ends: str = ""
     warnings: list[str] = field(default_factory=list)
+    feature_kind: FeatureKind | None = None
 
 
 def prepare_videos(
@@ -116,6 +119,7 @@ def prepare_videos(
         handle for handle, split in split_of.items() if with_warnings or (with_moments and split == "train")
     }
     prepared.scans = _scan(videos, paths, settings, measured, problems)
+    prepared.feature_kind = _kind_of(settings, [paths[handle] for handle in prepared.scans], problems)
     groups = _read_groups(annotation, settings, problems)
     for video in _fit(videos, paths, settings, prepared, problems):
         prepared.by_split[split_of[video.handle]].append(replace(video, group=groups.get(video.handle, "")))
@@ -153,6 +157,17 @@ def _note_unlabelled(videos: Sequence[AnnotatedVideo], prepared: PreparedVideos)
             f"last: its true progress is assumed to be the share of its frames so far, and what needs labels is "
             f"neither trained nor measured"
         )
+
+
+def _kind_of(settings: DataSettings, files: Sequence[Path], problems: list[str]) -> FeatureKind | None:
+    """How the features were made of videos, where that is known; problems are added."""
+    kind = common_kind(files, problems)
+    if kind is not None and settings.frame_rate not in (0, kind.frame_rate):
+        problems.append(
+            f"{place(settings.features_folder)}FRAME_RATE is {settings.frame_rate:g}, but its features were made of "
+            f"videos at {kind.frame_rate:g} frames/s; expected the same, or 0"
+        )
+    return kind
 
 
 def training_annotation_digest(config: Mapping[str, Any]) -> str | None:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
+from utils.command import format_table
 from utils.data.labels import LabelCount, label_table
 from utils.data.segments import UNLABELLED, is_background
-from utils.text_table import format_table
 
 if TYPE_CHECKING:
     from utils.data.preparation import Video
@@ -25,6 +25,7 @@ def summarize(
     labels: Sequence[LabelCount] = (),
     segment_ends: str = "",
     warnings: Sequence[str] = (),
+    made_by: str = "",
 ) -> str:
     """A table with one row per task, and below it what was left out or changed.
 
@@ -36,6 +37,7 @@ def summarize(
         labels: the labels and what they count as.
         segment_ends: how the ends of segments were read.
         warnings: probable mistakes.
+        made_by: how the features were made of videos; '' if that isn't known.
 
     Returns:
         Several lines. "actions" is the number of different labels (0 if there are none), "background" its share of all
@@ -46,7 +48,7 @@ def summarize(
     if len(tasks) > 1:
         rows.append(_row(None, splits))
     lines = [format_table(COLUMNS, rows, rule="")]
-    lines.append(f"features of width {feature_width}")
+    lines.append(f"features of width {feature_width}" + (f", of videos by {made_by}" if made_by else ""))
     lines += ["", *label_table(labels), ""] if labels else []
     lines += [segment_ends] if segment_ends else []
     lines += [f"left out: task {task!r}: {why}" for task, why in skipped_tasks.items()]

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from utils.checkpoints.fingerprint import Fingerprint, evaluated_segments
+from utils.command import format_table
 from utils.errors import DataError
 from utils.evaluation.measured import Measured
 from utils.evaluation.notes import Note, NoteKind
 from utils.evaluation.results import ALL_TASKS, Result, mean_over_tasks, summarise
 from utils.evaluation.tables import format_figure
 from utils.metrics.table import METRICS, Metric
-from utils.text_table import format_table
 
 # Settings that decide which recordings are evaluated, and the truth of each of their frames.
 TRUTH_SETTINGS = ("SKIP_RATE", "BACKGROUND_LABELS", "ANNOTATION_SCALING", "TRAIN_SPLIT", "VALIDATION_FRACTION")

@@ -7,10 +7,10 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
+from utils.command import format_table
 from utils.evaluation.group_comparison import GroupFigure
 from utils.evaluation.results import ALL_TASKS
 from utils.metrics.table import METRICS, Metric
-from utils.text_table import format_table
 
 COLUMNS = (
     "metric", "better", "group", "runs", "mean", "deviation", "difference", "low", "high", "recordings", "note",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from utils.command import format_table
 from utils.evaluation.differences import BEATS, NOT_SHOWN, WORSE, Difference, chief_differences
 from utils.evaluation.notes import NoteKind, joined
 from utils.evaluation.results import ALL_TASKS, Result
 from utils.evaluation.variants import Kind
 from utils.metrics.table import METRICS, Metric, Needs, metrics_that_need
 from utils.prediction.embedding import TRAINED
-from utils.text_table import format_table
 
 END_IS_TOLD = "Offline progress is told where the video or action ends; only online figures show learning."
 HOW_IT_DIFFERS = (

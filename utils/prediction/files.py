@@ -20,6 +20,8 @@ from utils.prediction.predictor import ProgressPredictor
 from utils.prediction.progress.model import ProgressAnswers
 from utils.prediction.recording_embedder import RecordingEmbedder
 from utils.prediction.unlike_training import TrainingScale
+from utils.prediction.video_features import VideoFeatures
+from utils.video.recordings import is_video
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ def predict_file(
     key: str = "",
     scale: TrainingScale | None = None,
     with_embedding: bool = True,
+    videos: VideoFeatures | None = None,
 ) -> tuple[Prediction, np.ndarray | None]:
     """Progress (T,) of one feature file, and its embedding (T, E); see `ProgressPredictor.predict_with_embedding`.
 
@@ -47,11 +50,12 @@ def predict_file(
         key: FEATURES_KEY.
         scale: of the training's features, to warn of others.
         with_embedding: whether the embedding is asked for.
+        videos: how features of videos are made; None: `path` is none.
 
     Raises:
         DataError: the file can't be read, or holds what the network doesn't read; names the file.
     """
-    features = read_recording(predictor, path, features_first, key)
+    features = read_recording(predictor, path, features_first, key, videos)
     if scale is not None and (warning := scale.warning(np.asarray(features))):
         logger.warning("%s: %s", path, warning)
     with _named(path):
@@ -68,6 +72,7 @@ def predict_files(
     embeddings: Path | None = None,
     key: str = "",
     scale: TrainingScale | None = None,
+    videos: VideoFeatures | None = None,
 ) -> tuple[dict[str, Prediction], list[str]]:
     """Progress (T,) of feature files, by their names, and what is wrong with those that can't be predicted.
 
@@ -80,6 +85,7 @@ def predict_files(
         embeddings: where to write the embedding of each as `<name>.npy`, after all have been read; None for nowhere.
         key: FEATURES_KEY.
         scale: of the training's features, to warn of others.
+        videos: how features of videos are made; None: there are none.
 
     Raises:
         DataError, CheckpointError: see `predict_file`, for a file that was named, or for all; or an embedding would
@@ -95,7 +101,7 @@ def predict_files(
         for each in recordings:
             try:
                 predictions[each.name], embedding = predict_file(
-                    predictor, each.path, features_first, key, scale, embeddings is not None
+                    predictor, each.path, features_first, key, scale, embeddings is not None, videos
                 )
             except (DataError, CheckpointError) as error:
                 if not each.in_folder:
@@ -115,24 +121,30 @@ def predict_files(
 
 
 def embed_file(
-    embedder: RecordingEmbedder, path: Path, features_first: bool = False, key: str = ""
+    embedder: RecordingEmbedder, path: Path, features_first: bool = False, key: str = "",
+    videos: VideoFeatures | None = None,
 ) -> np.ndarray:
     """The embedding of one feature file; see `RecordingEmbedder.embed_recording` and `predict_file`."""
-    features = read_recording(embedder, path, features_first, key)
+    features = read_recording(embedder, path, features_first, key, videos)
     with _named(path):
         return embedder.embed_recording(features).numpy()
 
 
 def read_recording(
-    embedder: RecordingEmbedder, path: Path, features_first: bool = False, key: str = ""
+    embedder: RecordingEmbedder, path: Path, features_first: bool = False, key: str = "",
+    videos: VideoFeatures | None = None,
 ) -> np.ndarray:
-    """The features of one file, frames first, as the network reads them but for the standardisation.
+    """The features of one file or video, frames first, as the network reads them but for the standardisation.
 
     Raises:
         DataError: see `predict_file`.
     """
     file_format = FeatureFormat(embedder.rank, features_first, key=key)
     with _named(path):
+        if videos is not None:
+            if is_video(path):
+                return videos.make(path)
+            videos.refuse_others(path)
         view = open_features(path, file_format)
         if view.shape[1] != embedder.feature_width or not len(view):
             turned = view.shape[0] == embedder.feature_width and embedder.rank == FEATURE_RANK
@@ -155,19 +167,31 @@ def _named(path: Path) -> Iterator[None]:
         raise type(error)(f"{path}: {error}") from error
 
 
-def write_predictions(folder: Path, predictions: Mapping[str, Prediction]) -> list[Path]:
-    """`<name>.csv` (frame, progress, ...) and `<name>.png` of each recording; each file whole or not at all."""
+def write_predictions(
+    folder: Path, predictions: Mapping[str, Prediction], frame_rate: float | None = None
+) -> list[Path]:
+    """`<name>.csv` (frame, progress, ...) and `<name>.png` of each recording; each file whole or not at all.
+
+    Args:
+        folder: to write to.
+        predictions: by the names of the recordings.
+        frame_rate: frames/s of the recordings; None writes no column of seconds.
+    """
     written = []
     for name, found in predictions.items():
         if isinstance(found, ProgressAnswers):
-            write_csv(folder / f"{name}.csv", rows_of(found), columns_of(found))
+            rows, columns = rows_of(found), columns_of(found)
             plot_prediction(
                 folder / f"{name}.png", found.progress, name, found.frame_rate, (found.lower, found.upper),
                 f"{100 * found.coverage:.0f} % interval", out_of_range=np.array([bool(r) for r in found.out_of_range]),
             )  # fmt: skip
         else:
             rows = ({"frame": i, "progress": f"{p:.{DECIMALS}f}"} for i, p in enumerate(found.tolist()))
-            write_csv(folder / f"{name}.csv", rows, ["frame", "progress"])
-            plot_prediction(folder / f"{name}.png", found, name)
+            columns = ["frame", "progress"]
+            plot_prediction(folder / f"{name}.png", found, name, frame_rate)
+        if frame_rate is not None:
+            rows = ({**row, "seconds": f"{row['frame'] / frame_rate:.3f}"} for row in rows)
+            columns.insert(1, "seconds")
+        write_csv(folder / f"{name}.csv", rows, columns)
         written += [folder / f"{name}.csv", folder / f"{name}.png"]
     return written

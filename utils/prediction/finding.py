@@ -9,6 +9,7 @@ from pathlib import Path
 
 from utils.data.array_file import SUFFIXES_IN_FOLDERS, of_one_format
 from utils.errors import DataError
+from utils.video.recordings import is_video
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,8 @@ def find_recordings(paths: Sequence[str], recursive: bool = False) -> list[Found
     """The files that are meant, those of a folder in the order of their names.
 
     In a folder, hidden files are skipped, and so are those of other formats where there are files of an earlier one of
-    `SUFFIXES_IN_FOLDERS`: predictions in CSV beside features, for example.
+    `SUFFIXES_IN_FOLDERS`: predictions in CSV beside features, for example. Where there are no features, videos are
+    taken.
 
     Args:
         paths: files and folders.
@@ -51,7 +53,7 @@ def find_recordings(paths: Sequence[str], recursive: bool = False) -> list[Found
         if not files:
             deeper = any(_of_known_format(file) for file in path.rglob("*")) and not recursive
             hint = "; its folders hold some: --recursive reads them" if deeper else ""
-            raise DataError(f"{path} holds no file of features ({', '.join(SUFFIXES_IN_FOLDERS)}){hint}")
+            raise DataError(f"{path} holds no file of features ({', '.join(SUFFIXES_IN_FOLDERS)}) and no video{hint}")
         found += [Found(file.relative_to(path).with_suffix("").as_posix(), file, in_folder=True) for file in files]
     by_name: dict[str, Found] = {}
     for each in found:
@@ -67,6 +69,8 @@ def _files_in(folder: Path, recursive: bool) -> list[Path]:
         if not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]  # fmt: skip
     files = of_one_format(candidates, SUFFIXES_IN_FOLDERS)
+    if not files:
+        return sorted(path for path in candidates if is_video(path) and path.is_file())
     others = sum(map(_of_known_format, candidates)) - len(files)
     if others:
         logger.info("%s: %d files that are not %s are not read", folder, others, files[0].suffix)
@@ -74,4 +78,4 @@ def _files_in(folder: Path, recursive: bool) -> list[Path]:
 
 
 def _of_known_format(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES_IN_FOLDERS and path.is_file()
+    return (path.suffix.lower() in SUFFIXES_IN_FOLDERS or is_video(path)) and path.is_file()

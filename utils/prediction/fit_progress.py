@@ -1,6 +1,6 @@
 """Chooses how progress is read, and writes it for predict.py.
 
-    python -m utils.prediction.fit_progress data/tea                          # an annotation and features, no network
+    python -m utils.prediction.fit_progress data/tea              # an annotation, and features or videos; no network
     python -m utils.prediction.fit_progress data/tea --frame-rate 10 --test --output tea.progress.pt
     python -m utils.prediction.fit_progress --config configs/demo.py
     python -m utils.prediction.fit_progress --checkpoint best_model_combined.pt
@@ -33,7 +33,8 @@ def argument_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument(
-        "dataset", nargs="?", type=Path, help="folder of a data set, NAME, which holds NAME.json and features/"
+        "dataset", nargs="?", type=Path,
+        help="folder of a data set, NAME, which holds NAME.json and features/ or videos/",
     )
     parser.add_argument("--config", help="an experiment file that says which data set, instead")
     parser.add_argument("--checkpoint", help="a trained network, whose data set and embedding are used, instead")
@@ -77,6 +78,7 @@ def main(arguments: Sequence[str]) -> int:
         seen_frame_rate,
     )
     from utils.training.reproducibility import choose_device
+    from utils.video.data_set import make_missing_features
 
     path, checkpoint = None, None
     if options.checkpoint:
@@ -109,12 +111,19 @@ def main(arguments: Sequence[str]) -> int:
         models = fit_for_checkpoint(path, checkpoint, data, device)
         written = progress_path(path)
     else:
+        make_missing_features(config)
         # Read-outs scale the features themselves, and are then independent of the training split's scale.
         data = load_data({**config, "STANDARDIZE": False})
+        kind = data.feature_kind
+        if kind is not None:
+            config["FRAME_RATE"] = kind.frame_rate
         models, _ = fit_to_features(data, config["SEED"], seen_frame_rate(config))
         written = options.output or Path(f"{config['DATASET_NAME']}.progress.pt")
         if models:
-            save_models(models, written, layout=config["FEATURE_LAYOUT"], skip_rate=config["SKIP_RATE"])
+            save_models(
+                models, written, layout=config["FEATURE_LAYOUT"], skip_rate=config["SKIP_RATE"],
+                feature_kind=kind and kind.to_dict(),
+            )  # fmt: skip
     if not models:
         raise DataError("no task has enough labelled recordings for a progress model; the warnings above say why")
     for task, model in models.items():

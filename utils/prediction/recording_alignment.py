@@ -17,6 +17,7 @@ from utils.files import safe_name, write_csv
 from utils.metrics.frame_alignment import TIME_WARPING, FrameAlignment, align_frames
 from utils.prediction.files import embed_file
 from utils.prediction.recording_embedder import RecordingEmbedder, settings_of_checkpoint
+from utils.prediction.video_features import VideoFeatures
 
 DISTANCE_DIGITS = 6
 
@@ -27,7 +28,7 @@ def checkpoint_embeddings(
     """The embedding of each recording, and every how many frames of it there is a row.
 
     Args:
-        files: files of features as the data sets have them.
+        files: files of features as the data sets have them, or videos where the data set was of videos.
         checkpoint, folder: see `find_checkpoint`.
         device: where to compute.
 
@@ -35,12 +36,14 @@ def checkpoint_embeddings(
         MissingFileError, CheckpointError: there is no such checkpoint, or it can't be read.
         DataError: a recording isn't what the network reads; names the file.
     """
-    content = load_checkpoint(find_checkpoint(checkpoint, folder))
+    path = find_checkpoint(checkpoint, folder)
+    content = load_checkpoint(path)
     embedder = RecordingEmbedder(*settings_of_checkpoint(content, device))
     embedder.log_what_it_reads("an embedding")
     features_first = content["config"].get("FEATURE_LAYOUT") == "features_first"
     key = content["config"].get("FEATURES_KEY", "")
-    return [embed_file(embedder, file, features_first, key) for file in files], embedder.skip_rate
+    videos = VideoFeatures.of(content, path)
+    return [embed_file(embedder, file, features_first, key, videos) for file in files], embedder.skip_rate
 
 
 def file_embeddings(files: Sequence[Path]) -> list[np.ndarray]:

@@ -48,7 +48,8 @@ class RunCheckpoints:
             model_t=self.model, optimizer_t=self.optimizer, epoch_t=epoch, loss_t=loss,
             filename=self.folder / name, config=self.config, feature_width=self.data.feature_width,
             tasks=list(self.data.train.tasks), standardization=self.data.standardization,
-            feature_statistics=self.data.feature_statistics, data_fingerprint=self.data_fingerprint, **extra,
+            feature_statistics=self.data.feature_statistics, data_fingerprint=self.data_fingerprint,
+            feature_kind=self.data.feature_kind and self.data.feature_kind.to_dict(), **extra,
         )
 
     def write_last(self, state: TrainingState) -> None:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.utils.annotation.forms import FORMS
+from tests.utils.video.clips import picture, write_clip
 from utils.annotation import importer
 from utils.annotation.importing import Imported, ImportOptions, import_annotation
 from utils.annotation.readers import ReadOptions
@@ -22,6 +23,7 @@ from utils.annotation.writing import annotation_of, split_of
 from utils.data.annotation import read_annotation
 from utils.data.segments import BACKGROUND
 from utils.errors import ConfigError, DataError
+from utils.video import extract
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -390,3 +392,60 @@ def test_an_import_passes_the_check_of_training(tmp_path):
     row = next(line.split() for line in result.stdout.splitlines() if line.startswith("kitchen"))
     assert row[:2] == ["kitchen", "4"]
     assert "features of width 8" in result.stdout
+
+
+class TestVideos:
+    """Steps in seconds, and videos: nobody computes a rate or a length."""
+
+    @pytest.fixture
+    def videos(self, tmp_path):
+        (tmp_path / "tea" / "videos").mkdir(parents=True)
+        for name, frames in (("a", 30), ("b", 45)):
+            write_clip(tmp_path / "tea" / "videos" / f"{name}.mp4", [picture(index % 20) for index in range(frames)])
+        table(tmp_path / "steps.csv", ["a,cut,0.0,1.5", "a,mix,1.5,3.0", "b,cut,0.5,2.0"], "recording,label,start,end")
+        return tmp_path
+
+    def run(self, folder, *options):
+        declared = ["--format", "table", "--columns", "video=recording", "--unit", "seconds"]
+        importer.main(
+            [str(folder / "steps.csv"), str(folder / "tea"), *declared, "--unlabelled", "background", *options]
+        )
+        return read_annotation(folder / "tea" / "tea.json").videos, (folder / "tea" / "tea.py").read_text()
+
+    def test_lengths_and_rate_of_videos(self, videos):
+        (first, second), config = self.run(videos, "--videos", str(videos / "tea" / "videos"))
+        assert (first.number_of_frames, second.number_of_frames) == (30, 45)
+        assert first.time_dict["end_frame"] == [14, 29]
+        assert {key: second.time_dict[key] for key in ("step", "start_frame", "end_frame")} == {
+            "step": [BACKGROUND, "cut", BACKGROUND], "start_frame": [0, 5, 20], "end_frame": [4, 19, 44],
+        }  # fmt: skip
+        assert "CONFIG.FRAME_RATE = 10.0" in config
+        assert "VIDEOS_FOLDER" not in config
+
+    def test_another_rate_and_folder(self, videos):
+        (videos / "tea" / "videos").rename(videos / "films")
+        (first, _), config = self.run(videos, "--videos", str(videos / "films"), "--frame-rate", "4")
+        assert first.number_of_frames == 12
+        assert "CONFIG.FRAME_RATE = 4.0" in config
+        assert "CONFIG.VIDEOS_FOLDER = '../films'" in config
+
+    def test_the_rate_of_features_that_were_made_of_videos(self, videos):
+        out = videos / "tea" / "features"
+        options = ["--encoder", "pixels,size=2", "--frame-rate", "5"]
+        assert extract.main(["extract", str(videos / "tea" / "videos"), str(out), *options]) == 0
+        (first, _), config = self.run(videos, "--features", str(out))
+        assert first.number_of_frames == 15
+        assert first.time_dict["end_frame"] == [7, 14]
+        assert "FRAME_RATE" not in config  # the features know it
+        with pytest.raises(DataError, match=r"--frame-rate is 10, but .*the features were made at 5 frames/s"):
+            self.run(videos, "--features", str(out), "--frame-rate", "10")
+
+    def test_a_video_that_is_missing_and_one_that_is_none(self, videos):
+        (videos / "tea" / "videos" / "b.mp4").rename(videos / "tea" / "videos" / "bb.mp4")
+        with pytest.raises(DataError, match="holds no video 'b'; did you mean 'bb'"):
+            self.run(videos, "--videos", str(videos / "tea" / "videos"))
+        (videos / "tea" / "videos" / "bb.mp4").write_bytes(b"none")
+        with pytest.raises(DataError, match=r"bb.mp4: can't be opened as a video"):
+            self.run(videos, "--videos", str(videos / "tea" / "videos"))
+        with pytest.raises(ConfigError, match="expected one of them"):
+            self.run(videos, "--videos", str(videos / "tea" / "videos"), "--features", str(videos))

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from utils.command import format_table
 from utils.metrics.intervals import mean_interval
 from utils.prediction.progress.cross_validation import NAIVE
 from utils.prediction.progress.model import EMBEDDING, ProgressModel
 from utils.prediction.readouts.recording import LabelledRecording
-from utils.text_table import format_table
 
 BEATS, NOT_SHOWN, WORSE = "beats", "is not shown to beat", "is worse than"
 
