@@ -1,4 +1,4 @@
-"""The demo of videos: robot arms that put a ring on a peg, GTCC, progress loss; see docs/video.md and `make demo-video`.
+"""The demo of videos: a robot arm puts a ring on a peg; GTCC, progress loss. See docs/video.md and `make demo-video`.
 
     python -m utils.annotation.importer docs/demo_video/steps.csv data/demo_video --format table \\
         --columns label=step --unit seconds --videos docs/demo_video/videos
