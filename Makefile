@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo demo-video test lint clean
 
 setup: $(READY)
 
@@ -18,6 +18,13 @@ demo: $(READY)
 	$(RUN) multitask_train.py --config configs/demo.py
 	$(RUN) eval.py --checkpoint best_model_combined.pt
 	$(RUN) eval.py --checkpoint best_model_alignment.pt
+
+demo-video: $(READY)
+	$(RUN) -m utils.annotation.importer docs/demo_video/steps.csv data/demo_video --format table \
+		--columns label=step --unit seconds --videos docs/demo_video/videos
+	$(RUN) multitask_train.py --config configs/demo_video.py
+	$(RUN) eval.py --checkpoint best_model_combined.pt
+	$(RUN) predict.py --checkpoint best_model_combined.pt docs/demo_video/new --overlay predictions --report predictions
 
 test: $(READY)
 	$(RUN) -m pytest

@@ -5,7 +5,8 @@
     camera-features | python predict.py --checkpoint output/demo/run-001/ckpt/best_model_combined.pt -
 
     python predict.py --checkpoint tea.progress.pt recording.npy
-    python predict.py --checkpoint tea.progress.pt recording.mp4
+    python predict.py --checkpoint tea.progress.pt recording.mp4 --overlay drawn.mp4 --report page.html
+    python predict.py --checkpoint tea.progress.pt camera:0
 
 Reads .npy, .npz, .pt, .csv, Parquet and HDF5, and videos where those of the training were videos. Writes <name>.csv and
 <name>.png for each file, with --embeddings <name>.npy too; with '-' it reads a frame a line and prints progress at
@@ -26,12 +27,14 @@ from typing import TYPE_CHECKING
 from utils.command import run_command
 from utils.errors import FAILED
 from utils.registry import AUTO, READOUTS
+from utils.video.recordings import is_stream
 
 if TYPE_CHECKING:
     from utils.prediction.finding import Found
     from utils.prediction.predictor import ProgressPredictor
     from utils.prediction.unlike_training import TrainingScale
     from utils.prediction.video_features import VideoFeatures
+    from utils.video.live import RawFormat
 
 logger = logging.getLogger("predict")
 
@@ -46,7 +49,21 @@ def argument_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "features", nargs="+", metavar="recording",
-        help="files of features, videos, folders of either, or '-' for frames of features on standard input",
+        help="files of features, videos, folders of either; '-' for frames of features on standard input; camera:0, "
+        "rtsp://... or another address, or file:loop.mp4, played at its own rate, for pictures as they come",
+    )
+    parser.add_argument(
+        "--raw", type=_raw_format, metavar="640x480@30",
+        help="with '-': standard input holds raw pictures, three bytes a pixel (rgb24), of this size and rate",
+    )
+    parser.add_argument(
+        "--overlay", type=Path, metavar="OUT.mp4",
+        help="also write the video with progress, step and remaining time drawn on it; .gif or .webp too; a folder for "
+        "several",
+    )
+    parser.add_argument(
+        "--report", type=Path, metavar="PAGE.html",
+        help="also write a page that plays the video with its curve and steps; a folder for several",
     )
     parser.add_argument("-r", "--recursive", action="store_true", help="also folders inside folders")
     parser.add_argument(
@@ -95,15 +112,19 @@ def argument_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str]) -> int:
     parser = argument_parser()
     options = parser.parse_args(arguments[1:])
-    live = STANDARD_INPUT in options.features
+    live = STANDARD_INPUT in options.features or any(map(is_stream, options.features))
+    numbers = options.features == [STANDARD_INPUT] and not options.raw
     if live and len(options.features) > 1:
-        parser.error("'-' stands for standard input and goes with no other file")
-    if live and options.embeddings:
-        parser.error("--embeddings writes those of whole files, not of frames on standard input")
-    if options.timestamps is not None and not (live and 0 < options.timestamps < math.inf):
+        parser.error("'-', standard input, a camera and an address each go with no other recording")
+    for name in ("embeddings", "lerobot", "overlay", "report"):
+        if live and getattr(options, name):
+            parser.error(f"--{name} is written of whole files, not of frames as they come")
+    if options.raw and options.features != [STANDARD_INPUT]:
+        parser.error("--raw says what pictures on standard input, '-', are")
+    if options.timestamps is not None and not (numbers and 0 < options.timestamps < math.inf):
         parser.error("--timestamps is a number of frames a second, above 0, for frames on standard input")
-    if live and options.lerobot:
-        parser.error("--lerobot writes the progress of whole files, not of frames on standard input")
+    if options.missing != MISSING[0] and live and not numbers:
+        parser.error("--missing is for numbers on standard input, not for pictures")
 
     # Imported here, so that --help and a wrong option are answered at once: torch alone takes a second.
     from utils.checkpoints.reading import read_archive
@@ -160,13 +181,21 @@ def _predict(
     from utils.prediction.answers import line_of
     from utils.prediction.files import predict_files, write_predictions
     from utils.prediction.live import print_progress
+    from utils.prediction.pictures import interval_name, places_for, track_of
     from utils.prediction.progress.model import ProgressAnswers
+    from utils.report.player import write_player
+    from utils.video.overlay import write_overlay
+    from utils.video.writing import ANIMATIONS, VIDEO
 
     predictor.log_what_it_reads("an embedding, and so progress," if options.embeddings else "progress")
     if not recordings:
+        if options.features != [STANDARD_INPUT] or options.raw:
+            return _predict_pictures(predictor, options, scale, videos)
         return print_progress(predictor, options.missing, scale.watch, options.timestamps)
 
     output = Path(options.output)
+    overlays = places_for(options.overlay, recordings, (VIDEO, *ANIMATIONS))
+    pages = places_for(options.report, recordings, (".html",))
     # Nothing is written before every file has been read.
     embeddings = output if options.embeddings else None
     predictions, failures = predict_files(
@@ -180,6 +209,16 @@ def _predict(
             logger.info("%s: %.1f %% after %s", name, 100 * found[-1], frames)
     write_predictions(output, predictions, videos.frame_rate)
     logger.info("written to %s", options.output)
+    paths = {each.name: each.path for each in recordings}
+    for name, found in predictions.items():
+        if options.overlay or options.report:
+            track = track_of(found, videos.frame_rate)
+        if options.overlay:
+            write_overlay(overlays[name], paths[name], track)
+            logger.info("written %s", overlays[name])
+        if options.report:
+            for path_written in write_player(pages[name], paths[name], track, name, interval_name(found)):
+                logger.info("written %s", path_written)
     for failure in failures:
         logger.error("not predicted: %s", failure)
     if failures:
@@ -193,6 +232,35 @@ def _predict(
         write_progress(options.lerobot, outlines, str(path))
         logger.info("written to %s", options.lerobot)
     return FAILED if failures else 0
+
+
+def _predict_pictures(
+    predictor: ProgressPredictor, options: argparse.Namespace, scale: TrainingScale, videos: VideoFeatures
+) -> int:
+    """Predicts a camera, an address, or pictures on standard input."""
+    import torch
+
+    from utils.errors import DataError
+    from utils.prediction.live import print_progress_of_pictures
+    from utils.video.live import frames_of, raw_frames
+
+    if options.raw and sys.stdin is None:
+        raise DataError("standard input is closed")
+    # The network sees a few frames at a time. Threads would wait for each other longer than they compute, above all
+    # where other programs run.
+    torch.set_num_threads(1)
+    features_of = videos.of_frames()
+    frames = raw_frames(sys.stdin.buffer, options.raw) if options.raw else frames_of(options.features[0])
+    return print_progress_of_pictures(predictor, frames, features_of, videos.frame_rate, scale.watch)
+
+
+def _raw_format(text: str) -> RawFormat:
+    from utils.video.live import RawFormat
+
+    try:
+        return RawFormat.of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """From a video to progress: how fast, in how much memory, and whether damaged files are survived.
 
     python -m benchmarks.video encoder decoding chain            # on one core and on two
+    python -m benchmarks.video live                              # from a picture's arrival to its printed line
     python -m benchmarks.video memory --seconds 3600             # an hour of video, by looping
     python -m benchmarks.video fuzz --cases 2000
 
@@ -40,7 +41,7 @@ FUZZ_SECONDS = 60  # after which a file counts as one that hangs
 def argument_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="+", choices=("encoder", "decoding", "chain", "memory", "fuzz"))
+    parser.add_argument("what", nargs="+", choices=("encoder", "decoding", "chain", "live", "memory", "fuzz"))
     parser.add_argument("--frames", type=int, default=300, help="of the video, where speed is measured")
     parser.add_argument("--repeats", type=int, default=3, help="the best of them counts")
     parser.add_argument("--seconds", type=int, default=3600, help="of the video, where memory is measured")
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     rows = []
     with TemporaryDirectory() as folder:
-        if {"decoding", "chain"} & set(options.what):
+        if {"decoding", "chain", "live"} & set(options.what):
             video = write_video(Path(folder) / "video.mp4", options.frames)
         if "encoder" in options.what:
             rows += both("encoder alone, 224 x 224", encoder_alone, options.frames, options.repeats)
@@ -63,6 +64,8 @@ def main(arguments: Sequence[str]) -> int:
             rows += both("720p file to progress", Chain(video), options.frames, options.repeats)
         if rows:
             print(format_table(["", "cores", "frames/s", "ms a frame", "ms of a processor"], rows))
+        if "live" in options.what:
+            print(live(video))
         if "memory" in options.what:
             print(memory(Path(folder), options.seconds))
         if "fuzz" in options.what:
@@ -161,20 +164,50 @@ class Chain:
         from utils.video.encoders import make_encoder
 
         generator = np.random.default_rng(0)
-        self._video, self._encoder = video, make_encoder("lite0")
+        self._video, self.encoder = video, make_encoder("lite0")
         steps = {"step": ["first", "second"], "start_frame": [0, 50], "end_frame": [49, 99]}
-        walks = generator.normal(size=(6, 100, *self._encoder.shape)).cumsum(axis=1).astype(np.float32)
+        walks = generator.normal(size=(6, 100, *self.encoder.shape)).cumsum(axis=1).astype(np.float32)
         recordings = [LabelledRecording(str(number), walk, steps) for number, walk in enumerate(walks)]
         # One of the slower read-outs, without comparing all.
         names, name = (*NAIVE, EVIDENCE_AND_FILTER), EVIDENCE_AND_FILTER
         model = fit_progress(recordings, frame_rate=RATE, names=names, name=name)
-        self._predictor = ProgressPredictor.of_features(model)
+        self.predictor = ProgressPredictor.of_features(model)
 
     def __call__(self, cores: int) -> int:
         from utils.video.features import feature_rows
 
-        features = np.stack(list(feature_rows([self._video], self._encoder, RATE, threads=cores)))
-        return len(self._predictor.predict_answers(features))
+        features = np.stack(list(feature_rows([self._video], self.encoder, RATE, threads=cores)))
+        return len(self.predictor.predict_answers(features))
+
+
+def live(video: Path) -> str:
+    """Latency and dropped pictures where the video is played at its own rate: at 10 of its frames a second, and at all.
+
+    From a packet's arrival: decoding, resizing, encoder, read-out, and a line of text.
+    """
+    import torch
+
+    from utils.prediction.live import stream_pictures
+    from utils.video.decoding import PictureConverter
+    from utils.video.features import FeatureMaker
+    from utils.video.live import Latencies, NewestFrame, due_frames, frames_of
+
+    torch.set_num_threads(1)  # as predict.py does
+    chain, found = Chain(video), []
+    for rate in (10, RATE):
+        convert = PictureConverter(chain.encoder.size, chain.encoder.resize)
+        maker, latencies, processor = FeatureMaker(chain.encoder), Latencies(), time.process_time()
+        with NewestFrame(due_frames(frames_of(f"file:{video}"), rate)) as newest:
+            for _ in stream_pictures(
+                chain.predictor, newest, lambda frame, m=maker, c=convert: m.add(c(frame)), rate, latencies
+            ):
+                pass
+        processor = 1000 * (time.process_time() - processor) / latencies.count
+        found.append(
+            f"live, 720p at {RATE}/s, {rate} frames/s used: {latencies.in_words()}, {newest.dropped} dropped, "
+            f"{processor:.1f} ms of a processor for each"
+        )
+    return "\n".join(found)
 
 
 def looped(source: Path, path: Path, seconds: int, rate: int) -> Path:

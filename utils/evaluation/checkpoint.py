@@ -25,6 +25,7 @@ from utils.data.dataset import VideoData, load_data
 from utils.errors import CheckpointError, DataError
 from utils.evaluation.notes import OWN_TASKS_UNKNOWN, VALIDATION_CHOSE
 from utils.evaluation.pictures import DRAWN, check_names, draw_task, videos_to_draw
+from utils.evaluation.played import Recorded, recorded_videos
 from utils.evaluation.provenance import describe_run
 from utils.evaluation.results import METRICS_FILE, Result, mean_over_tasks, read_results, save_results
 from utils.evaluation.step_discovery import Discovery
@@ -36,7 +37,7 @@ from utils.prediction.progress.model import ProgressModel
 from utils.prediction.progress.report import report_text
 from utils.prediction.progress_files import load_for_checkpoint, progress_path
 from utils.prediction.training_embeddings import TrainingVideos, keep_training_embeddings
-from utils.registry import SEGMENTATIONS
+from utils.registry import AUTO, SEGMENTATIONS
 
 logger = logging.getLogger(__name__)
 
@@ -218,7 +219,9 @@ def evaluate_checkpoint(
         "run": describe_run(checkpoint, path, data, date or datetime.now()),
     }
     models = _progress_models(path, checkpoint, request)
-    return evaluate_embedded(folder, tasks, embed, request, description, frames_ahead, metrics, keep, padded, models)
+    return evaluate_embedded(
+        folder, tasks, embed, request, description, frames_ahead, metrics, keep, padded, models, recorded_videos(config)
+    )
 
 
 def _progress_models(
@@ -248,6 +251,7 @@ def evaluate_embedded(
     keep: Callable[[Mapping[str, TrainingVideos]], None] | None = None,
     padded: tuple[float, float] = (0, 0),
     models: Mapping[str, ProgressModel] | None = None,
+    recorded: Recorded | None = None,
 ) -> list[Result]:
     """Measures embedded videos and writes the CSV files, `metrics.json` and the pictures.
 
@@ -263,6 +267,7 @@ def evaluate_embedded(
             are drawn.
         padded: how many frames at the start and at the end of a video see what lies beyond.
         models: how progress is read, by task, as cross-validation chose.
+        recorded: the videos of the data set, if it has any.
 
     Returns:
         The figures of every task, then those of the mean of tasks.
@@ -276,7 +281,7 @@ def evaluate_embedded(
             train, chosen = embed(task)
             found, curves = evaluate_task_with_curves(
                 task, train, chosen, request.classify, frames_ahead, metrics=metrics,
-                kept=DRAWN if request.draws else (), published=request.published,
+                kept=(*DRAWN, AUTO) if request.draws else (), published=request.published,
                 chosen=(models or {}).get(task), discovery=request.discovery,
             )  # fmt: skip
             results += found
@@ -305,7 +310,7 @@ def evaluate_embedded(
             keep(embedded)
         del embedded
 
-        how = (request.map_method, request.formats, padded)
+        how = (request.map_method, request.formats, padded, recorded)
         pictures = [picture for task in drawn for picture in draw_task(folder, *task, *how)]
         del drawn
     if pictures:

@@ -15,6 +15,7 @@ import numpy as np
 
 from utils.data.frame_segments import action_frames
 from utils.errors import DataError, Interrupted, first_line, nearest_name, shown
+from utils.evaluation.played import Recorded, write_played
 from utils.evaluation.progress import Curves
 from utils.evaluation.results import Result
 from utils.evaluation.variants import CLOCK
@@ -29,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 DRAWN = (TRAINED, RAW, CLOCK)  # the estimators whose predicted progress is drawn
 BEST, MEDIAN, WORST = "best", "median", "worst"
+PLAYED = "played"  # the kind of a video
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,13 @@ class Picture:
     """A picture of an evaluation.
 
     Attributes:
-        file: its name in the folder of the evaluation; a PNG.
-        kind: 'progress', 'similarity' or 'map'.
+        file: its name in the folder of the evaluation; a PNG, or an MP4.
+        kind: 'progress', 'similarity', 'map', or PLAYED.
         task: the task that it is about.
         videos: the handles of the videos that it names.
         role: why its video was chosen: see `Shown`.
         source: whose embedding it shows, where that isn't the trained network's.
-        other_files: the same in other formats, beside it.
+        other_files: the same in other formats, beside it; with a video, what is known of it.
     """
 
     file: str
@@ -138,8 +140,11 @@ def draw_task(
     map_method: str = "pca",
     formats: Sequence[str] = ("png",),
     padded: tuple[float, float] = (0, 0),
+    recorded: Recorded | None = None,
 ) -> list[Picture]:
     """Draws progress curves and similarity matrices of some test videos, and the map of the frames of all.
+
+    Where the data set has videos, those whose progress is drawn can be played in the report.
 
     There are matrices of the first two videos that were chosen by error, the best and the median, and of every two of
     the others in their order: of the trained network and, where they were kept, of the raw features.
@@ -153,6 +158,7 @@ def draw_task(
         map_method: 'pca' or 'tsne'.
         formats: of png, pdf and svg; a PNG is always written, for the report.
         padded: how many frames at the start and at the end of a video see what lies beyond; the map leaves them out.
+        recorded: the videos, if there are any.
 
     Returns:
         The pictures that were written. Whatever goes wrong with one is a warning that names it: a picture is no
@@ -171,6 +177,14 @@ def draw_task(
         parts = [each.role, video.handle] if each.role else [video.handle]
         plot = partial(_draw_progress, task, video, each)
         want("progress", parts, plot, videos=(video.handle,), role=each.role)
+        if recorded is not None and video.handle in recorded.videos:
+            name = safe_name(PLAYED, task, *parts)
+            files = [f"{name}.mp4", f"{name}.json"]
+            picture = Picture(files[0], PLAYED, task, (video.handle,), each.role, other_files=(files[1],))
+            wanted.append((picture, partial(
+                write_played, [folder / file for file in files], recorded.videos[video.handle], recorded.frame_rate,
+                video, each.curves[Needs.VIDEO_ONLINE],
+            )))  # fmt: skip
     for pair in _pairs(test, drawn, spare):
         handles = tuple(video.handle for video in pair)
         for source in (TRAINED, RAW):

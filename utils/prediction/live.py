@@ -1,4 +1,4 @@
-"""Frames as they come on standard input, and their progress on standard output."""
+"""Frames as they come, as numbers on standard input or as pictures, and their progress on standard output."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import re
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -18,11 +19,13 @@ from utils.errors import DataError, shown
 from utils.prediction.answers import DECIMALS, columns_of, rows_of
 from utils.prediction.predictor import ProgressPredictor
 from utils.prediction.progress.model import ANSWER
+from utils.video.live import Latencies, LiveFrame, NewestFrame, due_frames
 
 logger = logging.getLogger(__name__)
 
 NO_ROWS = np.zeros(0, dtype=ANSWER)
 LONGEST_GAP = 24 * 3600.0  # seconds
+MUCH = 0.1  # of the frames dropped is worth a warning
 BYTE_ORDER_MARK = "\ufeff"
 STOP, HOLD, SKIP = "stop", "hold", "skip"
 
@@ -150,7 +153,7 @@ def stream_lines(
         raise DataError("standard input: this network reads convolution maps, which lines can't hold")
     missing = missing or MissingValues()
     stream = predictor.stream()
-    yield ",".join(columns_of(predictor.readout.answers(NO_ROWS)) if predictor.gives_answers else ["frame", "progress"])
+    yield _header(predictor)
     waiting: deque[int] = deque()  # numbers of the frames that have no progress yet
     try:
         frames = parse_frames(lines, predictor.feature_width + (rate is not None), missing.rule)
@@ -169,18 +172,70 @@ def stream_lines(
         raise DataError(f"{place}{message}{hint}") from error
 
 
-def _lines(predictor: ProgressPredictor, rows: np.ndarray, waiting: deque[int]) -> Iterator[str]:
+def stream_pictures(
+    predictor: ProgressPredictor,
+    frames: Iterable[tuple[int, LiveFrame]],
+    features_of: Callable[[Any], np.ndarray],
+    rate: float,
+    latencies: Latencies,
+    watch: Callable[[np.ndarray], None] | None = None,
+) -> Iterator[str]:
+    """As `stream_lines`, of the pictures of a camera, with a column of seconds.
+
+    A number for which there is no picture, because none came or it was dropped, has the features of the one before it;
+    if there is none before it, of the first.
+
+    Args:
+        predictor: what predicts.
+        frames: their numbers, at the rate of the training, and the frames; see `utils.video.live.due_frames`.
+        features_of: from a frame to its features (D,).
+        rate: of the training, frames/s.
+        latencies: gets the time from the arrival of a frame to when the line after its own is asked for.
+        watch: is given the features of every frame.
+
+    Raises:
+        DataError: there is no frame at all, or its features aren't what the network reads.
+    """
+    stream = predictor.stream()
+    yield _header(predictor, rate)
+    waiting: deque[int] = deque()
+    count, features = 0, None
+    for number, frame in frames:
+        newest = features_of(frame.frame)
+        for missing in range(count, number):
+            waiting.append(missing)
+            yield from _lines(predictor, stream.update_rows(newest if features is None else features), waiting, rate)
+        features = newest
+        if watch is not None:
+            watch(features)
+        waiting.append(number)
+        yield from _lines(predictor, stream.update_rows(features), waiting, rate)
+        latencies.answered(frame.arrived)
+        count = number + 1
+    yield from _lines(predictor, stream.finish_rows(), waiting, rate)
+
+
+def _header(predictor: ProgressPredictor, rate: float | None = None) -> str:
+    columns = columns_of(predictor.readout.answers(NO_ROWS)) if predictor.gives_answers else ["frame", "progress"]
+    return ",".join(columns if rate is None else [columns[0], "seconds", *columns[1:]])
+
+
+def _lines(
+    predictor: ProgressPredictor, rows: np.ndarray, waiting: deque[int], rate: float | None = None
+) -> Iterator[str]:
     """A line of each row; the numbers of its frames are taken from those that wait."""
     numbers = [waiting.popleft() for _ in range(len(rows))]
+    begins = [f"{number}" if rate is None else f"{number},{number / rate:.3f}" for number in numbers]
     if not predictor.gives_answers:
-        for number, progress in zip(numbers, rows.tolist(), strict=True):
-            yield f"{number},{progress:.{DECIMALS}f}"
+        for begin, progress in zip(begins, rows.tolist(), strict=True):
+            yield f"{begin},{progress:.{DECIMALS}f}"
         return
     answers = predictor.readout.answers(rows)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns_of(answers), lineterminator="\n")
-    writer.writerows({**row, "frame": number} for number, row in zip(numbers, rows_of(answers), strict=True))
-    yield from text.getvalue().splitlines()
+    columns = columns_of(answers)[1:]
+    for begin, row in zip(begins, rows_of(answers), strict=True):
+        text = io.StringIO()
+        csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="").writerow(row)
+        yield f"{begin},{text.getvalue()}"
 
 
 def print_progress(
@@ -203,13 +258,49 @@ def print_progress(
         logger.info("reading frames from the terminal, %d numbers a line; Ctrl-D ends", predictor.feature_width)
     values = MissingValues(missing)
     try:
-        for line in stream_lines(predictor, sys.stdin, values, watch, rate):
-            print(line, flush=True)
-    except BrokenPipeError:
-        # Whoever read this has seen enough; without this, Python complains when it closes the stream.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print(stream_lines(predictor, sys.stdin, values, watch, rate))
     except UnicodeDecodeError as error:
         raise DataError(f"standard input is not text: {error}") from error
     if values.held or values.skipped:
         logger.warning("numbers were missing: %d frames held, %d frames left out", values.held, values.skipped)
     return 0
+
+
+def print_progress_of_pictures(
+    predictor: ProgressPredictor,
+    frames: Iterator[LiveFrame],
+    features_of: Callable[[Any], np.ndarray],
+    rate: float,
+    watch: Callable[[np.ndarray], None] | None = None,
+) -> int:
+    """Reads pictures as they come and prints a CSV line for each frame of the training's rate, as soon as it is known.
+
+    Pictures that come faster than they can be read are dropped, so that what is printed belongs to the newest. The end
+    says how many, and how long the answers took.
+
+    Args:
+        predictor: what predicts.
+        frames: see `utils.video.live.frames_of` and `raw_frames`.
+        features_of: from a frame to its features (D,).
+        rate: frames/s of the training.
+        watch: is given the features of every frame.
+    """
+    latencies = Latencies()
+    with NewestFrame(due_frames(frames, rate)) as newest:
+        try:
+            _print(stream_pictures(predictor, newest, features_of, rate, latencies, watch))
+        finally:  # also where Ctrl-C ends it
+            if said := latencies.in_words():
+                much = newest.dropped > MUCH * latencies.count
+                logger.log(logging.WARNING if much else logging.INFO, "%s; %d frames dropped", said, newest.dropped)
+    return 0
+
+
+def _print(lines: Iterable[str]) -> None:
+    """Prints each line at once, until whoever reads them has seen enough."""
+    try:
+        for line in lines:
+            print(line, flush=True)
+    except BrokenPipeError:
+        # Without this, Python complains when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

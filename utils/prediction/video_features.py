@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,10 @@ import numpy as np
 
 from utils.data.feature_origin import FeatureKind, read_origin
 from utils.errors import CheckpointError, DataError
+from utils.video.decoding import PictureConverter
+from utils.video.encoders.protocol import ImageEncoder
 from utils.video.extraction import available_processors
-from utils.video.features import encoder_of, feature_rows
+from utils.video.features import FeatureMaker, encoder_of, feature_rows
 from utils.video.recordings import find_videos
 
 logger = logging.getLogger(__name__)
@@ -28,7 +30,7 @@ class VideoFeatures:
 
     def __init__(self, kind: FeatureKind | None, encoder: str = ""):
         self.kind, self._description = kind, encoder
-        self._encoder = None
+        self._encoder: ImageEncoder | None = None
 
     @classmethod
     def of(cls, content: Mapping[str, Any], path: Path, encoder: str = "") -> VideoFeatures:
@@ -59,6 +61,31 @@ class VideoFeatures:
             DataError: it can't be used; or nobody knows how the training's features were made.
             ConfigError, MissingFileError, MissingExtraError: the encoder can't be made.
         """
+        encoder = self._made_encoder()
+        rows = feature_rows(
+            self._videos_of(path), encoder, self.kind.frame_rate, self.kind.motion, available_processors()
+        )
+        return np.stack(list(rows))
+
+    def of_frames(self) -> Callable[[Any], np.ndarray]:
+        """Makes the features of the frames of one camera, one after the other.
+
+        Returns:
+            From a frame as PyAV decodes it to its features, float32. The frames come at `frame_rate`.
+
+        Raises:
+            DataError: nobody knows how the training's features were made, or they are of several cameras.
+            ConfigError, MissingFileError, MissingExtraError: the encoder can't be made.
+        """
+        encoder = self._made_encoder()
+        if len(self.kind.cameras) > 1:
+            raise DataError(
+                f"the training's features are of {len(self.kind.cameras)} cameras, which can only be read from files"
+            )
+        convert, maker = PictureConverter(encoder.size, encoder.resize), FeatureMaker(encoder, self.kind.motion)
+        return lambda frame: maker.add(convert(frame))
+
+    def _made_encoder(self) -> ImageEncoder:
         if self.kind is None:
             raise DataError(
                 "is a video, and the checkpoint doesn't say how the features of its training were made; expected a "
@@ -66,10 +93,7 @@ class VideoFeatures:
             )
         if self._encoder is None:
             self._encoder = encoder_of(self.kind, self._description)
-        rows = feature_rows(
-            self._videos_of(path), self._encoder, self.kind.frame_rate, self.kind.motion, available_processors()
-        )
-        return np.stack(list(rows))
+        return self._encoder
 
     def _videos_of(self, path: Path) -> tuple[Path, ...]:
         cameras = self.kind.cameras

@@ -9,15 +9,13 @@ from __future__ import annotations
 import base64
 import json
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from utils.evaluation.notes import VALIDATION_CHOSE
-from utils.evaluation.pictures import BEST, MEDIAN, WORST, Picture
+from utils.evaluation.pictures import BEST, MEDIAN, PLAYED, WORST, Picture
+from utils.evaluation.played import read_played
 from utils.evaluation.results import ALL_TASKS, METRICS_FILE, Result, read_results
 from utils.evaluation.tables import END_IS_TOLD, HOW_IT_DIFFERS, task_tables
 from utils.evaluation.variants import CLOCK
@@ -25,7 +23,10 @@ from utils.files import write_text
 from utils.metrics.table import METRICS, Metric, Needs, metrics_that_need
 from utils.prediction.embedding import TRAINED
 from utils.prediction.readouts import READOUTS_OF_TRAINING_VIDEOS
+from utils.registry import AUTO
+from utils.report.player import MOST_EMBEDDED, played, player_script, video_source
 from utils.report.side_by_side import place_of, side_by_side
+from utils.report.templates import render
 from utils.report.what_was_run import rows_of_runs
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ CAPTIONS = {
     "losses": "Losses over the epochs. Above: the training loss, the same function on training and on validation "
     "recordings. Below: what chose the best checkpoints, with the lowest value ringed.",
 }
+CURVES = {AUTO: "predicted online, as cross-validation chose", TRAINED: "path of the trained network, online"}
 ROLES = {BEST: "Best", MEDIAN: "Median", WORST: "Worst"}
 TABLE_CAPTIONS = {
     "progress error": "Distance of the predicted from the true progress (OPE); ↓ lower is better. Inside actions, the "
@@ -53,8 +55,6 @@ TABLE_CAPTIONS = {
     "↓ lower or ↑ higher is better.",
     "other definitions": "The same asked in another way; ↓ lower or ↑ higher is better.",
 }
-# What HTML doesn't allow in text or UTF-8 can't write: control characters and halves of surrogate pairs.
-_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 def write_reports(folder: Path, metrics: Mapping[str, Metric] = METRICS) -> Path:
@@ -86,6 +86,9 @@ def write_reports(folder: Path, metrics: Mapping[str, Metric] = METRICS) -> Path
                 logger.warning("%s: not read, left out of the run's report: %r", other / METRICS_FILE, error)
         evaluations.sort(key=place_of)
         _leave_out_pictures(evaluations, MOST_OF_PICTURES)
+        for each in evaluations:
+            for task in each["tasks"]:
+                task["played"] = []
         experiment = (evaluation["run"] or {}).get("experiment") or run.parent.name
         title = f"Experiment {experiment}, {run.name}"
         write_text(run / REPORT, report_page(title, evaluations, run / "loss_curves.png", metrics))
@@ -103,7 +106,7 @@ def report_page(
     loss_curves: Path | None = None,
     metrics: Mapping[str, Metric] = METRICS,
 ) -> str:
-    """The HTML of a page.
+    """The HTML of a page. Only one that plays videos has a script, which is its own.
 
     Args:
         title: plain text.
@@ -114,21 +117,24 @@ def report_page(
     training = None
     if loss_curves is not None and loss_curves.is_file():
         training = _picture(loss_curves, Picture(loss_curves.name, "losses", ""))
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent, encoding="utf-8"),
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    templates.globals.update(trained=TRAINED, end_is_told=END_IS_TOLD, captions=TABLE_CAPTIONS)
-    templates.globals.update(how_it_differs=HOW_IT_DIFFERS, validation_chose=VALIDATION_CHOSE)
-    page = templates.get_template("page.html.jinja").render(
+    plays = any(task["played"] for evaluation in evaluations for task in evaluation["tasks"])
+    script, digest = player_script() if plays else ("", "")
+    common = {
+        "trained": TRAINED, "end_is_told": END_IS_TOLD, "captions": TABLE_CAPTIONS,
+        "how_it_differs": HOW_IT_DIFFERS, "validation_chose": VALIDATION_CHOSE,
+    }  # fmt: skip
+    return render(
+        "page.html.jinja",
+        common,
         title=title,
+        script=script,
+        digest=digest,
         evaluations=evaluations,
         metrics=list(dict.fromkeys(metric for evaluation in evaluations for metric in evaluation["metrics"])),
         loss_curves=training,
         what_was_run=rows_of_runs(evaluations),
         side_by_side=side_by_side(evaluations, metrics),
     )
-    return _UNWRITABLE.sub("\N{REPLACEMENT CHARACTER}", page)
 
 
 def read_evaluation(folder: Path, metrics: Mapping[str, Metric] = METRICS) -> dict[str, Any]:
@@ -153,6 +159,7 @@ def read_evaluation(folder: Path, metrics: Mapping[str, Metric] = METRICS) -> di
                 for p in pictures
                 if (p.kind, p.task) == (kind, task)
             ],
+            "played": _played(folder, [p for p in pictures if (p.kind, p.task) == (PLAYED, task)]),
         }
         for task in names
     ]
@@ -179,6 +186,18 @@ def read_evaluation(folder: Path, metrics: Mapping[str, Metric] = METRICS) -> di
     }
     rows_of_runs([evaluation])  # says now what is wrong with it
     return evaluation
+
+
+def _played(folder: Path, videos: Sequence[Picture]) -> list[dict[str, Any]]:
+    """The players of an evaluation's videos, inside the page if they are small; those that are gone are left out."""
+    there = [each for each in videos if (folder / each.file).is_file() and (folder / each.other_files[0]).is_file()]
+    inside = sum((folder / each.file).stat().st_size for each in there) <= MOST_EMBEDDED
+    players = []
+    for each in there:
+        track, truth, curve = read_played(json.loads((folder / each.other_files[0]).read_text(encoding="utf-8")))
+        source = video_source(folder / each.file) if inside else each.file
+        players.append({**played(source, track, each.videos[0], truth, CURVES.get(curve, curve)), "role": each.role})
+    return players
 
 
 def _best_first(results: Sequence[Result], task: str, metrics: Mapping[str, Metric]) -> dict[str, Any] | None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from utils.errors import DataError, nearest_name, place
 from utils.video.decoding import VIDEO_SUFFIXES
+
+CAMERA, FILE = "camera:", "file:"
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,11 @@ class VideoRecording:
 def is_video(path: str | Path) -> bool:
     """Whether a path has the suffix of a video."""
     return Path(path).suffix.lower() in VIDEO_SUFFIXES
+
+
+def is_stream(name: str) -> bool:
+    """Whether a name means pictures as they come: 'camera:0', 'file:loop.mp4', 'rtsp://...'; see `utils.video.live`."""
+    return name.startswith((CAMERA, FILE)) or re.match(r"\w[\w+.-]+://", name) is not None
 
 
 def find_videos(source: Path, cameras: Sequence[str], problems: list[str]) -> list[VideoRecording]:

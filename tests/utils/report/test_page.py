@@ -1,8 +1,6 @@
 import base64
 import json
 import logging
-import shutil
-import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -14,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from tests.utils.metrics.annotations import annotation
+from tests.utils.report.browser import look, needs_browser
 from utils.evaluation.notes import Note, NoteKind
 from utils.evaluation.pictures import DRAWN, Picture, draw_task, videos_to_draw
 from utils.evaluation.results import ALL_TASKS, Result, mean_over_tasks, save_results
@@ -25,19 +24,6 @@ from utils.report.page import report_page, write_reports
 from utils.report.side_by_side import best_naive_guess
 from utils.tensorops import get_trueprogress, get_trueprogress_per_action, path_length
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-    "--allow-file-access-from-files",
-]
 HOSTILE = [
     "</th><script>document.title = 'taken'</script>",
     "\"><img src=x onerror='document.title=1'> & <b>$title ${content} $x_{$",
@@ -427,36 +413,25 @@ def test_the_pictures_of_a_task_with_a_hostile_name_are_drawn_and_described(tmp_
     assert all(picture.task == task for picture in pictures)
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to look with")
+@needs_browser
 @pytest.mark.parametrize("width", [360, 1280])
 def test_a_browser_shows_it_without_scrolling_sideways(tmp_path, width):
     report = write_reports(evaluation(tmp_path / "x", HOSTILE))
-    # A frame is as narrow as it is told to be, and a window need not be.
-    frame = tmp_path / "frame.html"
-    frame.write_text(
-        f"""<body style="margin:0"><iframe id="f" width="{width}" height="2400" style="border:0"
-        src="{report.as_uri()}"></iframe><pre id="found"></pre><script>f.onload = () => {{
-        const page = f.contentDocument; found.textContent = JSON.stringify({{
-        title: page.title, content: page.documentElement.scrollWidth, window: f.contentWindow.innerWidth,
+    picture = tmp_path / "screenshot.png"
+    found = look(
+        report.as_uri(), width, tmp_path,
+        """return {title: page.title, content: page.documentElement.scrollWidth, window: f.contentWindow.innerWidth,
         images: [...page.images].map(image => image.naturalWidth),
         outside: [...page.querySelectorAll("body *")].filter(e => !e.closest(".scroll") &&
-          e.getBoundingClientRect().right > f.contentWindow.innerWidth + 1).map(e => e.tagName)
-        }}) }}</script>"""
-    )
-    run = {"check": True, "timeout": 60, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    command = [CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}"]
-    dumped = subprocess.run(
-        [*command, "--virtual-time-budget=5000", "--dump-dom", frame.as_uri()], **run
-    ).stdout.decode()
-    found = json.loads(dumped.split('<pre id="found">')[1].split("</pre>")[0].replace("&amp;", "&"))
+          e.getBoundingClientRect().right > f.contentWindow.innerWidth + 1).map(e => e.tagName)}""",
+        picture,
+    )  # fmt: skip
     assert found["title"].startswith("data &lt;set&gt;: best_model")
     assert found["content"] <= found["window"] == width
     assert found["outside"] == []
     assert len(found["images"]) == 9
     assert min(found["images"]) > 0
 
-    picture = tmp_path / "screenshot.png"
-    subprocess.run([*command, f"--window-size={width},2400", f"--screenshot={picture}", frame.as_uri()], **run)
     pixels = imread(picture)[..., :3]
     assert pixels.shape[1] >= width
     lines_with_ink = (np.abs(pixels - pixels[0, 0]) > 0.2).any(axis=(1, 2))
