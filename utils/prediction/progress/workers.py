@@ -10,7 +10,7 @@ import torch
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from utils.errors import ProjectError
+from utils.errors import ProjectError, import_extra
 
 Result = TypeVar("Result")
 
@@ -41,14 +41,13 @@ def run_all(function: Callable[..., Result], arguments: Sequence[tuple[Any, ...]
         finally:
             torch.set_num_threads(threads)
 
-    import joblib
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
-
+    joblib = import_extra("joblib", "evaluation", "several processes")
+    ended = import_extra("joblib.externals.loky.process_executor", "evaluation", "several processes")
     parallel = joblib.Parallel(workers, return_as="generator")
     with joblib.parallel_config("loky", inner_max_num_threads=1):
         try:
             return list(tqdm(parallel(joblib.delayed(_on_one_thread)(function, one) for one in arguments), **shown))
-        except TerminatedWorkerError as error:
+        except ended.TerminatedWorkerError as error:
             raise ProjectError(
                 f"{description}: one of {workers} processes was ended from outside, probably because memory ran "
                 f"out; OMP_NUM_THREADS=1 uses a single process"
