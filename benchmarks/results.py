@@ -37,7 +37,7 @@ from utils.evaluation.variants import VARIANTS, Kind
 from utils.files import write_text
 from utils.metrics.table import METRICS, Metric
 from utils.prediction.embedding import RAW, TRAINED, UNTRAINED
-from utils.registry import LOSSES
+from utils.registry import AUTO, LOSSES
 
 CHECKPOINTS = ("combined", "alignment")
 # The metric by which a table is headed, and by which the setting of each loss is chosen on validation recordings.
@@ -74,6 +74,7 @@ def train(experiment: str, loss: str, progress: str, seed: int, options: argpars
         f"--config.SEED={seed}",
         f"--config.PROGRESS_LOSS.enabled={str(progress == 'on').lower()}",
         *(f"--config.LOSS_TYPE.{other}={str(other == loss).lower()}" for other in LOSSES),
+        "--config.FIT_PROGRESS=false",
         *options.override,
         "--resume=auto",
     ]
@@ -247,7 +248,9 @@ def readouts_table(settings: Mapping[Setting, Seeds], losses: Sequence[str]) -> 
     any_seeds = next(iter(chosen.values()))
     heads = ["read-out", *losses, RAW, UNTRAINED]
     lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
-    for readout in (variant.readout or "path" for variant in VARIANTS.values() if variant.kind is Kind.TRAINED):
+    # What cross-validation chose isn't here: it has no row of raw features, and these runs didn't choose.
+    of_networks = [v.readout for v in VARIANTS.values() if v.kind is Kind.TRAINED and v.readout != AUTO]
+    for readout in (name or "path" for name in of_networks):
         row = {
             kind: next(v.name for v in VARIANTS.values() if v.kind is kind and (v.readout or "path") == readout)
             for kind in (Kind.TRAINED, Kind.RAW, Kind.UNTRAINED)

@@ -53,6 +53,20 @@ def test_every_setting_has_the_figures_that_an_evaluation_of_its_own_gives(optio
             assert {VARIANTS[result.variant].kind for result in figures} <= {Kind.TRAINED, Kind.NAIVE}
 
 
+def test_the_tables_of_an_experiment_have_a_row_for_every_loss_and_read_out(options):
+    lines = results.experiment_tables("tiny", options)
+    headings = [line for line in lines if line.startswith("#")]
+    assert headings == [
+        "## tiny", "### Progress", "### Alignment", "### Progress by read-out",
+        "### With the progress term minus without it", "### Every setting",
+    ]  # fmt: skip
+    first = [line.split("|")[1].strip() for line in lines if line.startswith("|")]
+    readouts = ["path", "neighbours", "alignment"]
+    assert [name for name in first if name in readouts] == readouts
+    assert first.count("tcc") == first.count("GTCC") == 2 + 1 + 4
+    assert not any("nan" in line for line in lines)
+
+
 def test_the_progress_term_is_judged_by_its_own_differences(options):
     settings = results.evaluate_settings("tiny", options)
     metric = results.CHOOSING["Progress"]
