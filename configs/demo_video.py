@@ -1,4 +1,4 @@
-"""The demo of videos: a robot arm puts a ring on a peg; GTCC, progress loss. See docs/video.md and `make demo-video`.
+"""The demo of videos: a robot arm puts a ring on a peg; TCC, progress loss. See docs/video.md and `make demo-video`.
 
     python -m utils.annotation.importer docs/demo_video/steps.csv data/demo_video --format table \\
         --columns label=step --unit seconds --videos docs/demo_video/videos
@@ -16,6 +16,7 @@ def get_config():
     CONFIG.VIDEOS_FOLDER = '../../docs/demo_video/videos'  # from data/demo_video; features are made of them
     CONFIG.FRAME_RATE = 10.0
     CONFIG.STANDARDIZE = True
+    CONFIG.BATCH_SIZE = 4
     CONFIG.NUM_EPOCHS = 20
     CONFIG.LEARNING_RATE = 1e-3
     CONFIG.OUTPUT_DIMENSIONALITY = 32
@@ -27,5 +28,6 @@ def get_config():
         'attn_layers': (64, 64, 64),
         'drop_layers': (64, 64, 64),
     }
+    CONFIG.LOSS_TYPE = {'GTCC': False, 'tcc': True}
     CONFIG.PROGRESS_LOSS = {'enabled': True, 'frames': 'all', 'lambda_fixed': 5.0}
     return CONFIG

@@ -32,6 +32,16 @@ from configs.generic_config import get_generic_config
 def get_config():
     CONFIG = get_generic_config()
 {settings}
+    # As in the experiment files of this project: docs/alignment.md says what each is worth.
+    CONFIG.CAUSAL = True  # what is said of a frame depends on no later one
+    CONFIG.STANDARDIZE = True
+    CONFIG.LOSS_TYPE = {{'GTCC': False, 'tcc': True}}
+    CONFIG.ARCHITECTURE = {{'MCN': False}}
+    CONFIG.BASEARCH = {{'TEMPORAL_STACKING_ARCH': {{'conv_num_channels': 128}}}}
+    CONFIG.BATCH_SIZE = 4
+    CONFIG.LEARNING_RATE = 1e-3
+    CONFIG.NUM_EPOCHS = 20
+    CONFIG.PROGRESS_LOSS = {{'enabled': True, 'frames': 'all', 'lambda_fixed': 1.0}}
     return CONFIG
 '''
 
