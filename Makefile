@@ -26,8 +26,9 @@ demo-video: $(READY)
 	$(RUN) eval.py --checkpoint best_model_combined.pt
 	$(RUN) predict.py --checkpoint best_model_combined.pt docs/demo_video/new --overlay predictions --report predictions
 
+# The files side by side, one processor each. `pytest` alone runs them one after the other.
 test: $(READY)
-	$(RUN) -m pytest
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --dist loadfile
 
 lint: $(READY)
 	$(RUN) -m ruff check .
