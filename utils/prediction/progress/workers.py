@@ -14,6 +14,8 @@ from utils.errors import ProjectError, import_extra
 
 Result = TypeVar("Result")
 
+MOST_PROCESSES = 8  # each takes some 300 MB for its libraries
+
 
 def run_all(function: Callable[..., Result], arguments: Sequence[tuple[Any, ...]], description: str) -> list[Result]:
     """A function's result for each of several arguments, in their order.
@@ -31,7 +33,7 @@ def run_all(function: Callable[..., Result], arguments: Sequence[tuple[Any, ...]
         ProjectError: a process was ended from outside.
     """
     threads = torch.get_num_threads()
-    workers = min(threads, len(arguments))
+    workers = min(threads, len(arguments), MOST_PROCESSES)
     shown = {"desc": description, "total": len(arguments), "disable": None, "delay": 3, "leave": False}
     if workers < 2 or importlib.util.find_spec("joblib") is None:
         try:
