@@ -16,6 +16,8 @@ from utils.prediction.readouts.recording import LabelledRecording
 
 BEATS, NOT_SHOWN, WORSE = "beats", "is not shown to beat", "is worse than"
 
+FEW = 6  # recordings: fewer say little about the next one
+
 
 def report_text(task: str, model: ProgressModel) -> str:
     """A table of all read-outs, and what was chosen, in words."""
@@ -41,6 +43,8 @@ def sentences(model: ProgressModel) -> list[str]:
         f"{report['recordings']} training and validation recordings, each read by what was fitted to others "
         f"({report['folds']} folds). Mean absolute error of progress, online."
     ]
+    if report["recordings"] < FEW:
+        said.append(f"With fewer than {FEW} recordings, neither the choice nor the interval can be relied on.")
     embedding = report.get("embedding")
     if model.input == EMBEDDING:
         said.append(
