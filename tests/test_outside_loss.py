@@ -29,7 +29,7 @@ def get_config():
     CONFIG = demo()
     CONFIG.CUSTOM_LOSSES = {'middles': 'outside_losses:middles', 'bad': 'outside_losses:not_a_number'}
     CONFIG.CUSTOM_LOSS_PARAMS = {'middles': {'margin': 0.5, 'names': ('a',)}}
-    CONFIG.LOSS_TYPE = {'GTCC': False, 'middles': True}
+    CONFIG.LOSS_TYPE = {'tcc': False, 'middles': True}
     return CONFIG
 '''
 
