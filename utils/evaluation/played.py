@@ -15,10 +15,9 @@ from utils.files import write_json
 from utils.prediction.embedding import TRAINED, EmbeddedVideo
 from utils.registry import AUTO
 from utils.video.overlay import ProgressTrack
-from utils.video.recordings import is_video
+from utils.video.recordings import is_video, videos_folder
 from utils.video.writing import write_for_browsers
 
-VIDEOS_FOLDER = "videos"  # where a configuration doesn't say it
 DECIMALS = 4
 
 
@@ -41,8 +40,7 @@ def recorded_videos(config: Mapping[str, Any]) -> Recorded | None:
     Args:
         config: DATASET_PATH, DATASET_NAME, VIDEOS_FOLDER, CAMERAS (the first one is shown), FRAME_RATE and SKIP_RATE.
     """
-    folder = Path(config["DATASET_PATH"]) / config["DATASET_NAME"] / (config.get("VIDEOS_FOLDER") or VIDEOS_FOLDER)
-    folder, rate = folder / next(iter(config.get("CAMERAS") or ()), ""), config.get("FRAME_RATE")
+    folder, rate = videos_folder(config) / next(iter(config.get("CAMERAS") or ()), ""), config.get("FRAME_RATE")
     if not rate or not folder.is_dir():
         return None
     videos = {path.stem: path for path in sorted(folder.iterdir()) if is_video(path)}

@@ -19,12 +19,11 @@ from utils.errors import DataError, shown
 from utils.prediction.answers import DECIMALS, columns_of, rows_of
 from utils.prediction.predictor import ProgressPredictor
 from utils.prediction.progress.model import ANSWER
-from utils.video.live import Latencies, LiveFrame, NewestFrame, due_frames
+from utils.video.live import LONGEST_GAP, Latencies, LiveFrame, NewestFrame, due_frames
 
 logger = logging.getLogger(__name__)
 
 NO_ROWS = np.zeros(0, dtype=ANSWER)
-LONGEST_GAP = 24 * 3600.0  # seconds
 MUCH = 0.1  # of the frames dropped is worth a warning
 BYTE_ORDER_MARK = "\ufeff"
 STOP, HOLD, SKIP = "stop", "hold", "skip"

@@ -20,7 +20,7 @@ from utils.video.decoding import open_video
 from utils.video.encoders import make_encoder
 from utils.video.extraction import Extraction, available_processors, extract_all, features_path, is_extracted
 from utils.video.features import feature_rows, feature_shape, kind_of
-from utils.video.recordings import VideoRecording, find_videos
+from utils.video.recordings import VideoRecording, find_videos, videos_folder
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ def missing_features(config: Mapping[str, Any]) -> Missing | None:
         ConfigError, MissingExtraError: the encoder can't be made.
     """
     settings = read_data_settings(config)
-    source = settings.annotation_path.parent / (config.get("VIDEOS_FOLDER") or "videos")
+    source = videos_folder(config)
     if not source.is_dir():
         return None
     problems: list[str] = []

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from utils.errors import DataError, nearest_name, place
 from utils.video.decoding import VIDEO_SUFFIXES
@@ -29,6 +30,12 @@ class VideoRecording:
     def bytes(self) -> int:
         """Of its files."""
         return sum(path.stat().st_size for path in self.paths)
+
+
+def videos_folder(config: Mapping[str, Any]) -> Path:
+    """The folder of a data set's videos, by DATASET_PATH, DATASET_NAME and VIDEOS_FOLDER; it need not exist."""
+    data_set = Path(config["DATASET_PATH"]) / config["DATASET_NAME"]
+    return data_set / (config.get("VIDEOS_FOLDER") or "videos")
 
 
 def is_video(path: str | Path) -> bool:

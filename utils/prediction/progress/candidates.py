@@ -101,37 +101,33 @@ def divided(names: Sequence[str] | None) -> list[frozenset[str]]:
 
 
 def fit_part(
-    recordings: Sequence[LabelledRecording], scale: ChunkScale, seed: int, wanted: Collection[str]
+    recordings: Sequence[LabelledRecording], scale: ChunkScale, seed: int, wanted: frozenset[str]
 ) -> Fitted:
     """Fits the wanted read-outs, of `BY_FRAME` and `HEADS`, for which the recordings are enough."""
-
-    def is_wanted(name: str) -> bool:
-        return name in wanted
-
     frames = [recording.frames for recording in recordings]
     progress = [recording.progress for recording in recordings]
     by_frame: dict[str, Readout] = {}
-    if is_wanted(INDEX):
+    if INDEX in wanted:
         by_frame[INDEX] = fit_index(progress)
-    if is_wanted(CLOCK):
+    if CLOCK in wanted:
         by_frame[CLOCK] = fit_clock(progress)
-    scaled = [scale.scaled(values) for values in frames] if any(map(is_wanted, (PATH, NEIGHBOURS, ALIGNMENT))) else []
-    if is_wanted(PATH):
+    scaled = [scale.scaled(values) for values in frames] if not wanted.isdisjoint((PATH, NEIGHBOURS, ALIGNMENT)) else []
+    if PATH in wanted:
         by_frame[PATH] = ScaledReadout(scale, PathReadout(mean_total_path(map(path_length, scaled))))
     for name, kind in ((NEIGHBOURS, NeighboursReadout), (ALIGNMENT, AlignmentReadout)):
-        if is_wanted(name):
+        if name in wanted:
             by_frame[name] = ScaledReadout(scale, kind(TrainingReference(scaled, progress, kind.most_frames)))
     heads: dict[str, Head] = {}
     long_enough = sum(len(recording) >= scale.length for recording in recordings)
     if long_enough >= FEWEST_FOR_EVIDENCE:
-        if is_wanted(FILTER):
+        if FILTER in wanted:
             heads[FILTER] = fit_filter(recordings, scale)
         with_forest = forest_can_be_grown()
-        if is_wanted(EVIDENCE) and with_forest:
+        if EVIDENCE in wanted and with_forest:
             heads[EVIDENCE] = fit_evidence(recordings, scale, seed=seed)
-        if is_wanted(EVIDENCE_AND_FILTER) and with_forest:
+        if EVIDENCE_AND_FILTER in wanted and with_forest:
             heads[EVIDENCE_AND_FILTER] = fit_evidence(recordings, scale, with_position=True, seed=seed)
-        if is_wanted(RECURRENT):
+        if RECURRENT in wanted:
             heads[RECURRENT] = fit_recurrent(recordings, scale, seed)
     return Fitted(scale, by_frame, heads)
 

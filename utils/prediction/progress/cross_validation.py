@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -159,7 +159,7 @@ class _ReadOthers(NamedTuple):
 
 
 def _read_others(
-    training: Sequence[LabelledRecording], others: Sequence[LabelledRecording], seed: int, part: Collection[str]
+    training: Sequence[LabelledRecording], others: Sequence[LabelledRecording], seed: int, part: frozenset[str]
 ) -> _ReadOthers:
     scale = scale_of(training)
     fitted = fit_part(training, scale, seed, part)

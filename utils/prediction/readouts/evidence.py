@@ -184,6 +184,12 @@ def cross_fitted(
     return [found[index] for index in range(len(prepared))]
 
 
+def fit_recogniser(chosen: Sequence[Prepared], number: int) -> LinearDiscriminant:
+    """A discriminant of `number` labels, from the chunks of training recordings."""
+    measures = np.concatenate([one.chunks.measures for one in chosen])
+    return fit_discriminant(measures, np.concatenate([one.classes for one in chosen]), number)
+
+
 def mean_times(prepared: Sequence[Prepared], number: int) -> np.ndarray:
     """Mean time of each of `number` labels in a recording, in chunks, and half a chunk: none is 0."""
     counts = sum(np.bincount(one.classes, minlength=number) for one in prepared)
@@ -212,8 +218,7 @@ def fit_evidence(
     prepared = prepare(recordings, scale, labels)
 
     def fit_models(chosen: Sequence[Prepared]) -> tuple[LinearDiscriminant, PositionFilter | None]:
-        measures = np.concatenate([one.chunks.measures for one in chosen])
-        recogniser = fit_discriminant(measures, np.concatenate([one.classes for one in chosen]), len(labels))
+        recogniser = fit_recogniser(chosen, len(labels))
         if not with_position:
             return recogniser, None
         return recogniser, _filter_of(chosen, labels, actions, scale)

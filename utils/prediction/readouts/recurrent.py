@@ -15,9 +15,9 @@ import numpy as np
 import torch
 
 from utils.prediction.readouts.chunks import Chunks, ChunkScale
-from utils.prediction.readouts.discriminant import LinearDiscriminant, fit_discriminant
+from utils.prediction.readouts.discriminant import LinearDiscriminant
 from utils.prediction.readouts.distribution import GRID
-from utils.prediction.readouts.evidence import Prepared, cross_fitted, mean_times, prepare
+from utils.prediction.readouts.evidence import Prepared, cross_fitted, fit_recogniser, mean_times, prepare
 from utils.prediction.readouts.principal_components import PrincipalComponents, principal_components
 from utils.prediction.readouts.recording import LabelledRecording, action_labels, labels_of
 from utils.prediction.readouts.recurrent_networks import RecurrentNetworks, SequenceBatch, train_networks
@@ -109,11 +109,7 @@ def fit_recurrent(
     measures = [one.chunks.measures for one in prepared]
 
     def recogniser_of(chosen: Sequence[Prepared]) -> LinearDiscriminant:
-        return fit_discriminant(
-            np.concatenate([one.chunks.measures for one in chosen]),
-            np.concatenate([one.classes for one in chosen]),
-            len(labels),
-        )
+        return fit_recogniser(chosen, len(labels))
 
     recogniser = recogniser_of(prepared)
     posteriors = cross_fitted(prepared, recogniser_of, lambda fitted, one: fitted.posterior(one.chunks.measures))

@@ -11,8 +11,8 @@ import numpy as np
 
 from utils.data.frame_segments import action_frames
 from utils.prediction.readouts.chunks import Chunks, ChunkScale, end_frames
-from utils.prediction.readouts.discriminant import LinearDiscriminant, fit_discriminant
-from utils.prediction.readouts.evidence import Prepared, prepare
+from utils.prediction.readouts.discriminant import LinearDiscriminant
+from utils.prediction.readouts.evidence import Prepared, fit_recogniser, prepare
 from utils.prediction.readouts.inside_action import InsideAction, fit_inside_action, told_progress, told_segments
 from utils.prediction.readouts.label_filter import LabelFilter, fit_label_filter
 from utils.prediction.readouts.quantile_forest import forest_can_be_grown
@@ -60,8 +60,7 @@ def fit_steps(recordings: Sequence[LabelledRecording], scale: ChunkScale, seed: 
     classes = [one.classes for one in prepared]
 
     def recogniser_of(chosen: Sequence[Prepared]) -> LinearDiscriminant:
-        measures = np.concatenate([one.chunks.measures for one in chosen])
-        return fit_discriminant(measures, np.concatenate([one.classes for one in chosen]), len(labels))
+        return fit_recogniser(chosen, len(labels))
 
     lengths: list[list[float]] = [[] for _ in labels]
     for recording in recordings:
@@ -119,7 +118,7 @@ def judge_steps(steps: StepReader, scale: ChunkScale, recording: LabelledRecordi
         inside = [_mean_error(found["inside"], truth[ends], at_ends), _mean_error(0.5, truth[ends], at_ends)]
     told = [math.nan, math.nan]
     if in_action.any() and steps.within is not None:
-        curves = progress_in_told_actions(steps, scale, recording), action_clock(steps, scale, recording)
+        curves = _told_of_chunks(steps, scale, recording, chunks), action_clock(steps, scale, recording)
         told = [_mean_error(curve, truth, in_action) for curve in curves]
     return StepFigures(*figures, *inside, *told)
 
@@ -137,7 +136,13 @@ def progress_in_told_actions(steps: StepReader, scale: ChunkScale, recording: La
         scale: of the frames.
         recording: of which only the frames, and label and start of the present segment, are used.
     """
-    chunks = scale.start().update(recording.frames)
+    return _told_of_chunks(steps, scale, recording, scale.start().update(recording.frames))
+
+
+def _told_of_chunks(
+    steps: StepReader, scale: ChunkScale, recording: LabelledRecording, chunks: Chunks
+) -> np.ndarray:
+    """`progress_in_told_actions` of a recording whose chunks are known."""
     posterior = steps.recogniser.posterior(chunks.measures) if len(chunks) else np.zeros((0, len(steps.labels)))
     return told_progress(steps.within, posterior, chunks, scale.length, told_segments(recording, steps.labels))
 

@@ -17,6 +17,7 @@ from utils.video.encoders.protocol import (
     full_name,
     normalization_option,
     normalized,
+    pooled,
     resize_option,
     size_option,
 )
@@ -73,8 +74,7 @@ class OnnxFileEncoder:
             raise DataError(f"{place(self._path)}can't encode a picture: {first_line(error)[:300]}") from error
         if any(row.ndim not in (2, 3, 4) or len(row) != 1 for row in rows):
             raise DataError(f"{place(self._path)}gives {shown(rows[0].shape)} for a picture; expected (1, D)")
-        means = [row.mean((2, 3)) if row.ndim == 4 else row.mean(1) if row.ndim == 3 else row for row in rows]
-        return np.concatenate(means).astype(np.float32)
+        return np.concatenate([pooled(row) for row in rows]).astype(np.float32)
 
 
 def _digest(path: Path) -> str:

@@ -66,6 +66,12 @@ def normalized(pixels: np.ndarray, mean: tuple[float, ...], deviation: tuple[flo
     return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)) * scale - shift
 
 
+def pooled(row: Any) -> Any:
+    """Features of one picture, an array or a tensor, as (1, D): the mean of (1, D, height, width) over places, or of
+    (1, tokens, D) over tokens."""
+    return row.mean((2, 3)) if row.ndim == 4 else row.mean(1) if row.ndim == 3 else row
+
+
 def size_option(options: Mapping[str, str], default: int) -> tuple[int, int]:
     """The option `size`: pixels of a side, or WIDTHxHEIGHT."""
     text = options.get("size", str(default))

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from utils.errors import ConfigError, DataError, MissingFileError, first_line, import_extra, place, shown
-from utils.video.encoders.protocol import normalized
+from utils.video.encoders.protocol import normalized, pooled
 
 HUB, RANDOM = "hub", "random"
 
@@ -61,8 +61,7 @@ def encode_one_by_one(
                 raise DataError(f"{what} can't encode a picture of {shape}: {first_line(error)}") from error
             if not isinstance(found, torch.Tensor) or found.ndim not in (2, 3, 4) or len(found) != 1:
                 raise DataError(f"{what} gives {shown(getattr(found, 'shape', type(found)))}; expected (1, D)")
-            found = found.float()
-            rows.append(found.mean((2, 3)) if found.ndim == 4 else found.mean(1) if found.ndim == 3 else found)
+            rows.append(pooled(found.float()))
     return torch.cat(rows).numpy()
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from utils.prediction.readouts import recurrent
+from utils.prediction.readouts import evidence, recurrent
 from utils.prediction.readouts.chunks import Chunks, chunk_scale
 from utils.prediction.readouts.discriminant import fit_discriminant
 from utils.prediction.readouts.distribution import quantiles
@@ -184,7 +184,7 @@ def test_labels_of_a_training_recording_are_told_by_what_was_not_fitted_to_it(re
 
         return Watched()
 
-    monkeypatch.setattr(recurrent, "fit_discriminant", fit_and_watch)
+    monkeypatch.setattr(evidence, "fit_discriminant", fit_and_watch)
     fit([dataclasses.replace(one, group=group) for one in recordings])
     assert asked == [False] * len(recordings)
 
