@@ -10,7 +10,7 @@ import numpy as np
 from utils.prediction.progress.workers import run_all
 from utils.prediction.readouts import PathReadout, Readout, TrainingReference
 from utils.prediction.readouts.alignment import AlignmentReadout
-from utils.prediction.readouts.chunked import LOWER, MEDIAN, UPPER, ChunkedReadout, Head
+from utils.prediction.readouts.chunked import LOWER, MEDIAN, UPPER, ChunkedReadout, Head, start_heads
 from utils.prediction.readouts.chunks import ChunkScale
 from utils.prediction.readouts.distribution import GRID, quantiles
 from utils.prediction.readouts.evidence import fit_evidence, fit_filter
@@ -120,13 +120,16 @@ def fit_part(
     heads: dict[str, Head] = {}
     long_enough = sum(len(recording) >= scale.length for recording in recordings)
     if long_enough >= FEWEST_FOR_EVIDENCE:
+        position = fit_filter(recordings, scale) if wanted & {FILTER, EVIDENCE_AND_FILTER} else None
         if FILTER in wanted:
-            heads[FILTER] = fit_filter(recordings, scale)
+            heads[FILTER] = position
         with_forest = forest_can_be_grown()
         if EVIDENCE in wanted and with_forest:
             heads[EVIDENCE] = fit_evidence(recordings, scale, seed=seed)
         if EVIDENCE_AND_FILTER in wanted and with_forest:
-            heads[EVIDENCE_AND_FILTER] = fit_evidence(recordings, scale, with_position=True, seed=seed)
+            heads[EVIDENCE_AND_FILTER] = fit_evidence(
+                recordings, scale, with_position=True, seed=seed, position=position
+            )
         if RECURRENT in wanted:
             heads[RECURRENT] = fit_recurrent(recordings, scale, seed)
     return Fitted(scale, by_frame, heads)
@@ -168,9 +171,10 @@ class Read(NamedTuple):
 def read_parts(fitted: Fitted, frames: np.ndarray) -> Read:
     """Runs every read-out once over the (T, D) frames of a recording."""
     chunks = fitted.scale.start().update(frames)
+    states = start_heads(list(fitted.heads.values()))
     return Read(
         {name: readout.start().update(frames) for name, readout in fitted.by_frame.items()},
-        {name: head.start().update(chunks) for name, head in fitted.heads.items()},
+        {name: state.update(chunks) for name, state in zip(fitted.heads, states, strict=True)},
     )
 
 

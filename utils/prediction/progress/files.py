@@ -163,7 +163,7 @@ def save_models(models: Mapping[str, ProgressModel], path: str | Path, **extra: 
         path: where to.
         extra: further plain values, such as what the models were made from.
     """
-    content = {CONTENT: {task: _plain(model) for task, model in models.items()}, "version": VERSION, **extra}
+    content = {CONTENT: {task: _plain(model, {}) for task, model in models.items()}, "version": VERSION, **extra}
     save_content(content, path)
     return Path(path)
 
@@ -201,7 +201,7 @@ def models_of(content: Any, path: str | Path) -> tuple[dict[str, ProgressModel],
     models = {}
     for task, stored in content[CONTENT].items():
         try:
-            models[task] = _checked(_object(stored))
+            models[task] = _checked(_object(stored, {}))
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             raise CheckpointError(f"{path}: task {task!r}: not a progress model: {first_line(error)}") from error
     return models, {key: value for key, value in content.items() if key not in (CONTENT, "version")}
@@ -220,37 +220,46 @@ def _checked(model: Any) -> ProgressModel:
     return model
 
 
-def _plain(value: Any) -> Any:
-    """An object as dicts, lists, numbers, text and tensors."""
+def _plain(value: Any, made: dict[int, Any]) -> Any:
+    """An object as dicts, lists, numbers, text and tensors; what is used twice, as one dict that is used twice.
+
+    Args:
+        value: the object.
+        made: what has been made so far, by the identity of what it was made of.
+    """
     kind = type(value).__name__
     if kind in KINDS and type(value) in (*PLAIN, *OTHERS):
-        return {"kind": kind, **{name: _plain(getattr(value, name)) for name in KINDS[kind][0]}}
+        if id(value) not in made:
+            made[id(value)] = {"kind": kind, **{name: _plain(getattr(value, name), made) for name in KINDS[kind][0]}}
+        return made[id(value)]
     if isinstance(value, np.ndarray):
         return torch.from_numpy(np.ascontiguousarray(value))
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, Mapping):
-        return {key: _plain(own) for key, own in value.items()}
+        return {key: _plain(own, made) for key, own in value.items()}
     if isinstance(value, (tuple, list)):
-        return [_plain(own) for own in value]
+        return [_plain(own, made) for own in value]
     return value
 
 
-def _object(stored: Any) -> Any:
-    """What `_plain` was made of; a list becomes a tuple."""
+def _object(stored: Any, made: dict[int, Any]) -> Any:
+    """What `_plain` was made of, with what is used twice made once; a list becomes a tuple."""
     if isinstance(stored, Tensor):
         array = stored.numpy()
         if not np.isfinite(array).all():
             raise ValueError("a value is not a finite number")
         return array
     if isinstance(stored, list):
-        return tuple(_object(own) for own in stored)
+        return tuple(_object(own, made) for own in stored)
     if not isinstance(stored, dict):
         return stored
     if "kind" not in stored:
-        return {key: _object(own) for key, own in stored.items()}
+        return {key: _object(own, made) for key, own in stored.items()}
+    if id(stored) in made:
+        return made[id(stored)]
     names, made_by = KINDS[stored["kind"]]
-    values = {name: _object(stored[name]) for name in names}
+    values = {name: _object(stored[name], made) for name in names}
     for name, expected in FIELD_TYPES.get(stored["kind"], {}).items():
         if not isinstance(values[name], expected):
             raise TypeError(f"{name} of a {stored['kind']} is a {type(values[name]).__name__}")
@@ -258,4 +267,5 @@ def _object(stored: Any) -> Any:
         raise ValueError(f"impossible values of a {stored['kind']}")
     if any(isinstance(value, float) and math.isnan(value) for value in values.values()):
         raise ValueError("a value is not a number")
-    return made_by(**values)
+    made[id(stored)] = made_by(**values)
+    return made[id(stored)]

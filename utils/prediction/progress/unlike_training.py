@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -55,7 +56,12 @@ class TrainingRange:
 
     def distances(self, measures: np.ndarray) -> np.ndarray:
         """Distance of measures from the nearest training chunk, (n,)."""
-        return _nearest(self.embed(measures), self.places)
+        return _nearest(self.embed(measures), self.places, self._squares)
+
+    @cached_property
+    def _squares(self) -> np.ndarray:
+        """(P,) squared lengths of the places."""
+        return np.square(self.places).sum(axis=1)
 
     def embed(self, measures: np.ndarray) -> np.ndarray:
         centred = measures - self.mean
@@ -64,9 +70,9 @@ class TrainingRange:
         return np.column_stack([centred @ self.axes, rest / self.rest_scale])
 
 
-def _nearest(places: np.ndarray, others: np.ndarray) -> np.ndarray:
+def _nearest(places: np.ndarray, others: np.ndarray, squares: np.ndarray) -> np.ndarray:
+    """Distance from the nearest of the others, whose squared lengths are given."""
     found = np.empty(len(places))
-    squares = np.square(others).sum(axis=1)
     for start in range(0, len(places), 256):
         block = places[start : start + 256]
         gaps = np.square(block).sum(axis=1)[:, None] - 2 * block @ others.T + squares
@@ -86,17 +92,17 @@ def fit_training_range(recordings: Sequence[np.ndarray], paths: Sequence[np.ndar
         recordings: (n_i, F) measures of the chunks of each, each chunk for itself.
         paths: (n_i,) their path length.
     """
-    together = np.concatenate(recordings)
-    mean = together.mean(axis=0)
-    centred = together - mean
+    measures = np.concatenate(recordings)
+    mean = measures.mean(axis=0)
+    centred = measures - mean
     _, scale, directions = np.linalg.svd(centred, full_matrices=False)
-    deviation = scale / np.sqrt(len(together))
+    deviation = scale / np.sqrt(len(measures))
     number = max(1, min(AXES, int((deviation > 1e-6 * deviation[0]).sum())))
     rest_axes = directions[:number].T
     axes = rest_axes / np.maximum(deviation[:number], 1e-9) / np.sqrt(number)
     rest = np.sqrt(np.maximum(np.square(centred).sum(axis=1) - np.square(centred @ rest_axes).sum(axis=1), 0))
     rest_scale = max(float(np.quantile(rest, 0.9)), 1e-3 * float(np.sqrt(np.square(centred).sum(axis=1).mean())), 1e-6)
-    step = max(1, -(-len(together) // MOST_PLACES))
+    step = max(1, -(-len(measures) // MOST_PLACES))
     fitted = TrainingRange(  # still without its limits
         mean, axes, rest_axes, rest_scale, np.zeros((0, number + 1)), np.inf, 0.0, np.inf,
         float(max(map(len, recordings))),
@@ -109,7 +115,9 @@ def fit_training_range(recordings: Sequence[np.ndarray], paths: Sequence[np.ndar
     for index, own in enumerate(embedded):
         others = [one[::step] for other, one in enumerate(embedded) if other != index]
         if others:
-            largest = max(largest, float(_running_mean(_nearest(own, np.concatenate(others))).max()))
+            together = np.concatenate(others)
+            distances = _nearest(own, together, np.square(together).sum(axis=1))
+            largest = max(largest, float(_running_mean(distances).max()))
         stillest = max(stillest, _longest_still(moves[index], still_step))
     places = np.concatenate([one[::step] for one in embedded])
     limit = MARGIN * largest if largest > 0 else np.inf

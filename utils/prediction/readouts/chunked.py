@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +32,38 @@ class Head(Protocol):
         ...
 
 
+def start_heads(heads: Sequence[Head]) -> list[HeadState]:
+    """The states of heads that will read the same chunks, all of them at each call.
+
+    Where one head is the filter that another one reads (`EvidenceReadout.position`), both share its state.
+    """
+    read_by = [getattr(head, "position", None) for head in heads]
+    shared: dict[int, HeadState] = {}
+    for head in heads:
+        readers = sum(read is head for read in read_by)
+        if readers:
+            shared[id(head)] = _Shared(head.start(), 1 + readers)
+    return [
+        shared[id(head)] if id(head) in shared else head.start(shared[id(read)]) if id(read) in shared else head.start()
+        for head, read in zip(heads, read_by, strict=True)
+    ]
+
+
+class _Shared:
+    """A state that reads chunks once, and gives what it found to each of its readers."""
+
+    def __init__(self, state: HeadState, readers: int):
+        self._state, self._readers = state, readers
+        self._found: np.ndarray | None = None
+        self._given = 0
+
+    def update(self, chunks: Chunks) -> np.ndarray:
+        found = self._state.update(chunks) if self._found is None else self._found
+        self._given = (self._given + 1) % self._readers
+        self._found = found if self._given else None  # the last reader: nothing of these chunks is kept
+        return found
+
+
 @dataclass(frozen=True)
 class ChunkedReadout:
     """The mean of the distributions of one or several heads.
@@ -53,7 +86,7 @@ class ChunkedState:
     def __init__(self, readout: ChunkedReadout):
         self._readout = readout
         self._reader = readout.scale.start()
-        self._heads = [head.start() for head in readout.heads]
+        self._heads = start_heads(readout.heads)
         self._received = 0
         self._answer = first_answer(readout.scale)
 

@@ -51,13 +51,10 @@ def quantiles(mass: np.ndarray, shares: Sequence[float]) -> np.ndarray:
     """
     below = np.cumsum(mass, axis=1, dtype=np.float64)
     below /= below[:, -1:]
-    rows = np.arange(len(mass))
-    found = np.empty((len(mass), len(shares)))
-    step = GRID[1]
-    for number, share in enumerate(shares):
-        at = np.minimum((below < share).sum(axis=1), len(GRID) - 1)
-        upper = below[rows, at]
-        lower = np.where(at > 0, below[rows, at - 1], 0.0)
-        inside = np.divide(share - lower, upper - lower, out=np.full(len(mass), 0.5), where=upper > lower)
-        found[:, number] = GRID[at] + (np.clip(inside, 0, 1) - 0.5) * step
-    return np.clip(found, 0.0, 1.0)
+    wanted = np.asarray(shares, dtype=np.float64)
+    at = np.minimum((below[:, None] < wanted[:, None]).sum(axis=2), len(GRID) - 1)
+    rows = np.arange(len(mass))[:, None]
+    upper, lower = below[rows, at], np.where(at > 0, below[rows, at - 1], 0.0)
+    inside = np.divide(wanted - lower, upper - lower, out=np.full(at.shape, 0.5), where=upper > lower)
+    found = GRID[at] + (np.minimum(np.maximum(inside, 0), 1) - 0.5) * GRID[1]
+    return np.minimum(np.maximum(found, 0.0), 1.0)

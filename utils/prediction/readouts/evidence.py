@@ -17,12 +17,13 @@ from typing import TypeVar
 
 import numpy as np
 
+from utils.prediction.readouts.chunked import HeadState
 from utils.prediction.readouts.chunks import Chunks, ChunkScale, end_frames, mean_of_newest, truth_while_used
 from utils.prediction.readouts.discriminant import LinearDiscriminant, fit_discriminant
 from utils.prediction.readouts.distribution import GRID, quantiles
 from utils.prediction.readouts.folds import folds_for_cross_fitting
 from utils.prediction.readouts.label_filter import LabelFilter, fit_label_filter
-from utils.prediction.readouts.position_filter import PositionFilter, PositionFilterState, fit_position_filter
+from utils.prediction.readouts.position_filter import PositionFilter, fit_position_filter
 from utils.prediction.readouts.quantile_forest import QuantileForest, fit_quantile_forest
 from utils.prediction.readouts.recording import LabelledRecording, action_labels, labels_of
 from utils.prediction.readouts.virtual_recordings import VirtualRecordings
@@ -60,29 +61,35 @@ class EvidenceReadout:
     forest: QuantileForest
     position: PositionFilter | None
 
-    def start(self) -> EvidenceState:
-        return EvidenceState(self)
+    def start(self, position: HeadState | None = None) -> EvidenceState:
+        """The state before the first chunk.
+
+        Args:
+            position: the state of the filter, where another head reads it as well; a new one if it is None.
+        """
+        return EvidenceState(self, position)
 
 
 class EvidenceState:
     """The evidence about a recording that goes on."""
 
-    def __init__(self, fitted: EvidenceReadout):
+    def __init__(self, fitted: EvidenceReadout, position: HeadState | None = None):
         self._fitted = fitted
         self._inputs = EvidenceInputs(fitted.label_filter, fitted.mean_time, fitted.is_action)
-        self._position = None if fitted.position is None else fitted.position.start()
+        self._position = fitted.position.start() if position is None and fitted.position is not None else position
 
     def update(self, chunks: Chunks) -> np.ndarray:
         """The distribution of progress after each of the next chunks, (n, 101)."""
+        positions = positions_of(self._position, chunks)  # asked even about no chunks: it may be shared
         if not len(chunks):
             return np.zeros((0, len(GRID)))
         posterior = self._fitted.recogniser.posterior(chunks.measures)
         return self._fitted.forest.distribution(
-            self._inputs.update(posterior, chunks.clock, chunks.path, positions_of(self._position, chunks))
+            self._inputs.update(posterior, chunks.clock, chunks.path, positions)
         )
 
 
-def positions_of(position: PositionFilterState | None, chunks: Chunks) -> np.ndarray:
+def positions_of(position: HeadState | None, chunks: Chunks) -> np.ndarray:
     """What the forest reads of the filter: quantiles and mean, (n, 4); (n, 0) without a filter."""
     if position is None:
         return np.zeros((len(chunks), 0))
@@ -202,6 +209,7 @@ def fit_evidence(
     with_position: bool = False,
     trees: int = 100,
     seed: int = 0,
+    position: PositionFilter | None = None,
 ) -> EvidenceReadout:
     """Fits the read-out.
 
@@ -212,6 +220,7 @@ def fit_evidence(
             nothing would say where in a training recording they are.
         trees: of the forest.
         seed: of all random choices.
+        position: that filter, if it is fitted already, to the same recordings.
     """
     labels, actions = labels_of(recordings), action_labels(recordings)
     is_action = np.array([label in actions for label in labels])
@@ -245,7 +254,9 @@ def fit_evidence(
             truths.append(drawn[1])
     fewest = FEWEST_IN_LEAF * (len(truths) // len(prepared))
     forest = fit_quantile_forest(np.concatenate(inputs), np.concatenate(truths), fewest, trees, seed)
-    recogniser, position = fit_models(prepared)
+    recogniser = fit_recogniser(prepared, len(labels))
+    if with_position and position is None:
+        position = _filter_of(prepared, labels, actions, scale)
     return EvidenceReadout(labels, is_action, recogniser, label_filter, mean_time, forest, position)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -54,6 +55,12 @@ class PositionFilter:
 
     def start(self) -> PositionFilterState:
         return PositionFilterState(self)
+
+    @cached_property
+    def masses(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Where `mass` isn't 0, one state's progress being near two points: states, points and values."""
+        states, points = np.nonzero(self.mass)
+        return states, points, self.mass[states, points]
 
 
 def fit_position_filter(
@@ -114,20 +121,9 @@ class PositionFilterState:
     def __init__(self, fitted: PositionFilter):
         self._fitted = fitted
         prior = np.exp(-0.5 * (np.log(SPEEDS) / SPEED_SPREAD) ** 2)
-        self._speed_prior = prior / prior.sum()
+        self._speed_prior = (prior / prior.sum())[:, None]
         self._squares = np.square(fitted.places).sum(axis=1)
-        to_the_end = fitted.lasts - np.arange(len(fitted.places))
-        # By speed: chunks, and the share of each state that moves so far, and that the end of its recording stops.
-        self._moves = []
-        for speed in SPEEDS:
-            whole = int(speed)
-            self._moves.append(
-                [
-                    (step, share * (step <= to_the_end), share * KEPT_AT_END * (step > to_the_end))
-                    for step, share in ((whole, 1 - speed + whole), (whole + 1, speed - whole))
-                    if share > 0
-                ]
-            )
+        self._moves, self._stops = _moves(fitted)
         self._ends = fitted.lasts[fitted.firsts]
         self._belief: np.ndarray | None = None  # (speeds, S)
 
@@ -137,31 +133,69 @@ class PositionFilterState:
         found = np.empty((len(chunks), len(GRID)))
         if not len(chunks):
             return found
+        states, points, masses = fitted.masses
         places = fitted.discriminant.embed(chunks.measures)
         for number, place in enumerate(places):
             distance = (np.square(place).sum() - 2 * fitted.places @ place + self._squares) / len(place)
-            belief = self._begin() if self._belief is None else self._move(self._belief)
+            belief, total = self._begin() if self._belief is None else self._move(self._belief)
             # From the nearest of the states that are possible: beside another one, all of these could become 0.
-            nearest = distance[belief.any(axis=0)].min()
-            belief *= np.exp(np.minimum(SHARPNESS * (nearest - distance), 0))
-            belief /= belief.sum()
+            nearest = distance[total > 0].min()
+            like = np.exp(np.minimum(SHARPNESS * (nearest - distance), 0))
+            total *= like
+            whole = total.sum()
+            belief *= like / whole
             self._belief = belief
-            found[number] = belief.sum(axis=0) @ fitted.mass
+            found[number] = np.bincount(points, total[states] * masses, len(GRID)) / whole
         return found
 
-    def _begin(self) -> np.ndarray:
+    def _begin(self) -> tuple[np.ndarray, np.ndarray]:
         belief = np.zeros((len(SPEEDS), len(self._fitted.places)))
-        belief[:, self._fitted.firsts] = self._speed_prior[:, None]
-        return belief
+        belief[:, self._fitted.firsts] = self._speed_prior
+        return belief, belief.sum(axis=0)
 
-    def _move(self, belief: np.ndarray) -> np.ndarray:
+    def _move(self, belief: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The belief before the next chunk is seen, (speeds, S), and its sum over the speeds."""
         fitted, number = self._fitted, belief.shape[1]
-        belief = (1 - CHANGE_OF_SPEED) * belief + CHANGE_OF_SPEED * self._speed_prior[:, None] * belief.sum(axis=0)
+        belief = (1 - CHANGE_OF_SPEED) * belief + (CHANGE_OF_SPEED * self._speed_prior) * belief.sum(axis=0)
         moved = np.zeros_like(belief)
-        for row, target, moves in zip(belief, moved, self._moves, strict=True):
-            for step, inside, beyond in moves:
-                target[step:] += (row * inside)[: number - step]
-                target[self._ends] += np.add.reduceat(row * beyond, fitted.firsts)
-        jumping = np.bincount(fitted.segment, moved.sum(axis=0), len(fitted.segment_sizes)) @ fitted.jumps
-        landed = (jumping / fitted.segment_sizes)[fitted.segment]
-        return (1 - JUMP) * moved + JUMP * landed * self._speed_prior[:, None]
+        for step, speeds, shares in self._moves:
+            moved[speeds, step:] += belief[speeds, : number - step] * shares
+        states, targets, shares = self._stops
+        stopped = np.bincount(targets, belief.ravel()[states] * shares, len(SPEEDS) * len(self._ends))
+        moved[:, self._ends] += stopped.reshape(len(SPEEDS), -1)
+        total = moved.sum(axis=0)
+        jumping = np.bincount(fitted.segment, total, len(fitted.segment_sizes)) @ fitted.jumps
+        landed = JUMP * (jumping / fitted.segment_sizes)[fitted.segment]
+        moved *= 1 - JUMP
+        moved += landed * self._speed_prior
+        return moved, (1 - JUMP) * total + landed
+
+
+def _moves(
+    fitted: PositionFilter,
+) -> tuple[list[tuple[int, slice, np.ndarray]], tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """How a chunk moves the belief.
+
+    Returns:
+        a list of (step, speeds, shares): of these speeds, (V, S - step) the share of each state that moves so far; and
+        (states, recordings, shares) of those that would move past the end of their recording, with the numbers of cells
+        of arrays (speeds, S) and (speeds, recordings), and the share that stays at the end.
+    """
+    number, recordings = len(fitted.places), len(fitted.firsts)
+    to_the_end = fitted.lasts - np.arange(number)
+    recording = np.searchsorted(fitted.firsts, np.arange(number), side="right") - 1
+    whole = SPEEDS.astype(np.int64)
+    moves: list[tuple[int, slice, np.ndarray]] = []
+    states, targets, kept = [], [], []
+    for step in range(whole.max() + 1):
+        share = np.where(whole == step, 1 - SPEEDS + whole, np.where(whole + 1 == step, SPEEDS - whole, 0.0))
+        those = np.flatnonzero(share)
+        speeds = slice(int(those[0]), int(those[-1]) + 1)
+        inside = np.arange(number) + step <= fitted.lasts
+        moves.append((step, speeds, (share[speeds, None] * inside)[:, : number - step]))
+        over = np.flatnonzero(step > to_the_end)
+        for speed in those.tolist():
+            states.append(speed * number + over)
+            targets.append(speed * recordings + recording[over])
+            kept.append(np.full(len(over), share[speed] * KEPT_AT_END))
+    return moves, (np.concatenate(states), np.concatenate(targets), np.concatenate(kept))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -48,15 +49,25 @@ class QuantileForest:
         found = np.zeros((len(inputs), len(GRID)), dtype=np.float32)
         for start in range(0, len(inputs), 256):
             block = inputs[start : start + 256]
-            rows = np.arange(len(block))[:, None]
-            node = np.broadcast_to(self.roots, (len(block), len(self.roots)))
+            values, first = block.ravel(), np.arange(len(block))[:, None] * block.shape[1]
+            node = np.repeat(self.roots[None].astype(np.intp), len(block), axis=0)
             for _ in range(self.depth):
-                left = block[rows, np.maximum(self.feature[node], 0)] <= self.threshold[node]
-                node = np.where(left, self.left[node], self.right[node])
+                left = values.take(first + self._asked.take(node)) <= self.threshold.take(node)
+                node = self._children.take(2 * node + left)
             # One row at a time: the sum over the trees of a row doesn't depend on the other rows.
             for row, leaves in enumerate(self.leaf[node]):
                 found[start + row] = self.mass[leaves].sum(axis=0, dtype=np.float32)
         return found / len(self.roots)
+
+    @cached_property
+    def _asked(self) -> np.ndarray:
+        """(N,) `feature`, any in a leaf."""
+        return np.maximum(self.feature, 0).astype(np.intp)
+
+    @cached_property
+    def _children(self) -> np.ndarray:
+        """(2 N,) the right and the left child of each node."""
+        return np.column_stack([self.right, self.left]).ravel().astype(np.intp)
 
 
 def fit_quantile_forest(
