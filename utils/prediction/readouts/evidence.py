@@ -36,6 +36,7 @@ INNER_FOLDS = 4
 BINS = 20  # of progress, which the filter's discriminant tells apart
 VIRTUAL = 80
 FEWEST_IN_LEAF = 10
+STRIDE = 2  # the forest is shown every second chunk: neighbours say nearly the same, and cost as much
 FILTER_QUANTILES = (0.1, 0.5, 0.9)
 
 
@@ -252,8 +253,9 @@ def fit_evidence(
         for drawn in _virtual(prepared, posteriors, labels, actions, scale, start_inputs, seed):
             inputs.append(drawn[0])
             truths.append(drawn[1])
-    fewest = FEWEST_IN_LEAF * (len(truths) // len(prepared))
-    forest = fit_quantile_forest(np.concatenate(inputs), np.concatenate(truths), fewest, trees, seed)
+    shown, wanted = (np.concatenate([one[::STRIDE] for one in values]) for values in (inputs, truths))
+    fewest = FEWEST_IN_LEAF * (len(truths) // len(prepared)) // STRIDE
+    forest = fit_quantile_forest(shown, wanted, fewest, trees, seed)
     recogniser = fit_recogniser(prepared, len(labels))
     if with_position and position is None:
         position = _filter_of(prepared, labels, actions, scale)
