@@ -68,6 +68,14 @@ def test_every_model_comes_back_as_it_was(model_of, name, tmp_path, new_recordin
     assert_equal_content(again[CONTENT], first[CONTENT])
 
 
+def test_a_filter_that_two_heads_read_is_one_in_the_file_too(model_of, tmp_path):
+    model = model_of("mean of all")
+    for own in (model, load_models(save_models({"task": model}, tmp_path / "models.pt"))[0]["task"]):
+        heads = own.readout.heads
+        assert heads[0] is heads[2].position
+        assert heads[1].position is None
+
+
 def assert_equal_content(one, other):
     assert type(one) is type(other)
     if isinstance(one, dict):

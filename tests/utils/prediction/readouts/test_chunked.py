@@ -7,7 +7,7 @@ import pytest
 
 from tests.contracts.readouts import check_readout
 from tests.labelled_recordings import recordings_of
-from utils.prediction.readouts.chunked import ChunkedReadout, first_answer, hold
+from utils.prediction.readouts.chunked import ChunkedReadout, first_answer, hold, start_heads
 from utils.prediction.readouts.chunks import chunk_scale
 from utils.prediction.readouts.distribution import on_grid, quantiles
 
@@ -53,6 +53,34 @@ def test_quantiles_are_those_of_the_mean_of_the_heads(scale):
     mean = (heads[0].update(chunks) + heads[1].update(chunks)) / 2
     np.testing.assert_allclose(found[LENGTH - 1 :: LENGTH], quantiles(mean, (0.1, 0.5, 0.9)), atol=1e-9)
     assert (np.diff(found, axis=1) >= 0).all()
+
+
+class Reader:
+    """A head that reads another one, `position`, and gives what that one finds."""
+
+    def __init__(self, position):
+        self.position = position
+
+    def start(self, position=None):
+        return position or self.position.start()
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (1, 0, 3, 2), (2, 3, 1, 0)])
+def test_a_head_that_others_read_reads_each_chunk_once(scale, order):
+    read, other = FirstMeasure(), FirstMeasure(0.2)
+    asked, update = [], read.update
+    read.update = lambda chunks: asked.append(len(chunks)) or update(chunks)
+    heads = [(read, Reader(read), Reader(read), Reader(other))[place] for place in order]
+    states, reader = start_heads(heads), scale.start()
+    frames, numbers = recordings_of(1, first=9)[0].frames, []
+    for start in range(0, len(frames), 4):
+        chunks = reader.update(frames[start : start + 4])
+        numbers.append(len(chunks))
+        for head, state in zip(heads, states, strict=True):
+            expected = (other if getattr(head, "position", None) is other else FirstMeasure()).update(chunks)
+            assert (state.update(chunks) == expected).all()
+    assert 0 in numbers
+    assert asked == numbers
 
 
 @pytest.mark.parametrize("heads", [(FirstMeasure(),), (FirstMeasure(-0.4, 0.3), FirstMeasure(0.7))])

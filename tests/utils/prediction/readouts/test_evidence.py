@@ -9,7 +9,7 @@ from tests.labelled_recordings import BACKGROUND, STEPS, random_state_untouched,
 from utils.prediction.readouts import evidence
 from utils.prediction.readouts.chunks import chunk_scale, truth_while_used
 from utils.prediction.readouts.distribution import GRID
-from utils.prediction.readouts.evidence import RECENT, EvidenceInputs, fit_evidence
+from utils.prediction.readouts.evidence import RECENT, STRIDE, EvidenceInputs, fit_evidence
 from utils.prediction.readouts.label_filter import fit_label_filter
 from utils.prediction.readouts.recording import LabelledRecording
 
@@ -53,6 +53,11 @@ def test_inputs_do_not_depend_on_how_chunks_are_cut(sizes):
         start += size
 
 
+def shown(recording):
+    """How many of the chunks of a recording the forest is shown."""
+    return -(-(len(recording) // LENGTH) // STRIDE)
+
+
 class Grown(Exception):
     """What the forest is grown from."""
 
@@ -76,7 +81,7 @@ def test_the_labels_that_the_forest_reads_do_not_come_from_the_recording_itself(
     poisoned, labels = list(recordings), recordings[2].time_dict["step"]
     time_dict = dict(recordings[2].time_dict, step=[*labels[2:], *labels[:2]])
     poisoned[2] = LabelledRecording(recordings[2].name, recordings[2].frames, time_dict)
-    starts = np.cumsum([0] + [len(r) // LENGTH for r in recordings])
+    starts = np.cumsum([0] + [shown(r) for r in recordings])
     before, after = (
         inputs_of_forest(monkeypatch, those, with_position=with_position)[0] for those in (recordings, poisoned)
     )
@@ -93,7 +98,7 @@ def test_recordings_of_one_group_do_not_judge_each_other(monkeypatch):
     poisoned = list(recordings)
     labels = recordings[2].time_dict["step"]
     poisoned[2] = replace(recordings[2], time_dict=dict(recordings[2].time_dict, step=[*labels[2:], *labels[:2]]))
-    starts = np.cumsum([0] + [len(r) // LENGTH for r in recordings])
+    starts = np.cumsum([0] + [shown(r) for r in recordings])
     before, after = (inputs_of_forest(monkeypatch, own)[0] for own in (recordings, poisoned))
     for index, recording in enumerate(recordings):
         own = slice(starts[index], starts[index + 1])
@@ -103,7 +108,7 @@ def test_recordings_of_one_group_do_not_judge_each_other(monkeypatch):
 def test_virtual_recordings_have_inputs_like_real_ones(monkeypatch):
     recordings = recordings_of(6)
     inputs, truth = inputs_of_forest(monkeypatch, recordings)
-    real = sum(len(r) // LENGTH for r in recordings)
+    real = sum(map(shown, recordings))
     assert len(inputs) == len(truth) > 2 * real
     assert ((truth >= 0) & (truth <= 1)).all()
     for column in range(inputs.shape[1]):
@@ -111,7 +116,7 @@ def test_virtual_recordings_have_inputs_like_real_ones(monkeypatch):
         inside = (inputs[real:, column] >= 0.5 * low) & (inputs[real:, column] <= 2 * high + 0.01)
         assert inside.mean() > 0.9
     truths = [truth_while_used(r.progress, len(r) // LENGTH, LENGTH) for r in recordings]
-    np.testing.assert_allclose(truth[:real], np.concatenate(truths))
+    np.testing.assert_allclose(truth[:real], np.concatenate([own[::STRIDE] for own in truths]))
 
 
 @pytest.mark.parametrize("with_position", [False, True])
