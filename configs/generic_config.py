@@ -135,21 +135,25 @@ CONFIG.LAV_PARAMS = {
     'min_temp': 0.1,                       # smoothing of soft-DTW
     'alpha': 1.0,                          # weight of the contrastive regulariser of each video
     'margin': 2.0,                         # least embedding distance of frames that are further apart than the window
-    'window': 0.1,                         # a share of the video's length
+    'window': 0.02,                        # a share of the video's length; before: 0.1
     'similarity': 'squared_per_dimension',
+    'trust': 0.2,                          # only look-alikes on the path are pulled together; the paper's: 0, the whole
+                                           # path, which assumes one order of the steps
+    'normalization': 'unit',               # as in TCC_ORIGINAL_PARAMS
 }
 CONFIG.VAVA_PARAMS = {
-    'zeta': 0.25,                          # cost of leaving a frame unmatched
+    'zeta': 0.1,                           # cost of leaving a frame unmatched; before: 0.25
     'regularization': 0.1,                 # of the optimal transport
     'prior_width': 0.1,                    # of both priors, as a share of the video
     'consistency_decay': 0.95,             # the weight of the consistency prior is multiplied by it every epoch
     'intra_weight': 1.0,
     'inter_weight': 1.0,
     'margin': 2.0,
-    'window': 0.1,
+    'window': 0.02,                        # as in LAV_PARAMS
     'inter_margin': 0.5,
     'iterations': 20,                      # of Sinkhorn
     'similarity': 'squared_per_dimension',
+    'normalization': 'unit',               # as in TCC_ORIGINAL_PARAMS
 }
 CONFIG.VAOT_PARAMS = {
     'softmax_temp': 0.1,

@@ -259,10 +259,13 @@ CHANGES: dict[str, Change] = {
         anchors_per_video=3, soft_neighbours="components", similarity="euclidean", normalization="none",
     ),
     "GTCC_PARAMS.reciprocal": Change("chance", under={**only("GTCC"), "GTCC_PARAMS.gamma": 0.5}),
-    **under_loss("LAV", min_temp=0.5, alpha=0.3, margin=0.5, window=0.3, similarity="euclidean"),
+    **under_loss(
+        "LAV", min_temp=0.5, alpha=0.3, margin=0.5, window=0.3, similarity="euclidean", trust=0.0, normalization="none",
+    ),
     **under_loss(
         "VAVA", zeta=0.05, regularization=0.3, prior_width=0.3, consistency_decay=0.2, intra_weight=0.3,
         inter_weight=0.3, margin=0.5, window=0.3, inter_margin=0.1, iterations=2, similarity="euclidean",
+        normalization="none",
     ),
     **under_loss(
         "VAOT", softmax_temp=0.3, structure_weight=0.6, radius=0.3, order_weight=1.0, zeta=0.1, regularization=0.3,

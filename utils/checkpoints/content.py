@@ -25,6 +25,8 @@ MEANT_BEFORE = {
     "INTEGER_LABELS": "take",
     "TCC_ORIGINAL_PARAMS": {"normalization": "none"},
     "GTCC_PARAMS": {"soft_neighbours": "components", "normalization": "none", "reciprocal": "chance"},
+    "LAV_PARAMS": {"trust": 0.0, "normalization": "none", "window": 0.1},
+    "VAVA_PARAMS": {"normalization": "none", "zeta": 0.25, "window": 0.1},
 }
 REQUIRED_KEYS = ("config", "epoch", "loss", "model_state_dict", "feature_width", "tasks")
 NAMES_SHOWN = 5

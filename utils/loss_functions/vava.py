@@ -8,8 +8,10 @@ from torch import Tensor
 from utils.loss_functions.closed_form import with_closed_form_gradient
 from utils.loss_functions.contrastive import check_regulariser, mean_regulariser
 from utils.loss_functions.cycle_back import checked_sequences, zero_with_gradient
+from utils.loss_functions.normalization import normalized
 from utils.loss_functions.optimal_transport import check_transport
 from utils.loss_functions.pairwise import centred, mean_over_pairs
+from utils.loss_functions.precision import without_autocast
 from utils.loss_functions.similarity import DEFAULT_SIMILARITY, scaling_of
 from utils.loss_functions.vava_transport import TransportSettings, transport_terms
 
@@ -27,6 +29,7 @@ def VAVA_loss(
     inter_margin: float = 0.5,
     iterations: int = 20,
     similarity: str = DEFAULT_SIMILARITY,
+    normalization: str = "none",
     global_step: int = 0,
 ) -> Tensor:
     """Mean over the pairs (U, V) of a batch, of N and M frames, of
@@ -61,13 +64,15 @@ def VAVA_loss(
         inter_margin: > 0, in mean distances.
         iterations: Sinkhorn iterations >= 1; 20 converge for the default zeta and regularization.
         similarity: the distance, one of `similarity.SIMILARITIES`. The first two differ only in the regulariser.
+        normalization: of the embeddings before all this, "none" or "unit" (`normalization.py`).
         global_step: epochs done, >= 0.
 
     Returns:
         Scalar >= 0. With fewer than two videos, a zero with a (zero) gradient.
 
     Raises:
-        ValueError: for embeddings of different widths, an unknown similarity, or a setting out of range.
+        ValueError: for embeddings of different widths, an unknown similarity or normalization, or a setting out of
+            range.
     """
     sequences = checked_sequences(sequences, 0.0)
     check_regulariser(window, margin)
@@ -97,4 +102,6 @@ def VAVA_loss(
         total = mean_over_pairs(sequences, gradients, scaling, between)
         return total + mean_regulariser(sequences, gradients, intra_weight, window, margin, scaling)
 
+    with without_autocast(sequences[0].device):
+        sequences = normalized(sequences, normalization)
     return with_closed_form_gradient(compute, sequences)

@@ -39,6 +39,45 @@ def soft_dtw(
     return total.get((rows - 1, columns - 1), math.inf)
 
 
+def expected_visits(costs: Matrix, smoothing: float, step: float = 1e-5) -> Matrix:
+    """How often the path of soft-DTW visits each cell: the derivative of its value."""
+    visits = []
+    for i, row in enumerate(costs):
+        visits.append([])
+        for j in range(len(row)):
+            moved = []
+            for sign in (1, -1):
+                changed = [list(each) for each in costs]
+                changed[i][j] += sign * step
+                moved.append(soft_dtw(changed, smoothing))
+            visits[i].append((moved[0] - moved[1]) / (2 * step))
+    return visits
+
+
+def trusted_cells(costs: Matrix, smoothing: float, trust: float) -> Matrix:
+    """The expected visits of each cell, the less the further its frames are from being each other's neighbours."""
+    visits = expected_visits(costs, smoothing)
+    for i, row in enumerate(costs):
+        for j, cost in enumerate(row):
+            beyond = cost - min(row) + cost - min(other[j] for other in costs)
+            visits[i][j] *= math.exp(-beyond / trust)
+    return visits
+
+
+def unit_frames(videos: Sequence[Frames]) -> list[Frames]:
+    """Less the mean of all frames, and of root mean square 1."""
+    frames = [frame for video in videos for frame in video]
+    mean = [sum(column) / len(frames) for column in zip(*frames, strict=True)]
+    result = []
+    for video in videos:
+        result.append([])
+        for frame in video:
+            moved = [x - m for x, m in zip(frame, mean, strict=True)]
+            size = math.sqrt(sum(x * x for x in moved) / len(moved) + 1e-6)
+            result[-1].append([x / size for x in moved])
+    return result
+
+
 def regulariser(frames: Frames, window: float, margin: float, similarity: str) -> float:
     length = len(frames)
     near = far = near_weights = far_weights = 0.0
@@ -57,10 +96,23 @@ def regulariser(frames: Frames, window: float, margin: float, similarity: str) -
     return (near / near_weights if near_weights else 0.0) + (far / far_weights if far_weights else 0.0)
 
 
-def lav(videos: Sequence[Frames], min_temp, alpha, margin, window, similarity) -> float:
+def lav(
+    videos: Sequence[Frames], min_temp, alpha, margin, window, similarity, trust=0.0, targets: list[Matrix] | None = None
+) -> float:
+    """`targets`: the trusted cells, in the order of the pairs; filled where it is empty."""
+    targets = [] if targets is None else targets
+    recorded = bool(targets)
     terms = []
-    for u, v in combinations(videos, 2):
-        aligned = soft_dtw(distances(u, v, similarity), min_temp) / (len(u) + len(v))
+    for index, (u, v) in enumerate(combinations(videos, 2)):
+        costs = distances(u, v, similarity)
+        if trust > 0:
+            if not recorded:
+                targets.append(trusted_cells(costs, min_temp, trust))
+            pairs = zip(targets[index], costs, strict=True)
+            aligned = sum(w * cost for row, own in pairs for w, cost in zip(row, own, strict=True))
+        else:
+            aligned = soft_dtw(costs, min_temp)
+        aligned /= len(u) + len(v)
         inside = regulariser(u, window, margin, similarity) + regulariser(v, window, margin, similarity)
         terms.append(aligned + alpha * inside)
     return sum(terms) / len(terms)

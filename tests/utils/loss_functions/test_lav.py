@@ -26,17 +26,73 @@ def test_value_and_gradient_are_those_of_the_formula(similarity):
 
 
 @pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_trusted_path_is_that_of_the_formula(similarity):
+    sequences = random_walks([5, 4, 6], 3, 0.5, seed=1)
+    settings = (0.2, 0.7, 1.5, 0.25, similarity, 0.3)
+    targets = []
+
+    def naive(videos):
+        return oracle.lav(videos, *settings, targets=targets)
+
+    videos = [each.tolist() for each in sequences]
+    loss = LAV_loss(sequences, *settings)
+    assert loss.item() == pytest.approx(naive(videos), rel=1e-6)
+    # From here on the oracle keeps the cells as the targets.
+    for gradient, expected in zip(gradients_of(loss, sequences), oracle.slopes(naive, videos), strict=True):
+        torch.testing.assert_close(gradient, expected, atol=1e-6, rtol=1e-5)
+
+
+def test_unit_frames_are_normalised_before_anything_else():
+    sequences = random_walks([5, 4, 6], 3, 0.5, seed=8)
+    settings = (0.2, 0.7, 1.5, 0.25, "squared_per_dimension")
+
+    def naive(videos):
+        return oracle.lav(oracle.unit_frames(videos), *settings)
+
+    videos = [each.tolist() for each in sequences]
+    loss = LAV_loss(sequences, *settings, normalization="unit")
+    assert loss.item() == pytest.approx(naive(videos), rel=1e-9)
+    for gradient, expected in zip(gradients_of(loss, sequences), oracle.slopes(naive, videos), strict=True):
+        torch.testing.assert_close(gradient, expected, atol=1e-7, rtol=1e-5)
+    with torch.no_grad():
+        larger = LAV_loss([7 * each + 3 for each in sequences], *settings, normalization="unit")
+    assert larger.item() == pytest.approx(loss.item(), rel=1e-4)
+
+
+def test_steps_in_another_order_are_pulled_together_only_by_the_whole_path():
+    # Three steps of ten frames, far apart; the second video does the first two the other way round.
+    steps = 3 * torch.eye(3, dtype=torch.float64)
+    first = steps[[0] * 10 + [1] * 10 + [2] * 10].requires_grad_()
+    second = steps[[1] * 10 + [0] * 10 + [2] * 10].requires_grad_()
+    whole = gradients_of(LAV_loss([first, second], alpha=0.0), [first, second])
+    trusted = gradients_of(LAV_loss([first, second], alpha=0.0, trust=0.2), [first, second])
+    assert max(each.norm(dim=1).max() for each in whole) > 1e-2
+    assert max(each.norm(dim=1).max() for each in trusted) < 1e-6
+
+
+def test_where_the_order_is_the_same_the_trusted_path_is_the_path():
+    generator = torch.Generator().manual_seed(3)
+    first = (torch.arange(12.0).unsqueeze(1) * torch.ones(1, 4)).double()
+    second = first + 0.01 * torch.randn(12, 4, generator=generator).double()
+    first, second = first.requires_grad_(), second.requires_grad_()
+    whole = gradients_of(LAV_loss([first, second], alpha=0.0), [first, second])
+    trusted = gradients_of(LAV_loss([first, second], alpha=0.0, trust=0.2), [first, second])
+    assert relative_error(trusted, whole) < 0.02
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
 def test_gradient_by_finite_differences(similarity):
     sequences = random_walks([5, 4, 2], 3, 0.5, seed=2)
     assert torch.autograd.gradcheck(lambda *each: LAV_loss(each, similarity=similarity, band=1), sequences)
 
 
-def test_pairs_taken_together_are_the_same_as_one_by_one(monkeypatch):
+@pytest.mark.parametrize("trust", [0.0, 0.3])
+def test_pairs_taken_together_are_the_same_as_one_by_one(monkeypatch, trust):
     sequences = random_walks([12, 7, 9], 4, 0.5, seed=3)
-    one_by_one = LAV_loss(sequences, band=2)
+    one_by_one = LAV_loss(sequences, band=2, trust=trust)
     expected = gradients_of(one_by_one, sequences)
     monkeypatch.setattr(pairwise, "chunks_of_pairs", lambda sequences: [[(0, 1), (0, 2)], [(1, 2)]])
-    together = LAV_loss(sequences, band=2)
+    together = LAV_loss(sequences, band=2, trust=trust)
     assert together.item() == pytest.approx(one_by_one.item(), rel=1e-10)
     assert relative_error(gradients_of(together, sequences), expected) < 1e-10
 
@@ -81,6 +137,7 @@ def test_not_a_number_is_not_hidden():
     sequences[1][2, 0] = float("nan")
     assert LAV_loss(sequences).isnan()
     assert LAV_loss(sequences, alpha=0.0).isnan()
+    assert LAV_loss(sequences, alpha=0.0, trust=0.2).isnan()
 
 
 def test_lower_bound():
@@ -98,7 +155,8 @@ def test_values_and_gradients_are_finite(scale, lengths):
         for sequences in (walks, [walks[0], walks[0].clone()], [each * 0 + scale for each in walks]):
             for similarity in SIMILARITIES:
                 sequences = [each.detach().requires_grad_() for each in sequences]
-                loss = LAV_loss(sequences, similarity=similarity, band=None if seed % 2 else 3)
+                trust = 0.2 if seed < 2 else 0.0
+                loss = LAV_loss(sequences, similarity=similarity, trust=trust, band=None if seed % 2 else 3)
                 gradients = gradients_of(loss, sequences)
                 assert loss.isfinite()
                 assert all(gradient.isfinite().all() for gradient in gradients)
@@ -139,7 +197,7 @@ def test_nothing_to_compare_is_a_zero_with_a_gradient():
 def test_nothing_is_read_back_to_the_host():
     # A tensor on the meta device has no numbers: reading one raises.
     sequences = [torch.zeros(length, 4, device="meta", requires_grad=True) for length in (6, 5, 4)]
-    LAV_loss(sequences, band=2).backward()
+    LAV_loss(sequences, band=2, trust=0.2).backward()
     assert all(each.grad.shape == each.shape for each in sequences)
 
 
@@ -151,6 +209,8 @@ def test_nothing_is_read_back_to_the_host():
         ("margin", 0.0),
         ("window", 1.5),
         ("band", -1),
+        ("trust", -0.1),
+        ("normalization", "sphere"),
         ("similarity", "cosine"),
     ],
 )

@@ -38,6 +38,20 @@ def test_value_and_gradient_are_those_of_the_formula(similarity, global_step):
         torch.testing.assert_close(gradient, expected, atol=1e-6, rtol=1e-5)
 
 
+def test_unit_frames_are_normalised_before_anything_else():
+    sequences = random_walks([4, 3, 5], 2, 0.5, seed=8)
+    named = {
+        "zeta": 0.3, "regularization": 0.2, "prior_width": 0.2, "intra_weight": 0.7, "inter_weight": 0.6,
+        "margin": 1.5, "window": 0.3, "inter_margin": 0.4, "similarity": "squared_per_dimension",
+    }  # fmt: skip
+    expected = oracle.vava(oracle.unit_frames([each.tolist() for each in sequences]), consistency=1.0, **named)
+    loss = VAVA_loss(sequences, iterations=200, normalization="unit", **named)
+    assert loss.item() == pytest.approx(expected, rel=1e-6)
+    larger = VAVA_loss([7 * each + 3 for each in sequences], iterations=200, normalization="unit", **named)
+    assert larger.item() == pytest.approx(loss.item(), rel=1e-3)
+    assert all(gradient.isfinite().all() for gradient in gradients_of(loss, sequences))
+
+
 @pytest.mark.parametrize("similarity", SIMILARITIES)
 @pytest.mark.parametrize("settings", [{}, {"global_step": 4}, {"zeta": 4.0}])
 def test_gradient_by_finite_differences(similarity, settings):
