@@ -116,6 +116,10 @@ MUTATIONS = (
              f"{ENTRY}::TestGetLossFunction::test_the_schedule_of_a_loss_follows_the_epoch[GTCC]"),
     Mutation("VAVA is told epoch 0", TERMS, '"global_step": epoch', '"global_step": 0',
              f"{ENTRY}::TestGetLossFunction::test_the_schedule_of_a_loss_follows_the_epoch[VAVA]"),
+    Mutation("LAV trusts the whole path", "utils/loss_functions/trusted_path.py",
+             "visits[:, rows].mul_(trusted)", "visits[:, rows]",
+             "tests/utils/loss_functions/test_lav.py::"
+             "test_steps_in_another_order_are_pulled_together_only_by_the_whole_path"),
     Mutation("VAOT without structure", "utils/loss_functions/fused_transport.py",
              "alpha=problem.structure_weight * kappa / eps", "alpha=0.0",
              "tests/utils/loss_functions/test_fused_transport.py::"

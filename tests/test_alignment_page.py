@@ -21,3 +21,12 @@ def test_the_command_of_the_paper_sets_what_the_page_says_differs():
     assert not config.ARCHITECTURE.skip
     assert config.ARCHITECTURE.MCN
     assert config.ARCHITECTURE.dropping
+
+
+def test_the_commands_of_lav_and_vava_set_what_the_page_says_differs():
+    commands = re.findall(r"^python (multitask_train\.py --config .*(?:LAV|VAVA)_PARAMS.*)$", PAGE, re.MULTILINE)
+    lav, vava = (read_command_line(shlex.split(command)).config for command in commands)
+    assert {"trust": 0.0, "normalization": "none", "window": 0.1}.items() <= lav.LAV_PARAMS.to_dict().items()
+    assert {"zeta": 0.25, "normalization": "none", "window": 0.1}.items() <= vava.VAVA_PARAMS.to_dict().items()
+    for config, loss in ((lav, "LAV"), (vava, "VAVA")):
+        assert [name for name, on in config.LOSS_TYPE.items() if on] == [loss]

@@ -172,12 +172,14 @@ class TestWriting:
 
 
 def test_a_configuration_from_before_a_setting_means_what_was_done_then(tmp_path):
-    """It was written before the skip projection and GTCC's normalization, balance and responsibilities."""
+    """It was written before the skip projection, GTCC's balance and responsibilities, trust and normalization."""
     config = small_config()
     del config["ARCHITECTURE"]["skip"], config["ARCHITECTURE"]["skip_means"]
     for key in ("normalization", "reciprocal", "soft_neighbours"):
         del config["GTCC_PARAMS"][key]
-    del config["TCC_ORIGINAL_PARAMS"]["normalization"]
+    for group in ("TCC_ORIGINAL_PARAMS", "LAV_PARAMS", "VAVA_PARAMS"):
+        del config[group]["normalization"]
+    del config["LAV_PARAMS"]["trust"]
     model = build_model({**config, "ARCHITECTURE": {**config["ARCHITECTURE"], "skip": False}}, 3, 2)
     path = tmp_path / "old.pt"
     ckpt_save(model, None, 3, 0.5, str(path), config=config, feature_width=3, tasks=["a", "b"], standardization=None)
@@ -186,7 +188,9 @@ def test_a_configuration_from_before_a_setting_means_what_was_done_then(tmp_path
     assert checkpoint["config"]["ARCHITECTURE"]["skip_means"] == ()
     before = {"normalization": "none", "reciprocal": "chance", "soft_neighbours": "components"}
     assert before.items() <= checkpoint["config"]["GTCC_PARAMS"].items()
-    assert checkpoint["config"]["TCC_ORIGINAL_PARAMS"]["normalization"] == "none"
+    for group in ("TCC_ORIGINAL_PARAMS", "LAV_PARAMS", "VAVA_PARAMS"):
+        assert checkpoint["config"][group]["normalization"] == "none"
+    assert checkpoint["config"]["LAV_PARAMS"]["trust"] == 0
     video = [torch.randn(9, 3)]
     loaded = load_model(checkpoint)
     assert loaded.skip is None

@@ -97,7 +97,14 @@ def regulariser(frames: Frames, window: float, margin: float, similarity: str) -
 
 
 def lav(
-    videos: Sequence[Frames], min_temp, alpha, margin, window, similarity, trust=0.0, targets: list[Matrix] | None = None
+    videos: Sequence[Frames],
+    min_temp,
+    alpha,
+    margin,
+    window,
+    similarity,
+    trust=0.0,
+    targets: list[Matrix] | None = None,
 ) -> float:
     """`targets`: the trusted cells, in the order of the pairs; filled where it is empty."""
     targets = [] if targets is None else targets
