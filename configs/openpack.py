@@ -21,5 +21,8 @@ def get_config():
     CONFIG.BASEARCH = {'TEMPORAL_STACKING_ARCH': {'conv_num_channels': 128}}
     CONFIG.ARCHITECTURE = {'MCN': False}
     CONFIG.LOSS_TYPE = {'GTCC': False, 'tcc': True}
+    # One order of the steps, so the whole path may count: better here in KTW (docs/alignment.md).
+    CONFIG.LAV_PARAMS = {'trust': 0.0, 'normalization': 'none', 'window': 0.1}
+    CONFIG.VAVA_PARAMS = {'normalization': 'none', 'window': 0.1, 'zeta': 0.25}
     CONFIG.PROGRESS_LOSS = {'enabled': True, 'frames': 'all', 'lambda_fixed': 1.0}
     return CONFIG
