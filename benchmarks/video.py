@@ -28,6 +28,7 @@ import numpy as np
 
 from utils.command import format_table, run_command
 from utils.errors import import_extra
+from utils.registry import DEFAULT_ENCODER
 
 logger = logging.getLogger("video")
 
@@ -57,7 +58,8 @@ def main(arguments: Sequence[str]) -> int:
         if {"decoding", "chain", "live"} & set(options.what):
             video = write_video(Path(folder) / "video.mp4", options.frames)
         if "encoder" in options.what:
-            rows += both("encoder alone, 224 x 224", encoder_alone, options.frames, options.repeats)
+            for encoder in (DEFAULT_ENCODER, "lite0"):
+                rows += both(f"{encoder} alone", EncoderAlone(encoder), options.frames, options.repeats)
         if "decoding" in options.what:
             rows += both("decoding and resizing, 720p", lambda cores: decoding(video), options.frames, options.repeats)
         if "chain" in options.what:
@@ -67,6 +69,7 @@ def main(arguments: Sequence[str]) -> int:
         if "live" in options.what:
             print(live(video))
         if "memory" in options.what:
+            print(prediction_memory(Path(folder), options.seconds))
             print(memory(Path(folder), options.seconds))
         if "fuzz" in options.what:
             print(fuzz(Path(folder), options.cases))
@@ -133,16 +136,20 @@ def both(name: str, measured: Callable[[int], int], frames: int, repeats: int) -
     return rows
 
 
-def encoder_alone(cores: int) -> int:
-    """lite0 on pictures in memory, a thread a core."""
-    from concurrent.futures import ThreadPoolExecutor
+class EncoderAlone:
+    """An encoder on pictures in memory, a thread a core."""
 
-    from utils.video.encoders import make_encoder
+    def __init__(self, description: str):
+        from utils.video.encoders import make_encoder
 
-    encoder = make_encoder("lite0")
-    given = np.random.default_rng(0).integers(0, 256, (64, 1, 224, 224, 3), dtype=np.uint8)
-    with ThreadPoolExecutor(cores) as pool:
-        return len(list(pool.map(encoder.encode, given)))
+        self._encoder = make_encoder(description)
+        self._given = np.random.default_rng(0).integers(0, 256, (64, 1, 224, 224, 3), dtype=np.uint8)
+
+    def __call__(self, cores: int) -> int:
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(cores) as pool:
+            return len(list(pool.map(self._encoder.encode, self._given)))
 
 
 def decoding(video: Path) -> int:
@@ -155,18 +162,19 @@ def decoding(video: Path) -> int:
 class Chain:
     """Features of the file and progress read from them."""
 
-    def __init__(self, video: Path):
+    def __init__(self, video: Path, encoder: str = DEFAULT_ENCODER):
         from utils.prediction.predictor import ProgressPredictor
         from utils.prediction.progress.candidates import EVIDENCE_AND_FILTER
         from utils.prediction.progress.cross_validation import NAIVE
         from utils.prediction.progress.model import fit_progress
         from utils.prediction.readouts.recording import LabelledRecording
         from utils.video.encoders import make_encoder
+        from utils.video.features import feature_shape
 
         generator = np.random.default_rng(0)
-        self._video, self.encoder = video, make_encoder("lite0")
+        self._video, self.encoder = video, make_encoder(encoder)
         steps = {"step": ["first", "second"], "start_frame": [0, 50], "end_frame": [49, 99]}
-        walks = generator.normal(size=(6, 100, *self.encoder.shape)).cumsum(axis=1).astype(np.float32)
+        walks = generator.normal(size=(6, 100, *feature_shape(self.encoder))).cumsum(axis=1).astype(np.float32)
         recordings = [LabelledRecording(str(number), walk, steps) for number, walk in enumerate(walks)]
         # One of the slower read-outs, without comparing all.
         names, name = (*NAIVE, EVIDENCE_AND_FILTER), EVIDENCE_AND_FILTER
@@ -230,6 +238,27 @@ def looped(source: Path, path: Path, seconds: int, rate: int) -> Path:
     return path
 
 
+def prediction_memory(folder: Path, seconds: int) -> str:
+    """The memory in use while a small video of 10 frames/s is decoded, encoded by `pixels`, and its progress read.
+
+    Nothing takes long here, so that as many frames can be seen as an hour has.
+    """
+    from utils.video.features import feature_rows
+
+    small = [picture[::4, ::4] for picture in pictures(100)]
+    source = _write_small(folder / "small.mp4", small, "libx264", rate=10)
+    video = looped(source, folder / "hour.mp4", seconds, 10)
+    chain = Chain(source, "pixels")
+    stream, frames, used = chain.predictor.stream(), 0, []
+    for row in feature_rows([video], chain.encoder, 10):
+        stream.update_answers(row[None])
+        frames += 1
+        if frames % (seconds * 10 // 6) == 0:
+            pages = int(Path("/proc/self/statm").read_text().split()[1])
+            used.append(f"{pages * resource.getpagesize() / 2**20:.0f}")
+    return f"{frames} frames of 320 x 180 to progress, by pixels: {', '.join(used)} MB in use at each sixth"
+
+
 def memory(folder: Path, seconds: int) -> str:
     """The most memory that an extraction takes, of a video of 10 frames/s at 2 frames/s, and after a tenth of it."""
     from utils.video.encoders import make_encoder
@@ -237,7 +266,7 @@ def memory(folder: Path, seconds: int) -> str:
     from utils.video.recordings import VideoRecording
 
     source = write_video(folder / "source.mp4", 100, rate=10)
-    encoder, found = make_encoder("lite0"), []
+    encoder, found = make_encoder(DEFAULT_ENCODER), []
     for name, length in (("short", max(10, seconds // 10)), ("long", seconds)):
         video = looped(source, folder / f"{name}.mp4", length, 10)
         frames = extract_recording(
@@ -319,11 +348,11 @@ def fuzz(folder: Path, cases: int) -> str:
     return "\n".join([f"{cases} damaged files: {read} read, {refused} refused, {len(others)} others", *others])
 
 
-def _write_small(path: Path, frames: Sequence[np.ndarray], codec: str) -> Path:
+def _write_small(path: Path, frames: Sequence[np.ndarray], codec: str, rate: int = 25) -> Path:
     av = import_extra("av", "video", "this benchmark")
 
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=25)
+        stream = container.add_stream(codec, rate=rate)
         stream.height, stream.width, stream.pix_fmt = *frames[0].shape[:2], "yuv420p"
         for picture in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")))

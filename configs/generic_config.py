@@ -48,7 +48,7 @@ CONFIG.FEATURE_LAYOUT = 'frames_first' # feature files are (T, D); 'features_fir
 CONFIG.FEATURES_KEY = ''               # array of a .npz, .pt, HDF5 or Parquet file; '': the only one, or 'features'
 CONFIG.FEATURES_FOLDER = 'features'    # folder of the feature files: relative to the data set's folder, or absolute
 CONFIG.VIDEOS_FOLDER = 'videos'        # likewise of videos; features that are missing are made of them (docs/video.md)
-CONFIG.ENCODER = ''                    # how: see docs/video.md; '': as those that are there, else 'lite0'
+CONFIG.ENCODER = ''                    # how: see docs/video.md; '': as those that are there, else the default
 CONFIG.MOTION = False                  # with the difference of successive features, where ENCODER is set
 CONFIG.CAMERAS = ()                    # folders in VIDEOS_FOLDER, one a camera, where ENCODER is set
 

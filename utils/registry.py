@@ -114,6 +114,9 @@ IMAGE_ENCODERS: dict[str, ImageEncoder] = {
     "pixels": ImageEncoder("utils.video.encoders.pixels:PixelsEncoder"),
 }
 
+# Of videos whose features nobody has made in another way. docs/video.md says why it is this one.
+DEFAULT_ENCODER = "lite0,layer=middle"
+
 AUTO = "auto"  # the read-out that cross-validation chose, see utils.prediction.progress
 # --readout, besides AUTO: ways to read progress from an embedding alone
 READOUTS: dict[str, Readout] = {

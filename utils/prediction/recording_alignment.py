@@ -21,7 +21,8 @@ from utils.metrics.frame_alignment import TIME_WARPING, FrameAlignment, align_fr
 from utils.prediction.files import embed_file
 from utils.prediction.recording_embedder import RecordingEmbedder, settings_of_checkpoint
 from utils.prediction.video_features import VideoFeatures
-from utils.video.data_set import DEFAULT_ENCODER, DEFAULT_RATE
+from utils.registry import DEFAULT_ENCODER
+from utils.video.data_set import DEFAULT_RATE
 from utils.video.decoding import open_video, read_pictures
 from utils.video.encoders import make_encoder
 from utils.video.features import kind_of

@@ -16,6 +16,7 @@ from utils.data.data_settings import read_data_settings
 from utils.data.feature_origin import FeatureKind, common_kind, read_origin
 from utils.data.features import feature_path
 from utils.errors import ConfigError, DataError, place
+from utils.registry import DEFAULT_ENCODER
 from utils.video.decoding import open_video
 from utils.video.encoders import make_encoder
 from utils.video.extraction import Extraction, available_processors, extract_all, features_path, is_extracted
@@ -24,7 +25,7 @@ from utils.video.recordings import VideoRecording, find_videos, videos_folder
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_ENCODER, DEFAULT_RATE = "lite0", 10.0
+DEFAULT_RATE = 10.0
 FRAMES_MEASURED = 20
 
 

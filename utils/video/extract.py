@@ -21,6 +21,7 @@ from pathlib import Path
 
 from utils.command import frames_a_second, run_command
 from utils.errors import FAILED
+from utils.registry import DEFAULT_ENCODER
 
 logger = logging.getLogger("extract")
 
@@ -47,7 +48,7 @@ def argument_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("videos", type=Path, help="a folder of videos, or one")
     parser.add_argument("output", type=Path, help="folder to write to")
-    parser.add_argument("--encoder", default="lite0", help="by default lite0; see docs/video.md")
+    parser.add_argument("--encoder", default=DEFAULT_ENCODER, help=f"by default {DEFAULT_ENCODER}; see docs/video.md")
     parser.add_argument(
         "--frame-rate", type=frames_a_second, default=DEFAULT_RATE, help=f"frames a second; by default {DEFAULT_RATE:g}"
     )

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from utils.data.feature_origin import FeatureKind, FeatureOrigin, origin_path, read_origin
 from utils.errors import DataError, ProcessLost, ProjectError, place
 from utils.files import atomic_write, file_digest, remove_stale_temporaries
+from utils.registry import DEFAULT_ENCODER
 from utils.video.encoders import make_encoder
 from utils.video.encoders.protocol import ImageEncoder
 from utils.video.features import feature_rows, feature_shape, kind_of
@@ -43,7 +44,7 @@ class Extraction:
         cameras: names, in the order of each recording's files.
     """
 
-    encoder: str = "lite0"
+    encoder: str = DEFAULT_ENCODER
     frame_rate: float = 10.0
     motion: bool = False
     cameras: tuple[str, ...] = ()

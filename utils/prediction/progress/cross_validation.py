@@ -22,6 +22,7 @@ from utils.prediction.progress.candidates import (
     fit_part,
     read_parts,
 )
+from utils.prediction.progress.end import end_distance, fit_end
 from utils.prediction.progress.interval import fit_interval
 from utils.prediction.progress.remaining import fit_remaining
 from utils.prediction.progress.workers import run_all
@@ -49,12 +50,14 @@ class OutOfFold:
         quantiles: by read-out, (T_i, 3) of each recording.
         folds: (n,) the fold of each.
         steps: how well the steps of each recording were read.
+        ends: `end.end_distance` of each recording; () where it isn't known.
     """
 
     recordings: tuple[LabelledRecording, ...]
     quantiles: Mapping[str, list[np.ndarray]]
     folds: np.ndarray
     steps: tuple[StepFigures, ...]
+    ends: tuple[float, ...] = ()
 
     def errors(self, name: str) -> np.ndarray:
         """Mean absolute error of each recording, (n,)."""
@@ -136,17 +139,19 @@ def cross_validate(
     done = run_all(_read_others, work, "cross-validation")
     quantiles: dict[int, dict[str, np.ndarray]] = {}
     steps: dict[int, StepFigures] = {}
+    ends: dict[int, float] = {}
     for place, (_, judged) in enumerate(by_fold):
         parts = done[place :: len(numbers)]
         for own, index in enumerate(np.flatnonzero(judged).tolist()):
             read = reduce(or_, (part.read[own] for part in parts))
             quantiles[index] = curves_of(read, parts[0].scale, len(recordings[index]))
             steps[index] = next(part.steps[own] for part in parts if part.steps)
+            ends[index] = next(part.ends[own] for part in parts if part.ends)
     common = set.intersection(*(set(found) for found in quantiles.values()))
     order = [name for name in quantiles[0] if name in common]
     return OutOfFold(
         tuple(recordings), {name: [quantiles[index][name] for index in range(len(recordings))] for name in order},
-        fold_of, tuple(steps[index] for index in range(len(recordings))),
+        fold_of, *(tuple(found[index] for index in range(len(recordings))) for found in (steps, ends)),
     )  # fmt: skip
 
 
@@ -155,7 +160,8 @@ class _ReadOthers(NamedTuple):
 
     scale: ChunkScale
     read: list[Read]
-    steps: list[StepFigures]  # empty for all parts but that of the clock
+    steps: list[StepFigures]  # empty for all parts but that of the clock, and so are the ends
+    ends: list[float]
 
 
 def _read_others(
@@ -165,11 +171,13 @@ def _read_others(
     fitted = fit_part(training, scale, seed, part)
     read = [read_parts(fitted, recording.frames) for recording in others]
     if CLOCK not in part:
-        return _ReadOthers(scale, read, [])
+        return _ReadOthers(scale, read, [], [])
+    end = fit_end(training, scale)
+    ends = [end_distance(end, scale, recording) for recording in others]
     if not any(len(one) >= scale.length for one in training):
-        return _ReadOthers(scale, read, [StepFigures()] * len(others))
+        return _ReadOthers(scale, read, [StepFigures()] * len(others), ends)
     steps = fit_steps(training, scale, seed)
-    return _ReadOthers(scale, read, [judge_steps(steps, scale, recording) for recording in others])
+    return _ReadOthers(scale, read, [judge_steps(steps, scale, recording) for recording in others], ends)
 
 
 @dataclass(frozen=True)

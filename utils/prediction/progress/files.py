@@ -19,6 +19,7 @@ from utils.checkpoints.files import save_content
 from utils.checkpoints.reading import read_archive
 from utils.errors import CheckpointError, MissingFileError, first_line
 from utils.prediction.progress.candidates import ScaledReadout
+from utils.prediction.progress.end import EndLikeness
 from utils.prediction.progress.interval import Interval
 from utils.prediction.progress.model import ProgressModel
 from utils.prediction.progress.remaining import RemainingTime
@@ -46,7 +47,8 @@ DEEPEST_TREE = 200
 
 # Classes whose fields are all that they hold.
 PLAIN = (
-    ChunkedReadout, ChunkScale, CountReadout, EvidenceReadout, InsideAction, InsideScale, Interval, LabelFilter,
+    ChunkedReadout, ChunkScale, CountReadout, EndLikeness, EvidenceReadout, InsideAction, InsideScale, Interval,
+    LabelFilter,
     LinearDiscriminant, PositionFilter, PrincipalComponents, ProgressModel, QuantileForest, RecurrentNetworks,
     RecurrentReadout, RemainingTime, StepReader, TrainingRange,
 )  # fmt: skip
@@ -62,6 +64,9 @@ KINDS: dict[str, tuple[tuple[str, ...], Callable[..., Any]]] = {
     **{kind.__name__: (tuple(field.name for field in fields(kind)), kind) for kind in PLAIN},
     **{kind.__name__: entry for kind, entry in OTHERS.items()},
 }
+
+# By kind, fields that files lack which were written before there were such; None there.
+ADDED = {"ProgressModel": ("end",)}
 
 _TYPES = {
     "np.ndarray": np.ndarray, "float": (int, float), "int": int, "str": str, "None": type(None),
@@ -125,6 +130,7 @@ POSSIBLE: dict[str, Callable[..., bool]] = {
         deviation.min() > 0 and mean_length > 0 and mean_path > 0 and isinstance(length, int) and 0 < length < 10**6
     ),
     "CountReadout": lambda curve: curve.ndim == 1 and _are_shares(curve),
+    "EndLikeness": lambda mean, projection, places, limit: len(places) > 0 and limit >= 0,
     "EvidenceReadout": lambda labels, is_action, recogniser, label_filter, mean_time, forest, position: (
         _are_labels(labels, is_action, label_filter, mean_time)
         and forest.feature.max() < number_of_inputs(len(labels), position is not None)
@@ -256,9 +262,11 @@ def _object(stored: Any, made: dict[int, Any]) -> Any:
         return stored
     if "kind" not in stored:
         return {key: _object(own, made) for key, own in stored.items()}
-    if id(stored) in made:
-        return made[id(stored)]
+    number = id(stored)
+    if number in made:
+        return made[number]
     names, made_by = KINDS[stored["kind"]]
+    stored = {**dict.fromkeys(ADDED.get(stored["kind"], ())), **stored}
     values = {name: _object(stored[name], made) for name in names}
     for name, expected in FIELD_TYPES.get(stored["kind"], {}).items():
         if not isinstance(values[name], expected):
@@ -267,5 +275,5 @@ def _object(stored: Any, made: dict[int, Any]) -> Any:
         raise ValueError(f"impossible values of a {stored['kind']}")
     if any(isinstance(value, float) and math.isnan(value) for value in values.values()):
         raise ValueError("a value is not a number")
-    made[id(stored)] = made_by(**values)
-    return made[id(stored)]
+    made[number] = made_by(**values)
+    return made[number]

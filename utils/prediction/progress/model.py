@@ -17,7 +17,8 @@ import numpy as np
 from torch import Tensor
 
 from utils.prediction.progress.candidates import COUNTING, fit_candidates
-from utils.prediction.progress.cross_validation import Judged, OutOfFold, cross_validate, judge, scale_of
+from utils.prediction.progress.cross_validation import NAIVE, Judged, OutOfFold, cross_validate, judge, scale_of
+from utils.prediction.progress.end import MOST_WITHOUT_END, NEARLY_DONE, EndLikeness, fit_end
 from utils.prediction.progress.interval import Interval, fit_interval
 from utils.prediction.progress.remaining import RemainingTime, fit_remaining
 from utils.prediction.progress.unlike_training import NAMES, TrainingRange, fit_training_range, newest_measures
@@ -40,9 +41,9 @@ ANSWER = np.dtype(
 )  # fmt: skip
 FEATURES, EMBEDDING = "features", "embedding"  # what a model reads
 STUCK = 8  # progress has not risen for longer than in any training recording
-SIGNS = {**NAMES, STUCK: "progress stuck"}
+NO_END = 16  # progress would be nearly done, but nothing looks like the end
+SIGNS = {**NAMES, STUCK: "progress stuck", NO_END: "end not seen"}
 RISE = 0.01  # of progress, which counts as having risen
-NEARLY_DONE = 0.95  # from which progress need not rise any more
 STUCK_MARGIN = 1.5
 
 
@@ -127,6 +128,7 @@ class ProgressModel:
         training_range: what training recordings are like; None likewise.
         stuck_limit: chunks in which progress doesn't rise, from which it is stuck.
         frame_rate: frames per second, or None.
+        end: what ends of training recordings are like; None where that isn't known.
         report: what cross-validation said; plain values, see `utils.prediction.progress.report`.
     """
 
@@ -140,6 +142,7 @@ class ProgressModel:
     training_range: TrainingRange | None
     stuck_limit: float
     frame_rate: float | None = None
+    end: EndLikeness | None = None
     report: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -190,6 +193,7 @@ class ProgressState:
         self._steps = None if model.steps is None else model.steps.start()
         self._range = None if model.training_range is None else model.training_range.start()
         self._received = 0
+        self._far = np.zeros(1, dtype=bool)  # whether the newest chunk looks like no end
         self._highest, self._risen = 0.0, 0  # progress that counts as reached, and chunks since
         self._last = np.zeros(1, dtype=ANSWER)
         self._last["step"] = -1
@@ -206,15 +210,22 @@ class ProgressState:
         by_chunk = np.zeros(len(chunks), dtype=ANSWER)
         by_frame = None
         if isinstance(self._readout, ChunkedState):
-            self._set_progress(by_chunk, self._readout.read_chunks(chunks))
+            quantiles = self._readout.read_chunks(chunks)
         else:
             by_frame = np.repeat(self._readout.update(values)[:, None], 3, axis=1)
             ends = np.arange(len(chunks)) * model.scale.length + (-self._received - 1) % model.scale.length
-            self._set_progress(by_chunk, by_frame[ends])
-        self._add_steps(by_chunk, chunks)
+            quantiles = by_frame[ends]
+        far = self._far_from_end(chunks)
+        no_end = far & (quantiles[:, 1] > MOST_WITHOUT_END)
+        self._set_progress(by_chunk, _without_end(quantiles, no_end))
+        self._add_signs(by_chunk, chunks, no_end)
         rows = hold(by_chunk, self._last, self._received, len(values), model.scale.length)
         if by_frame is not None:
-            self._set_progress(rows, by_frame)
+            far = hold(far, self._far, self._received, len(values), model.scale.length)
+            no_end = far & (by_frame[:, 1] > MOST_WITHOUT_END)
+            rows["unlike"] = rows["unlike"] & ~NO_END | NO_END * no_end
+            self._set_progress(rows, _without_end(by_frame, no_end))
+            self._far = far[-1:].copy() if len(far) else self._far
         self._received += len(values)
         if len(rows):
             self._last = rows[-1:].copy()
@@ -225,7 +236,14 @@ class ProgressState:
         rows["lower"], rows["upper"] = self._model.interval.bounds(quantiles[:, 1], quantiles[:, 0], quantiles[:, 2])
         rows["remaining"] = self._model.remaining.read(quantiles[:, 1])
 
-    def _add_steps(self, rows: np.ndarray, chunks: Chunks) -> None:
+    def _far_from_end(self, chunks: Chunks) -> np.ndarray:
+        """Whether the next chunks look like no end: (n,) bool."""
+        end = self._model.end
+        if end is None or not len(chunks):
+            return np.zeros(len(chunks), dtype=bool)
+        return end.distances(chunks) > end.limit
+
+    def _add_signs(self, rows: np.ndarray, chunks: Chunks, no_end: np.ndarray) -> None:
         rows["step"] = -1
         if not len(chunks):
             return
@@ -235,6 +253,7 @@ class ProgressState:
             rows["step_progress"], rows["steps_done"] = steps["inside"], steps["done"]
         if self._range is not None:
             rows["unlike"] = self._range.update(newest_measures(chunks), chunks.path)
+        rows["unlike"] |= NO_END * no_end
         for number, progress in enumerate(rows["progress"].tolist()):
             if progress >= self._highest + RISE:
                 self._highest, self._risen = progress, 0
@@ -242,6 +261,12 @@ class ProgressState:
                 self._risen += 1
             if self._risen > self._model.stuck_limit and progress < NEARLY_DONE:
                 rows["unlike"][number] |= STUCK
+
+
+def _without_end(quantiles: np.ndarray, no_end: np.ndarray) -> np.ndarray:
+    """Quantiles .1 and .5 of progress, (n, 3), held down where the end isn't seen; the upper one still allows it."""
+    most = np.where(no_end, MOST_WITHOUT_END, 1.0)[:, None]
+    return np.concatenate([np.minimum(quantiles[:, :2], most), quantiles[:, 2:]], axis=1)
 
 
 def longest_plateau(progress: np.ndarray) -> int:
@@ -289,6 +314,8 @@ def fit_progress(
     long_enough = [own for own in chunks if len(own)]
     readout = fit_candidates(recordings, scale, seed, [name]).readout(name)
     plateau = max(longest_plateau(curve[:: scale.length, 1]) for curve in curves)
+    # A naive guess sees no end; and an embedding's training recordings are nearer to each other than to a new one.
+    end = None if name in NAIVE or input == EMBEDDING else fit_end(recordings, scale)
     return ProgressModel(
         name=name,
         input=input,
@@ -302,6 +329,7 @@ def fit_progress(
         ) if long_enough else None,
         stuck_limit=math.inf if name in COUNTING else max(STUCK_MARGIN * plateau, 10.0),
         frame_rate=frame_rate,
+        end=end and end.with_limit(found.ends),
         report=report_of(found, name, judge(found, name)),
     )  # fmt: skip
 

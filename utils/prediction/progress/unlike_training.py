@@ -56,7 +56,7 @@ class TrainingRange:
 
     def distances(self, measures: np.ndarray) -> np.ndarray:
         """Distance of measures from the nearest training chunk, (n,)."""
-        return _nearest(self.embed(measures), self.places, self._squares)
+        return nearest_distances(self.embed(measures), self.places, self._squares)
 
     @cached_property
     def _squares(self) -> np.ndarray:
@@ -70,7 +70,7 @@ class TrainingRange:
         return np.column_stack([centred @ self.axes, rest / self.rest_scale])
 
 
-def _nearest(places: np.ndarray, others: np.ndarray, squares: np.ndarray) -> np.ndarray:
+def nearest_distances(places: np.ndarray, others: np.ndarray, squares: np.ndarray) -> np.ndarray:
     """Distance from the nearest of the others, whose squared lengths are given."""
     found = np.empty(len(places))
     for start in range(0, len(places), 256):
@@ -116,7 +116,7 @@ def fit_training_range(recordings: Sequence[np.ndarray], paths: Sequence[np.ndar
         others = [one[::step] for other, one in enumerate(embedded) if other != index]
         if others:
             together = np.concatenate(others)
-            distances = _nearest(own, together, np.square(together).sum(axis=1))
+            distances = nearest_distances(own, together, np.square(together).sum(axis=1))
             largest = max(largest, float(_running_mean(distances).max()))
         stillest = max(stillest, _longest_still(moves[index], still_step))
     places = np.concatenate([one[::step] for one in embedded])

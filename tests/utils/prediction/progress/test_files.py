@@ -4,6 +4,7 @@ import copy
 import pickle
 import random
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -91,6 +92,16 @@ def assert_equal_content(one, other):
         assert torch.equal(one, other)
     else:
         assert one == other
+
+
+def test_a_file_from_before_ends_were_looked_at_is_read(model_of, tmp_path, new_recordings):
+    content = content_of(model_of("filter"), tmp_path)
+    removed("end")(content)
+    torch.save(content, tmp_path / "older.pt")
+    loaded, _ = load_models(tmp_path / "older.pt")
+    frames, expected = new_recordings[0].frames, replace(model_of("filter"), end=None)
+    assert loaded["task"].end is None
+    assert (loaded["task"].predict(frames).rows == expected.predict(frames).rows).all()
 
 
 @pytest.mark.parametrize("number", [2, 5])
@@ -234,6 +245,10 @@ TAMPERED = {
     "a segment that does not exist": lambda content: filter_of(content)["segment"].add_(1),
     "an end before its state": lambda content: filter_of(content)["lasts"].zero_(),
     "recordings that begin at one state": lambda content: filter_of(content)["firsts"].zero_(),
+    "ends of another width": put("end", "mean", torch.zeros(WIDTH + 1, dtype=torch.float64)),
+    "no ends": lambda content: model_in(content)["end"].update(places=torch.zeros(0, WIDTH, dtype=torch.float64)),
+    "a negative distance of ends": put("end", "limit", -1.0),
+    "another kind of ends": put("end", "kind", "Interval"),
     "another kind": put("kind", "ChunkScale"),
     "an unknown kind": put("kind", "Evil"),
     "a kind that is no text": put("kind", ["ProgressModel"]),

