@@ -22,7 +22,7 @@ from utils.prediction.readouts.evidence import prepare
 from utils.prediction.readouts.recording import LabelledRecording, labels_of
 
 NEARLY_DONE = 0.95  # progress, from which it is the end
-MOST_WITHOUT_END = 0.9  # progress that is told while the end isn't seen
+MOST_WITHOUT_END = NEARLY_DONE  # progress that is told while the end isn't seen
 BINS = 20  # of progress
 SHRINKAGE = 0.1
 FEWEST = 3  # recordings, whose ends say how far apart ends are
