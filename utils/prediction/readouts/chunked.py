@@ -108,10 +108,12 @@ class ChunkedState:
 
     def read_chunks(self, chunks: Chunks) -> np.ndarray:
         """The quantiles at the next chunks, (n, 3), for a caller that makes the chunks itself."""
+        if not len(chunks):  # as for most frames
+            return np.zeros((0, 3))
         mass = np.zeros((len(chunks), len(GRID)))
         for head in self._heads:
             mass += head.update(chunks)
-        return quantiles(mass, (LOWER, MEDIAN, UPPER)) if len(chunks) else np.zeros((0, 3))
+        return quantiles(mass, (LOWER, MEDIAN, UPPER))
 
 
 def first_answer(scale: ChunkScale) -> np.ndarray:

@@ -15,6 +15,8 @@ import numpy as np
 from utils.errors import import_extra
 from utils.prediction.readouts.distribution import GRID, PointMasses
 
+CHECKED = 4  # levels, after each of which it is asked whether all trees are in a leaf: few are as deep as the deepest
+
 
 @dataclass(frozen=True)
 class QuantileForest:
@@ -47,13 +49,19 @@ class QuantileForest:
         """
         inputs = np.asarray(inputs, dtype=np.float32)  # as the trees were grown
         found = np.zeros((len(inputs), len(GRID)), dtype=np.float32)
+        feature, thresholds, inputs_asked, children = self.feature, self.threshold, self._asked, self._children
         for start in range(0, len(inputs), 256):
             block = inputs[start : start + 256]
-            values, first = block.ravel(), np.arange(len(block))[:, None] * block.shape[1]
+            values = block.ravel()
+            first = np.arange(len(block))[:, None] * block.shape[1] if len(block) > 1 else None
             node = np.repeat(self.roots[None].astype(np.intp), len(block), axis=0)
-            for _ in range(self.depth):
-                left = values.take(first + self._asked.take(node)) <= self.threshold.take(node)
-                node = self._children.take(2 * node + left)
+            for level in range(self.depth):
+                asked = inputs_asked.take(node)
+                if first is not None:
+                    asked += first
+                node = children.take(2 * node + (values.take(asked) <= thresholds.take(node)))
+                if level % CHECKED == CHECKED - 1 and (feature.take(node) < 0).all():
+                    break
             # One row at a time: the sum over the trees of a row doesn't depend on the other rows.
             for row, leaves in enumerate(self.leaf[node]):
                 found[start + row] = self.mass[leaves].sum(axis=0, dtype=np.float32)
