@@ -293,7 +293,10 @@ def main() -> None:
     parser.add_argument("--losses", nargs="+", default=["GTCC"], choices=LOSSES)
     parser.add_argument("--progress", nargs="+", default=["on"], choices=["on", "off"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--override", nargs="*", default=[], help="further --config.KEY=VALUE")
+    parser.add_argument(
+        "--override", action="append", default=[], metavar="--config.KEY=VALUE",
+        help="a further setting, as --override=--config.KEY=VALUE; may be given several times",
+    )  # fmt: skip
     parser.add_argument("--output", default="output/results")
     parser.add_argument("--write", type=Path, help="page in which to replace the tables of these experiments")
     options = parser.parse_args()
