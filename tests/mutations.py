@@ -219,6 +219,17 @@ MUTATIONS = (
              "tests/utils/metrics/test_phase_progression.py"),
     Mutation("online progress forgets the path so far", "utils/prediction/readouts/path.py",
              "float(path[-1])", "0.0", "tests/utils/prediction/readouts/test_readouts.py"),
+    Mutation("failures are told to the end", "utils/prediction/progress/model.py",
+             "return end.distances(chunks) > end.limit", "return np.zeros(len(chunks), dtype=bool)",
+             "tests/utils/prediction/progress/test_end.py"),
+    Mutation("a filter that two heads read moves twice a chunk", "utils/prediction/readouts/chunked.py",
+             "found = self._state.update(chunks) if self._found is None else self._found",
+             "found = self._state.update(chunks)", "tests/utils/prediction/readouts/test_chunked.py"),
+    Mutation("belief goes past the end of a training recording", "utils/prediction/readouts/position_filter.py",
+             "inside = np.arange(number) + step <= fitted.lasts", "inside = np.ones(number)",
+             "tests/utils/prediction/readouts/test_position_filter.py"),
+    Mutation("labels of the forest from the recording itself", "utils/prediction/readouts/evidence.py",
+             "if own != number] or prepared)", "] or prepared)", "tests/utils/prediction/readouts/test_evidence.py"),
 )  # fmt: skip
 
 
