@@ -226,7 +226,7 @@ MUTATIONS = (
              "found = self._state.update(chunks) if self._found is None else self._found",
              "found = self._state.update(chunks)", "tests/utils/prediction/readouts/test_chunked.py"),
     Mutation("belief goes past the end of a training recording", "utils/prediction/readouts/position_filter.py",
-             "inside = np.arange(number) + step <= fitted.lasts", "inside = np.ones(number)",
+             "inside = np.arange(number) + step <= fitted.lasts", "inside = np.ones(number, dtype=bool)",
              "tests/utils/prediction/readouts/test_position_filter.py"),
     Mutation("labels of the forest from the recording itself", "utils/prediction/readouts/evidence.py",
              "if own != number] or prepared)", "] or prepared)", "tests/utils/prediction/readouts/test_evidence.py"),

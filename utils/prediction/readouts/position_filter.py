@@ -62,6 +62,11 @@ class PositionFilter:
         states, points = np.nonzero(self.mass)
         return states, points, self.mass[states, points]
 
+    @cached_property
+    def moves(self) -> tuple[list[tuple[int, slice, np.ndarray]], tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """How a chunk moves the belief; see `_moves`."""
+        return _moves(self)
+
 
 def fit_position_filter(
     recordings: Sequence[LabelledRecording],
@@ -123,9 +128,9 @@ class PositionFilterState:
         prior = np.exp(-0.5 * (np.log(SPEEDS) / SPEED_SPREAD) ** 2)
         self._speed_prior = (prior / prior.sum())[:, None]
         self._squares = np.square(fitted.places).sum(axis=1)
-        self._moves, self._stops = _moves(fitted)
+        self._moves, self._stops = fitted.moves
         self._ends = fitted.lasts[fitted.firsts]
-        self._belief: np.ndarray | None = None  # (speeds, S)
+        self._belief: tuple[np.ndarray, np.ndarray] | None = None  # (speeds, S), and its sum over the speeds
 
     def update(self, chunks: Chunks) -> np.ndarray:
         """The distribution of progress after each of the next chunks, (n, 101) float64."""
@@ -137,15 +142,16 @@ class PositionFilterState:
         places = fitted.discriminant.embed(chunks.measures)
         for number, place in enumerate(places):
             distance = (np.square(place).sum() - 2 * fitted.places @ place + self._squares) / len(place)
-            belief, total = self._begin() if self._belief is None else self._move(self._belief)
+            belief, total = self._begin() if self._belief is None else self._move(*self._belief)
             # From the nearest of the states that are possible: beside another one, all of these could become 0.
             nearest = distance[total > 0].min()
             like = np.exp(np.minimum(SHARPNESS * (nearest - distance), 0))
             total *= like
             whole = total.sum()
+            total /= whole
             belief *= like / whole
-            self._belief = belief
-            found[number] = np.bincount(points, total[states] * masses, len(GRID)) / whole
+            self._belief = belief, total
+            found[number] = np.bincount(points, total[states] * masses, len(GRID))
         return found
 
     def _begin(self) -> tuple[np.ndarray, np.ndarray]:
@@ -153,10 +159,10 @@ class PositionFilterState:
         belief[:, self._fitted.firsts] = self._speed_prior
         return belief, belief.sum(axis=0)
 
-    def _move(self, belief: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The belief before the next chunk is seen, (speeds, S), and its sum over the speeds."""
+    def _move(self, belief: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The belief before the next chunk is seen, (speeds, S), and its sum over the speeds, from those before."""
         fitted, number = self._fitted, belief.shape[1]
-        belief = (1 - CHANGE_OF_SPEED) * belief + (CHANGE_OF_SPEED * self._speed_prior) * belief.sum(axis=0)
+        belief = (1 - CHANGE_OF_SPEED) * belief + (CHANGE_OF_SPEED * self._speed_prior) * total
         moved = np.zeros_like(belief)
         for step, speeds, shares in self._moves:
             moved[speeds, step:] += belief[speeds, : number - step] * shares
@@ -182,7 +188,6 @@ def _moves(
         of arrays (speeds, S) and (speeds, recordings), and the share that stays at the end.
     """
     number, recordings = len(fitted.places), len(fitted.firsts)
-    to_the_end = fitted.lasts - np.arange(number)
     recording = np.searchsorted(fitted.firsts, np.arange(number), side="right") - 1
     whole = SPEEDS.astype(np.int64)
     moves: list[tuple[int, slice, np.ndarray]] = []
@@ -193,7 +198,7 @@ def _moves(
         speeds = slice(int(those[0]), int(those[-1]) + 1)
         inside = np.arange(number) + step <= fitted.lasts
         moves.append((step, speeds, (share[speeds, None] * inside)[:, : number - step]))
-        over = np.flatnonzero(step > to_the_end)
+        over = np.flatnonzero(~inside)
         for speed in those.tolist():
             states.append(speed * number + over)
             targets.append(speed * recordings + recording[over])
