@@ -48,9 +48,8 @@ DEEPEST_TREE = 200
 # Classes whose fields are all that they hold.
 PLAIN = (
     ChunkedReadout, ChunkScale, CountReadout, EndLikeness, EvidenceReadout, InsideAction, InsideScale, Interval,
-    LabelFilter,
-    LinearDiscriminant, PositionFilter, PrincipalComponents, ProgressModel, QuantileForest, RecurrentNetworks,
-    RecurrentReadout, RemainingTime, StepReader, TrainingRange,
+    LabelFilter, LinearDiscriminant, PositionFilter, PrincipalComponents, ProgressModel, QuantileForest,
+    RecurrentNetworks, RecurrentReadout, RemainingTime, StepReader, TrainingRange,
 )  # fmt: skip
 # Others: the names of their attributes, and how one is made of these.
 OTHERS: dict[type, tuple[tuple[str, ...], Callable[..., Any]]] = {
