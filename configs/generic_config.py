@@ -112,13 +112,13 @@ CONFIG.LOSS_TYPE = {
 CONFIG.CUSTOM_LOSSES = {}
 CONFIG.CUSTOM_LOSS_PARAMS = {}             # parameters of each loss, such as {'my_loss': {'margin': 0.5}}
 CONFIG.TCC_ORIGINAL_PARAMS = {
-    'softmax_temp': 0.1,
+    'softmax_temp': 0.25,                  # the paper's: 0.1, at which a frame has too few neighbours (docs/alignment.md)
     'alignment_variance': 0.001,           # lambda of the log-variance term; 0: plain squared error
     'similarity': 'squared_per_dimension',
     'normalization': 'unit',               # frames have length sqrt(D) in the loss; or 'none', the paper's
 }
 CONFIG.GTCC_PARAMS = {
-    'softmax_temp': 0.1,
+    'softmax_temp': 0.25,                  # as in TCC_ORIGINAL_PARAMS
     'max_gmm_iters': 8,
     'n_components': 1,                     # soft neighbours of an anchor; the paper's: 15
     'delta': 1.0,                          # width of the cycle-back window, as a share of the video; the paper's: 0.2
