@@ -1,10 +1,13 @@
-"""Training steps of LAV, VAVA, VAOT and path length for `benchmarks.losses`, with tslearn and POT for comparison."""
+"""Training steps of LAV, VAVA, VAOT and path length for `benchmarks.losses`, and of every loss with the settings of
+`configs/generic_config.py`; with tslearn and POT for comparison."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from benchmarks.losses import CONFIGURED
+from configs.generic_config import get_generic_config
 from utils.errors import MissingExtraError, import_extra
 from utils.loss_functions.lav import LAV_loss
 from utils.loss_functions.optimal_transport import sinkhorn
@@ -12,6 +15,7 @@ from utils.loss_functions.soft_dtw import soft_dtw_and_gradient
 from utils.loss_functions.soft_dtw_diagonals import by_diagonals
 from utils.loss_functions.vaot import VAOT_loss
 from utils.loss_functions.vava import VAVA_loss
+from utils.registry import LOSSES, code_of
 from utils.tensorops import get_cum_matrix
 
 WIDTH = 128
@@ -55,6 +59,7 @@ def cases() -> dict[str, Callable[[int], Step]]:
         "soft-DTW": _soft_dtw_here,
         "soft-DTW, torch": _soft_dtw_in_torch,
         "Sinkhorn": _sinkhorn_here,
+        **{f"{name}{CONFIGURED}": _as_configured(name) for name in LOSSES},
     }
     for name, build in (("soft-DTW, tslearn", _soft_dtw_in_tslearn), ("Sinkhorn, POT", _sinkhorn_in_pot)):
         try:
@@ -63,6 +68,11 @@ def cases() -> dict[str, Callable[[int], Step]]:
             continue
         found[name] = build
     return found
+
+
+def _as_configured(name: str) -> Callable[[int], Step]:
+    loss, parameters = code_of(LOSSES[name]), get_generic_config()[LOSSES[name].settings].to_dict()
+    return training_step(lambda sequences: loss(sequences, **parameters))
 
 
 def _squared_distances(length: int) -> Tensor:

@@ -112,7 +112,7 @@ CONFIG.LOSS_TYPE = {
 CONFIG.CUSTOM_LOSSES = {}
 CONFIG.CUSTOM_LOSS_PARAMS = {}             # parameters of each loss, such as {'my_loss': {'margin': 0.5}}
 CONFIG.TCC_ORIGINAL_PARAMS = {
-    'softmax_temp': 0.25,                  # the paper's: 0.1, at which a frame has too few neighbours (docs/alignment.md)
+    'softmax_temp': 0.25,                  # the paper's: 0.1, too few neighbours (docs/alignment.md)
     'alignment_variance': 0.001,           # lambda of the log-variance term; 0: plain squared error
     'similarity': 'squared_per_dimension',
     'normalization': 'unit',               # frames have length sqrt(D) in the loss; or 'none', the paper's

@@ -23,8 +23,10 @@ MEANT_BEFORE = {
     "ARCHITECTURE": {"skip": False, "skip_means": ()},
     "SEGMENT_ENDS": "majority",
     "INTEGER_LABELS": "take",
-    "TCC_ORIGINAL_PARAMS": {"normalization": "none"},
-    "GTCC_PARAMS": {"soft_neighbours": "components", "normalization": "none", "reciprocal": "chance"},
+    "TCC_ORIGINAL_PARAMS": {"softmax_temp": 0.1, "normalization": "none"},
+    "GTCC_PARAMS": {
+        "softmax_temp": 0.1, "soft_neighbours": "components", "normalization": "none", "reciprocal": "chance",
+    },
     "LAV_PARAMS": {"trust": 0.0, "normalization": "none", "window": 0.1},
     "VAVA_PARAMS": {"normalization": "none", "zeta": 0.25, "window": 0.1},
 }

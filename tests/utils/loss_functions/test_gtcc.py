@@ -277,18 +277,19 @@ def mean_gtcc(videos, **settings):
 
 @pytest.mark.parametrize("epoch", LATE)
 @pytest.mark.parametrize(
-    "settings",
+    ("settings", "share"),
     [
-        DEFAULTS, {**DEFAULTS, "gamma": 0.95, "alignment_variance": 0.0}, PAPER,
-        {**PAPER, "soft_neighbours": "responsibilities"},
+        # At the temperature of the defaults a neighbour is the mean of more frames, so that no return is exact.
+        (DEFAULTS, 0.4), ({**DEFAULTS, "gamma": 0.95, "alignment_variance": 0.0}, 0.4),
+        (PAPER, 0.25), ({**PAPER, "soft_neighbours": "responsibilities"}, 0.25),
     ],
     ids=["defaults", "defaults, frames dropped", "paper", "paper, responsibilities"],
 )  # fmt: skip
-def test_aligned_videos_cost_less_than_collapsed_and_than_unrelated_ones(settings, epoch):
+def test_aligned_videos_cost_less_than_collapsed_and_than_unrelated_ones(settings, share, epoch):
     cost = {name: mean_gtcc(videos, epoch=epoch, **settings)
             for name, videos in aligned_collapsed_and_unrelated().items()}  # fmt: skip
-    assert cost["aligned"] < 0.25 * cost["collapsed"]
-    assert cost["aligned"] < 0.25 * cost["unrelated"]
+    assert cost["aligned"] < share * cost["collapsed"]
+    assert cost["aligned"] < share * cost["unrelated"]
 
 
 def test_with_its_balance_at_chance_the_drop_term_favours_a_collapse_at_late_epochs():
