@@ -14,7 +14,7 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 demo: $(READY)
-	$(RUN) -m utils.data.synthetic data/synthetic --videos 32
+	$(RUN) -m utils.data.synthetic data/synthetic --videos 32 --nuisances 1
 	$(RUN) multitask_train.py --config configs/demo.py
 	$(RUN) eval.py --checkpoint best_model_combined.pt
 	$(RUN) eval.py --checkpoint best_model_alignment.pt

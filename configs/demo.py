@@ -1,6 +1,6 @@
 """The demo: a synthetic procedural data set, TCC, progress loss; a minute or two.
 
-    python -m utils.data.synthetic data/synthetic --videos 32
+    python -m utils.data.synthetic data/synthetic --videos 32 --nuisances 1
     python multitask_train.py --config configs/demo.py
     python multitask_train.py --config configs/demo.py --config.PROGRESS_LOSS.level=action --config.NUM_EPOCHS=3
 """
@@ -26,9 +26,6 @@ def get_config():
         'drop_layers': (64, 64, 64),
     }
     CONFIG.LOSS_TYPE = {'GTCC': False, 'tcc': True}
-    # Frames of one length cost LAV and VAVA a little of KTW here (docs/alignment.md).
-    CONFIG.LAV_PARAMS = {'normalization': 'none', 'window': 0.1}
-    CONFIG.VAVA_PARAMS = {'normalization': 'none', 'window': 0.1, 'zeta': 0.25}
     # The weights 1 and 5 align equally well here (docs/alignment.md).
     CONFIG.PROGRESS_LOSS = {'enabled': True, 'frames': 'all', 'lambda_fixed': 5.0}
     return CONFIG

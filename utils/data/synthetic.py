@@ -30,9 +30,9 @@ Annotation: the labels are the actions' names, background is "background", each 
 last of a video, as in the recorded data sets. There is no split.json, so TRAIN_SPLIT applies. It splits in file
 order, so training, validation and test show different subjects.
 
-Nuisances (off by default). With `--nuisances 1` the raw features align about as well as those of 50 Salads (KTW .45,
-EAE .21 on training and validation videos): each subject mixes the features by a matrix of its own, and sensors drift
-(a random walk) and have noise that lasts some frames, both in six directions that all videos share.
+Nuisances (off by default; the demo has them). With `--nuisances 1` the raw features align about as well as those of
+50 Salads (KTW .45, EAE .21 on training and validation videos): each subject mixes the features by a matrix of its own,
+and sensors drift (a random walk) and have noise that lasts some frames, both in six directions that all videos share.
 docs/alignment.md says what that does to the losses.
 
 The same seed and sizes give the same files; with more videos, the first ones stay the same.
