@@ -92,7 +92,7 @@ def original_content(crosstask=True):
             }
         ),
         "LOSS_TYPE": EasyDict({"tcc": True, "GTCC": True, "LAV": False, "VAVA": False}),
-        "TCC_ORIGINAL_PARAMS": EasyDict({"softmax_temp": 0.25, "alignment_variance": 1}),
+        "TCC_ORIGINAL_PARAMS": EasyDict({"softmax_temp": 0.3, "alignment_variance": 1}),
         "GTCC_PARAMS": EasyDict({"n_components": 7, "gamma": 0.9}),
         "LAV_PARAMS": EasyDict({"min_temp": 0.2}),
         "SKIP_RATE": None,
@@ -220,11 +220,13 @@ def test_translated_checkpoint(write):
         "dropping": True,
         "drop_layers": tuple(DROP_LAYERS),
     }
-    assert config["TCC_ORIGINAL_PARAMS"]["softmax_temp"] == 0.25
+    assert config["TCC_ORIGINAL_PARAMS"]["softmax_temp"] == 0.3
     assert config["TCC_ORIGINAL_PARAMS"]["alignment_variance"] == 1.0
     assert config["GTCC_PARAMS"]["n_components"] == 7
     assert config["TCC_ORIGINAL_PARAMS"]["normalization"] == "none"
-    as_in_the_paper = {"soft_neighbours": "components", "normalization": "none", "reciprocal": "frame"}
+    as_in_the_paper = {
+        "softmax_temp": 0.1, "soft_neighbours": "components", "normalization": "none", "reciprocal": "frame",
+    }  # fmt: skip
     assert as_in_the_paper.items() <= config["GTCC_PARAMS"].items()
     assert config["LOSS_TYPE"] == {"tcc": True, "GTCC": True, "LAV": False, "VAVA": False, "VAOT": False}
     assert (config["SKIP_RATE"], config["TRAIN_SPLIT"], config["CAUSAL"]) == (1, (0.6, 0.4), False)
