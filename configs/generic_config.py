@@ -156,7 +156,7 @@ CONFIG.VAVA_PARAMS = {
     'normalization': 'unit',               # as in TCC_ORIGINAL_PARAMS
 }
 CONFIG.VAOT_PARAMS = {
-    'softmax_temp': 0.1,
+    'softmax_temp': 0.25,                  # as in TCC_ORIGINAL_PARAMS
     'structure_weight': 0.3,               # 0: neighbours in time need not be matched with neighbours
     'radius': 0.04,                        # how far neighbours are apart, as a share of the video
     'order_weight': 0.1,                   # of the prior that both videos have the same speed
