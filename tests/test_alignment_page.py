@@ -23,6 +23,14 @@ def test_the_command_of_the_paper_sets_what_the_page_says_differs():
     assert config.ARCHITECTURE.dropping
 
 
+def test_the_command_of_tcc_sets_what_the_page_says_differs():
+    (command,) = re.findall(r"^python (multitask_train\.py --config .*TCC_ORIGINAL_PARAMS.*)$", PAGE, re.MULTILINE)
+    config = read_command_line(shlex.split(command)).config
+    assert {"softmax_temp": 0.1, "normalization": "none"}.items() <= config.TCC_ORIGINAL_PARAMS.to_dict().items()
+    assert [name for name, on in config.LOSS_TYPE.items() if on] == ["tcc"]
+    assert not config.ARCHITECTURE.skip
+
+
 def test_the_commands_of_lav_and_vava_set_what_the_page_says_differs():
     commands = re.findall(r"^python (multitask_train\.py --config .*(?:LAV|VAVA)_PARAMS.*)$", PAGE, re.MULTILINE)
     lav, vava = (read_command_line(shlex.split(command)).config for command in commands)
