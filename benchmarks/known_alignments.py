@@ -23,8 +23,8 @@ FRAMES, WIDTH = 200, 32
 EPOCHS = (0, 49)
 DRAWS = 10
 PAPER = {
-    "softmax_temp": 0.1, "delta": 0.2, "gamma": 0.95, "reciprocal": "frame", "normalization": "none",
-    "alignment_variance": 0.0,
+    "softmax_temp": 0.1, "anchors_per_video": 20, "delta": 0.2, "gamma": 0.95, "reciprocal": "frame",
+    "normalization": "none", "alignment_variance": 0.0,
 }  # fmt: skip
 SETTINGS: dict[str, Mapping[str, Any]] = {
     "paper": PAPER,

@@ -126,7 +126,7 @@ CONFIG.GTCC_PARAMS = {
                                            # frame is dropped
     'reciprocal': 'frame',                 # balance of the drop term: one 'frame', the paper's, or 'chance'
     'alignment_variance': 0.001,           # as in TCC_ORIGINAL_PARAMS; the paper's: 0, better where gamma < 1
-    'anchors_per_video': 20,
+    'anchors_per_video': 100,              # the paper's: 20
     'soft_neighbours': 'responsibilities', # or 'components', the paper's: see `GTCC_loss`
     'similarity': 'squared_per_dimension',
     'normalization': 'unit',               # as in TCC_ORIGINAL_PARAMS

@@ -13,8 +13,8 @@ def test_the_command_of_the_paper_sets_what_the_page_says_differs():
     (command,) = re.findall(r"^python (multitask_train\.py --config .*GTCC_PARAMS.*)$", PAGE, re.MULTILINE)
     config = read_command_line(shlex.split(command)).config
     in_the_paper = {
-        "softmax_temp": 0.1, "delta": 0.2, "gamma": 0.95, "n_components": 15, "soft_neighbours": "components",
-        "normalization": "none", "reciprocal": "frame", "alignment_variance": 0.0,
+        "softmax_temp": 0.1, "anchors_per_video": 20, "delta": 0.2, "gamma": 0.95, "n_components": 15,
+        "soft_neighbours": "components", "normalization": "none", "reciprocal": "frame", "alignment_variance": 0.0,
     }  # fmt: skip
     assert in_the_paper.items() <= config.GTCC_PARAMS.to_dict().items()
     assert [name for name, on in config.LOSS_TYPE.items() if on] == ["GTCC"]

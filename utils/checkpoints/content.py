@@ -25,7 +25,8 @@ MEANT_BEFORE = {
     "INTEGER_LABELS": "take",
     "TCC_ORIGINAL_PARAMS": {"softmax_temp": 0.1, "normalization": "none"},
     "GTCC_PARAMS": {
-        "softmax_temp": 0.1, "soft_neighbours": "components", "normalization": "none", "reciprocal": "chance",
+        "softmax_temp": 0.1, "anchors_per_video": 20, "soft_neighbours": "components", "normalization": "none",
+        "reciprocal": "chance",
     },
     "LAV_PARAMS": {"trust": 0.0, "normalization": "none", "window": 0.1},
     "VAVA_PARAMS": {"normalization": "none", "zeta": 0.25, "window": 0.1},

@@ -308,8 +308,8 @@ def _translate_config(values: _Values, network: _Network) -> dict[str, Any]:
     # What its losses are where they give no value; today's defaults are others.
     config.TCC_ORIGINAL_PARAMS = {"softmax_temp": 0.1, "normalization": "none"}
     config.GTCC_PARAMS = {
-        "softmax_temp": 0.1, "n_components": 15, "delta": 0.2, "gamma": 0.95, "soft_neighbours": "components",
-        "normalization": "none", "reciprocal": "frame", "alignment_variance": 0.0,
+        "softmax_temp": 0.1, "anchors_per_video": 20, "n_components": 15, "delta": 0.2, "gamma": 0.95,
+        "soft_neighbours": "components", "normalization": "none", "reciprocal": "frame", "alignment_variance": 0.0,
     }  # fmt: skip
     for name, loss in LOSSES.items():
         on = values.get(f"config.LOSS_TYPE.{name}", bool, default=False)
