@@ -64,6 +64,7 @@ def test_training_lowers_its_loss_on_training_and_validation_videos(learnable, t
             # Without what makes the loss of so easy a data set low from the beginning.
             "OUTPUT_DIMENSIONALITY": 8, "ARCHITECTURE.MCN": False, "ARCHITECTURE.skip": False,
             "GTCC_PARAMS.normalization": "none", "TCC_ORIGINAL_PARAMS.normalization": "none",
+            "VAOT_PARAMS.softmax_temp": 0.1,
             # At every epoch the same function, and of the whole video: what falls is the loss, not its schedule.
             "GTCC_PARAMS.gamma": 1.0, "GTCC_PARAMS.delta": 1.0, "GTCC_PARAMS.alignment_variance": 0.0, **settings,
         }
