@@ -175,7 +175,7 @@ def test_a_configuration_from_before_a_setting_means_what_was_done_then(tmp_path
     """It was written before the skip projection, GTCC's balance and responsibilities, trust and normalization."""
     config = small_config()
     del config["ARCHITECTURE"]["skip"], config["ARCHITECTURE"]["skip_means"]
-    for key in ("softmax_temp", "normalization", "reciprocal", "soft_neighbours"):
+    for key in ("softmax_temp", "anchors_per_video", "normalization", "reciprocal", "soft_neighbours"):
         del config["GTCC_PARAMS"][key]
     del config["TCC_ORIGINAL_PARAMS"]["softmax_temp"]
     for group in ("TCC_ORIGINAL_PARAMS", "LAV_PARAMS", "VAVA_PARAMS"):
@@ -188,7 +188,8 @@ def test_a_configuration_from_before_a_setting_means_what_was_done_then(tmp_path
     assert checkpoint["config"]["ARCHITECTURE"]["skip"] is False
     assert checkpoint["config"]["ARCHITECTURE"]["skip_means"] == ()
     before = {
-        "softmax_temp": 0.1, "normalization": "none", "reciprocal": "chance", "soft_neighbours": "components",
+        "softmax_temp": 0.1, "anchors_per_video": 20, "normalization": "none", "reciprocal": "chance",
+        "soft_neighbours": "components",
     }  # fmt: skip
     assert before.items() <= checkpoint["config"]["GTCC_PARAMS"].items()
     for group in ("TCC_ORIGINAL_PARAMS", "LAV_PARAMS", "VAVA_PARAMS"):

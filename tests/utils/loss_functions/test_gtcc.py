@@ -280,7 +280,7 @@ def mean_gtcc(videos, **settings):
     ("settings", "share"),
     [
         # At the temperature of the defaults a neighbour is the mean of more frames, so that no return is exact.
-        (DEFAULTS, 0.4), ({**DEFAULTS, "gamma": 0.95, "alignment_variance": 0.0}, 0.4),
+        (DEFAULTS, 0.3), ({**DEFAULTS, "gamma": 0.95, "alignment_variance": 0.0}, 0.25),
         (PAPER, 0.25), ({**PAPER, "soft_neighbours": "responsibilities"}, 0.25),
     ],
     ids=["defaults", "defaults, frames dropped", "paper", "paper, responsibilities"],
@@ -289,7 +289,7 @@ def test_aligned_videos_cost_less_than_collapsed_and_than_unrelated_ones(setting
     cost = {name: mean_gtcc(videos, epoch=epoch, **settings)
             for name, videos in aligned_collapsed_and_unrelated().items()}  # fmt: skip
     assert cost["aligned"] < share * cost["collapsed"]
-    assert cost["aligned"] < share * cost["unrelated"]
+    assert cost["aligned"] < 0.25 * cost["unrelated"]
 
 
 def test_with_its_balance_at_chance_the_drop_term_favours_a_collapse_at_late_epochs():
