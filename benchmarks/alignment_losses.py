@@ -59,7 +59,7 @@ def cases() -> dict[str, Callable[[int], Step]]:
         "soft-DTW": _soft_dtw_here,
         "soft-DTW, torch": _soft_dtw_in_torch,
         "Sinkhorn": _sinkhorn_here,
-        **{f"{name}{CONFIGURED}": _as_configured(name) for name in LOSSES},
+        **{f"{name.upper()}{CONFIGURED}": _as_configured(name) for name in LOSSES},
     }
     for name, build in (("soft-DTW, tslearn", _soft_dtw_in_tslearn), ("Sinkhorn, POT", _sinkhorn_in_pot)):
         try:

@@ -114,7 +114,7 @@ def main() -> None:
     for name in names:
         for length in arguments.lengths:
             found = measure_apart(name, length, arguments.threads)
-            original = ORIGINAL_MS.get(name.removesuffix(CONFIGURED).replace("tcc", "TCC"), {}).get(length)
+            original = ORIGINAL_MS.get(name.removesuffix(CONFIGURED), {}).get(length)
             ratio, least = (f"{original / found[key]:.1f}" if original else "" for key in ("median", "high"))
             spread = f"({found['low']:.2f} to {found['high']:.2f})"
             print(
